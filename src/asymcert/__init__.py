@@ -1,0 +1,1 @@
+"""Asymmetric certified robustness: classifiers whose sensitive verdict provably holds."""

@@ -1,0 +1,82 @@
+"""Argument checks with one message form: "`name` must be X, got Y. Remedy."."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from numbers import Integral, Real
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from asymcert.errors import InputError
+
+
+def refuse(name: str, must_be: str, got: object, remedy: str = "") -> InputError:
+    """Return (not raise) the error for argument `name`."""
+    message = f"`{name}` must be {must_be}, got {got}."
+    return InputError(f"{message} {remedy}".rstrip())
+
+
+def check_choice(name: str, value: object, choices: Collection[str]) -> None:
+    """Refuse a value that is none of `choices`."""
+    if value not in choices:
+        raise refuse(name, f"one of {sorted(choices)}", repr(value))
+
+
+def check_number(
+    name: str,
+    value: object,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    open_low: bool = False,
+) -> None:
+    """Refuse what is not a real number in [low, high], or (low, high] if `open_low`."""
+    bracket = "(" if open_low else "["
+    must_be = f"a number in {bracket}{low:g}, {high:g}]"
+    if isinstance(value, bool) or not isinstance(value, Real) or math.isnan(value):
+        raise refuse(name, must_be, repr(value))
+    number = cast(float, value)
+    if not low <= number <= high or (open_low and number == low):
+        raise refuse(name, must_be, repr(value))
+
+
+def check_count(name: str, value: object, low: int = 1) -> None:
+    """Refuse what is not an integer of at least `low`."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
+        raise refuse(name, f"an integer of at least {low}", repr(value))
+
+
+def check_norm(norm: object) -> float:
+    """Return the norm p as a float; p must lie in [1, inf]."""
+    check_number("norm", norm, 1.0)
+    return float(cast(float, norm))
+
+
+def check_finite(name: str, values: Tensor, remedy: str = "") -> None:
+    """Refuse a tensor with NaN or infinite entries and say where the first one is."""
+    finite = torch.isfinite(values)
+    if not bool(finite.all()):
+        first = (~finite).nonzero()[0].tolist()
+        count = int((~finite).sum())
+        raise refuse(name, "finite", f"{count} NaN or infinite entries, the first at {first}", remedy)
+
+
+def check_inputs(x: Tensor, shape: tuple[int, ...], dtype: torch.dtype | None = None) -> Tensor:
+    """Return `x` as a floating tensor of shape (n, *shape), refusing anything else.
+
+    Integer tensors are converted to `dtype` (default float32); nothing is clipped or reshaped.
+    """
+    if not isinstance(x, Tensor):
+        raise refuse("x", "a torch.Tensor", type(x).__name__, "Convert it with torch.as_tensor(x).")
+    if x.is_complex() or tuple(x.shape[1:]) != tuple(shape) or x.ndim == 0:
+        want = f"a real tensor of shape (n, {', '.join(map(str, shape))})"
+        remedy = "A single sample needs a batch dimension: x[None]." if x.shape == shape else ""
+        raise refuse("x", want, f"{x.dtype} of shape {tuple(x.shape)}", remedy)
+    if dtype is None and not x.is_floating_point():
+        dtype = torch.float32
+    x = x if dtype is None else x.to(dtype)
+    check_finite("x", x, "Impute or drop missing values first.")
+    return x

@@ -1,0 +1,79 @@
+"""What a certificate is, and the contract of everything that issues one."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from asymcert._checks import refuse
+from asymcert.classifier import FeatureConvexClassifier
+from asymcert.threat import ThreatModel
+
+
+@dataclass(frozen=True, eq=False)
+class Certificate:
+    """Radii of a batch under one threat model.
+
+    No admissible change of size *less than* ``radius[i]`` turns sample i's verdict from sensitive to other.
+
+    Parameters
+    ----------
+    radius
+        Float64 (n,), in the units of ``threat.size``; 0 where the verdict is not sensitive, inf where no
+        admissible change undoes it.
+    margin
+        Float64 (n,): score minus threshold.
+    slope
+        Float64 (n,): bound on how fast the margin can fall per unit of size, the denominator of the radius.
+    threat
+        The adversary that the radii hold against.
+    method
+        Name of the certifier.
+
+    Raises
+    ------
+    InputError
+        A radius is NaN or negative, positive for a verdict that is not sensitive, or the sizes disagree.
+    """
+
+    radius: Tensor
+    margin: Tensor
+    slope: Tensor
+    threat: ThreatModel
+    method: str
+
+    def __post_init__(self) -> None:
+        if not self.radius.shape == self.margin.shape == self.slope.shape:
+            raise refuse("radius", "of the same shape as margin and slope", tuple(self.radius.shape))
+        if self.radius.dtype != torch.float64:
+            raise refuse("radius", "float64", self.radius.dtype)
+        if not bool((self.radius >= 0).all()):  # NaN fails the comparison too
+            raise refuse("radius", "nonnegative", "NaN or negative entries", "The certifier is at fault.")
+        if bool((self.radius[~self.sensitive] > 0).any()):
+            raise refuse("radius", "0 where the verdict is not sensitive", "a positive entry")
+
+    @property
+    def sensitive(self) -> Tensor:
+        """Bool (n,): the verdict, sensitive iff the margin is positive."""
+        return self.margin > 0
+
+    def __len__(self) -> int:
+        return len(self.radius)
+
+
+class Certifier(ABC):
+    """Issues certificates for batches; never sees a label.
+
+    Sound when the model's score is convex and its feature map's declared Lipschitz constants hold.
+    """
+
+    method: ClassVar[str]
+
+    @abstractmethod
+    def certify(self, model: FeatureConvexClassifier, x: Tensor, threats: Sequence[ThreatModel]) -> list[Certificate]:
+        """One certificate per threat model for inputs of shape (n, *input_shape)."""

@@ -1,0 +1,7 @@
+"""Input-convex scores: the second half of a feature-convex classifier."""
+
+from asymcert.convex.base import ConvexScore
+from asymcert.convex.conv import ConvexConvNet
+from asymcert.convex.mlp import ConvexMLP
+
+__all__ = ["ConvexConvNet", "ConvexMLP", "ConvexScore"]

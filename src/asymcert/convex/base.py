@@ -1,0 +1,93 @@
+"""The convexity contract: which weights must be nonnegative, and how a trained network is deployed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor, nn
+
+from asymcert._checks import check_choice, refuse
+
+Nonnegativity = Literal["projection", "softplus"]
+Initialisation = Literal["uniform", "principled"]
+
+
+@dataclass(frozen=True)
+class WeightOptions:
+    """How nonnegative weights start and stay nonnegative.
+
+    Parameters
+    ----------
+    nonnegativity
+        ``projection`` clamps at zero after each step, as published; ``softplus`` trains ``W = softplus(V)``.
+    initialisation
+        ``uniform`` starts in [0, 0.003] (linear) or [0, 0.005] (convolution), as published; ``principled``
+        follows Hoedt and Klambauer (2023).
+    """
+
+    nonnegativity: Nonnegativity = "projection"
+    initialisation: Initialisation = "uniform"
+
+    def __post_init__(self) -> None:
+        check_choice("nonnegativity", self.nonnegativity, ("projection", "softplus"))
+        check_choice("initialisation", self.initialisation, ("uniform", "principled"))
+
+
+class ConvexScore(nn.Module, ABC):
+    """A network ``g`` that is convex in its input.
+
+    Convexity follows from composition: affine maps of the input, nonnegative sums of convex functions,
+    ReLU and max-pooling (both convex and nondecreasing). `nonnegative` names every weight this needs.
+    """
+
+    @abstractmethod
+    def forward(self, features: Tensor) -> Tensor:
+        """Scores of a batch: (n, *input_shape) -> (n,)."""
+
+    @abstractmethod
+    def nonnegative(self) -> Iterator[tuple[str, Tensor]]:
+        """Name and value of every weight that must be >= 0 for the network to be convex."""
+
+    @abstractmethod
+    def fold(self) -> Self:
+        """Return the deployed network: same function in evaluation mode, float64, affine layers only, frozen."""
+
+    @property
+    @abstractmethod
+    def activations(self) -> int:
+        """Values that one sample keeps in memory for the backward pass, about; sizes the chunks of big batches."""
+
+    @abstractmethod
+    def options(self) -> dict[str, Any]:
+        """Constructor arguments, JSON-able."""
+
+    @torch.no_grad()
+    def project_(self) -> None:
+        """Clamp every nonnegative weight at zero, in place (weights that are parametrised already are)."""
+        for _, weight in self.nonnegative():
+            weight.clamp_(min=0.0)
+
+    def check_convex(self) -> None:
+        """Refuse the network if a weight that convexity needs nonnegative is not, or any weight is not finite.
+
+        Raises
+        ------
+        InputError
+            Names the first such weight and its least entry.
+        """
+        for name, weight in self.state_dict().items():
+            if not bool(torch.isfinite(weight).all()):
+                raise refuse(name, "finite", "NaN or infinite entries", "The network is damaged or training diverged.")
+        for name, weight in self.nonnegative():
+            if weight.numel() and not bool((weight >= 0).all()):
+                got = f"a least entry of {float(weight.min()):g}"
+                raise refuse(name, "nonnegative", got, "Call project_() after each optimiser step.")
+
+
+def freeze(network: ConvexScore) -> None:
+    """Switch to evaluation and drop weight gradients: a certificate differentiates by the input only."""
+    network.eval().requires_grad_(False)

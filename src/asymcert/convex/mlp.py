@@ -1,0 +1,113 @@
+"""Input-convex multilayer perceptron."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from asymcert._checks import check_count, refuse
+from asymcert.convex.base import ConvexScore, WeightOptions, freeze
+from asymcert.convex.fold import ScalarBatchNorm, fold_affine
+from asymcert.convex.weights import make_nonnegative
+
+
+class ConvexMLP(ConvexScore):
+    """ReLU network with nonnegative hidden weights and free connections from the input.
+
+    ``z_1 = relu(C_0 v + b_0)``, ``z_{l+1} = relu(A_l z_l + C_l v + b_l)``, ``g(v) = A_L z_L + C_L v + b_L`` with
+    ``A_l >= 0``.
+
+    Parameters
+    ----------
+    input_shape
+        Shape of one sample's features; they are flattened.
+    hidden
+        Widths of the hidden layers.
+    passthrough
+        Whether layers after the first see the input (the C_l).
+    batch_norm
+        Whether a scalar batch normalisation precedes each ReLU.
+    weights
+        Initialisation and upkeep of the nonnegative weights.
+
+    Source: Amos, Xu, Kolter, ICML 2017; the shape 200-50 is that of Pfrommer et al. 2023 for MNIST and Malimg.
+    """
+
+    def __init__(
+        self,
+        input_shape: Sequence[int],
+        hidden: Sequence[int] = (200, 50),
+        passthrough: bool = True,
+        batch_norm: bool = False,
+        weights: WeightOptions | None = None,
+    ):
+        super().__init__()
+        if not hidden:
+            raise refuse("hidden", "at least one width", "none", "Use hidden=(200, 50).")
+        for width in (*input_shape, *hidden):
+            check_count("hidden", width)
+        self.input_shape, self.hidden_widths = tuple(input_shape), tuple(hidden)
+        self.passthrough, self.batch_norm = passthrough, batch_norm
+        self.weights = weights or WeightOptions()
+        inputs, widths = math.prod(input_shape), (*hidden, 1)
+        self.first = nn.Linear(inputs, widths[0])
+        pairs = list(itertools.pairwise(widths))
+        self.hidden = nn.ModuleList(nn.Linear(before, after) for before, after in pairs)
+        self.direct = nn.ModuleList(nn.Linear(inputs, after, bias=False) for _, after in pairs if passthrough)
+        self.norms = nn.ModuleList(ScalarBatchNorm() for _ in hidden if batch_norm)
+        for layer in self.hidden:
+            assert isinstance(layer, nn.Linear)
+            make_nonnegative(layer, self.weights)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(n, *input_shape) -> (n,)."""
+        v = features.flatten(1)
+        s = self.first(v)  # pre-activations, (n, width)
+        for index, layer in enumerate(self.hidden):
+            if self.batch_norm:
+                s = self.norms[index](s)
+            s = layer(torch.relu(s))
+            if self.passthrough:
+                s = s + self.direct[index](v)
+        return s.squeeze(1)
+
+    def nonnegative(self) -> Iterator[tuple[str, Tensor]]:
+        """Hidden weights, and the scales of batch normalisation."""
+        for index, layer in enumerate(self.hidden):
+            assert isinstance(layer, nn.Linear)
+            yield f"hidden.{index}.weight", layer.weight
+        for index, norm in enumerate(self.norms):
+            assert isinstance(norm, ScalarBatchNorm)
+            yield f"norms.{index}.scale", norm.scale
+
+    @property
+    def activations(self) -> int:
+        """Inputs and two values a hidden unit."""
+        return math.prod(self.input_shape) + 2 * sum(self.hidden_widths)
+
+    def options(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {
+            "input_shape": list(self.input_shape),
+            "hidden": list(self.hidden_widths),
+            "passthrough": self.passthrough,
+            "batch_norm": self.batch_norm,
+        }
+
+    @torch.no_grad()
+    def fold(self) -> Self:
+        """Same function without batch normalisation or parametrisation, in float64, frozen."""
+        folded = type(self)(self.input_shape, self.hidden_widths, self.passthrough).double()
+        layers = zip([self.first, *self.hidden], [folded.first, *folded.hidden], strict=True)
+        for index, (source, target) in enumerate(layers):
+            scale = fold_affine(source, target, list(self.norms), index)
+            if index > 0 and self.passthrough:
+                direct, folded_direct = self.direct[index - 1], folded.direct[index - 1]
+                folded_direct.weight.copy_(direct.weight.double() * scale)  # pyright: ignore
+        freeze(folded)
+        return folded

@@ -1,0 +1,25 @@
+"""Exceptions that say what was wrong and how to put it right."""
+
+
+class AsymcertError(Exception):
+    """Base of every error that this package raises for a user's mistake."""
+
+
+class InputError(AsymcertError, ValueError):
+    """An argument has the wrong value, shape or type."""
+
+
+class DataError(AsymcertError, ValueError):
+    """A data file is missing, damaged or not what its name promises."""
+
+
+class ModelFileError(AsymcertError, ValueError):
+    """A model file is damaged, tampered with, or not loadable by this version."""
+
+
+class RunError(AsymcertError, RuntimeError):
+    """A run folder lacks what a command needs, or holds something that does not fit."""
+
+
+class DependencyError(AsymcertError, ImportError):
+    """An optional dependency is not installed."""
