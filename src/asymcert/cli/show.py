@@ -1,0 +1,74 @@
+"""What the command line prints: progress bars, tables, and JSON for scripts."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+console = Console(stderr=True, highlight=False)  # progress and remarks; results go to standard output
+
+
+def result(facts: dict[str, Any], as_json: bool) -> None:
+    """Print the result of a command: one JSON object, or aligned ``name  value`` lines."""
+    if as_json:
+        print(json.dumps(_jsonable(facts)))
+        return
+    width = max(map(len, facts), default=0)
+    for name, value in facts.items():
+        print(f"{name:<{width}}  {value}")
+
+
+def table(title: str, rows: list[dict[str, Any]], as_json: bool) -> None:
+    """Print rows of equal keys as a table, or as one JSON list."""
+    if as_json:
+        print(json.dumps(_jsonable(rows)))
+        return
+    shown = Table(title=title, title_justify="left", header_style="bold")
+    for index, name in enumerate(rows[0] if rows else []):
+        shown.add_column(name.replace("_", " "), justify="left" if index == 0 else "right")
+    for row in rows:
+        shown.add_row(*(str(value) for value in row.values()))
+    Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else 120).print(shown)
+
+
+@contextmanager
+def progress(what: str, total: int, quiet: bool = False) -> Iterator[Callable[[int, str], None]]:
+    """A progress bar on standard error; yields ``update(done, note)``."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console, disable=quiet, transient=not console.is_terminal) as bars:
+        task = bars.add_task(what, total=total, note="")
+        yield lambda done, note="": bars.update(task, completed=done, note=note)
+
+
+def epoch_note(record: dict[str, Any]) -> str:
+    """One line about an epoch: loss, both accuracies, median radii."""
+    parts = [f"loss {record['loss']:.3f}"]
+    if "medians" in record:
+        parts.append(f"accuracy {record['accuracy_sensitive']:.1%} / {record['accuracy_other']:.1%}")
+        parts.append("radius " + " ".join(f"{name} {value:.3g}" for name, value in record["medians"].items()))
+    return ", ".join(parts)
+
+
+def _jsonable(value: Any) -> Any:
+    """JSON has no infinity: write it as the string ``inf``, and NaN as null."""
+    if isinstance(value, dict):
+        return {str(key): _jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else ("inf" if value > 0 else "-inf")
+    return value

@@ -1,0 +1,9 @@
+"""Data sets with one sensitive class: built-in, published and your own tables."""
+
+from asymcert.datasets.augment import Augmentation
+from asymcert.datasets.binary import BinaryData, Split
+from asymcert.datasets.load import load, names
+from asymcert.datasets.source import DataSource
+from asymcert.datasets.tables import load_table
+
+__all__ = ["Augmentation", "BinaryData", "DataSource", "Split", "load", "load_table", "names"]

@@ -1,0 +1,131 @@
+"""The one form that data takes here: three splits of arrays and the names of the two classes."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from asymcert._checks import check_finite, refuse
+from asymcert.datasets.scaling import TableScaling
+from asymcert.datasets.source import DataSource
+from asymcert.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Samples and which of them are sensitive.
+
+    Parameters
+    ----------
+    x
+        Float32, shape ``(n, *input_shape)``, finite, every value in [0, 1].
+    y
+        Bool, shape ``(n,)``; True is the sensitive class.
+
+    Raises
+    ------
+    InputError
+        Wrong type, dtype or shape, no rows, or values that are not finite or outside [0, 1].
+    """
+
+    x: Tensor
+    y: Tensor
+
+    def __post_init__(self) -> None:
+        for name, dtype in (("x", torch.float32), ("y", torch.bool)):
+            value = getattr(self, name)
+            if not isinstance(value, Tensor) or value.dtype != dtype:
+                got = str(value.dtype) if isinstance(value, Tensor) else type(value).__name__
+                raise refuse(name, f"a tensor of {dtype}", got)
+        if self.x.ndim < 2 or len(self.x) == 0:
+            raise refuse("x", "of shape (n, *input_shape) with n of at least 1", f"shape {tuple(self.x.shape)}")
+        if self.y.shape != self.x.shape[:1]:
+            raise refuse("y", f"of shape ({len(self.x)},), one label for each sample", f"shape {tuple(self.y.shape)}")
+        check_finite("x", self.x, "Impute or drop missing values first.")
+        low, high = (float(v) for v in torch.aminmax(self.x))
+        if low < 0 or high > 1:
+            raise refuse("x", "in [0, 1]", f"values from {low:g} to {high:g}", "Scale the data first.")
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(frozen=True, eq=False)
+class BinaryData:
+    """Training, validation and test samples of a sensitive class and its counterpart.
+
+    Parameters
+    ----------
+    name
+        Name of the data set; for a table, the file's name without its extension.
+    train, val, test
+        The splits. Each has both classes, and all have one input shape.
+    sensitive, other
+        Display names of the classes with ``y`` True and False.
+    scaling
+        Tables only: how columns became inputs.
+    source
+        What to load the same data again from.
+    dropped
+        Tables only: rows left out of ``test`` or ``val`` because the same features also occur in an earlier split.
+
+    Raises
+    ------
+    InputError
+        The splits have different input shapes.
+    DataError
+        A split lacks one of the classes.
+    """
+
+    name: str
+    train: Split
+    val: Split
+    test: Split
+    sensitive: str
+    other: str
+    scaling: TableScaling | None = None
+    source: DataSource | None = None
+    dropped: int = 0
+
+    def __post_init__(self) -> None:
+        for name, split in self._splits:
+            if split.x.shape[1:] != self.train.x.shape[1:]:
+                raise refuse(name, f"of input shape {self.input_shape}, as `train`", str(tuple(split.x.shape[1:])))
+            present = int(split.y.sum())
+            if present in (0, len(split)):
+                missing = self.other if present else self.sensitive
+                raise DataError(f"{self.name}: split '{name}' has no sample of class '{missing}'. Provide more data.")
+
+    @property
+    def _splits(self) -> tuple[tuple[str, Split], ...]:
+        return ("train", self.train), ("val", self.val), ("test", self.test)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one sample: (C, H, W) for images, (d,) for tables."""
+        return tuple(self.train.x.shape[1:])
+
+    @cached_property
+    def channel_mean(self) -> Tensor:
+        """Mean of the training inputs, float32: shape (C, 1, 1) for images, (d,) for tables."""
+        x = self.train.x
+        if x.ndim == 2:
+            return x.mean(0, dtype=torch.float64).float()
+        return x.mean((0, *range(2, x.ndim)), keepdim=True, dtype=torch.float64)[0].float()
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256, in hexadecimal, of the class names and the arrays of all splits.
+
+        The data set's own name is not part of it, so that a renamed file or an alias keeps its digest.
+        """
+        state = hashlib.sha256(repr((self.sensitive, self.other)).encode())
+        for name, split in self._splits:
+            state.update(repr((name, tuple(split.x.shape))).encode())
+            state.update(split.x.detach().cpu().contiguous().numpy().astype("<f4", copy=False).data)
+            state.update(split.y.cpu().contiguous().numpy().data)
+        return state.hexdigest()

@@ -1,0 +1,202 @@
+"""How one column of a table becomes inputs in [0, 1]."""
+
+from __future__ import annotations
+
+import math
+import re
+import zlib
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asymcert._checks import check_count, refuse
+from asymcert.errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+WORD_CAP = 4  # counts of a word above this are all the same; adding or removing one word moves an input by 1/4
+_WORD = re.compile(r"\w+")
+
+Values = NDArray[np.float64]
+
+
+def words_of(text: str) -> list[str]:
+    """Lower-cased words: runs of letters, digits and underscores.
+
+    Examples
+    --------
+    >>> words_of("Free entry, FREE!")
+    ['free', 'entry', 'free']
+    """
+    return _WORD.findall(text.lower())
+
+
+@lru_cache(maxsize=2**16)
+def bucket_of(word: str, size: int) -> int:
+    """Number below `size` that is the same for the same word everywhere (CRC-32)."""
+    return zlib.crc32(word.encode("utf-8", "surrogatepass")) % size
+
+
+@dataclass(frozen=True)
+class Column(ABC):
+    """A column, its features and what stands in for a missing value (`fill`; None refuses missing values)."""
+
+    kind: ClassVar[str]
+    is_text: ClassVar[bool]
+    name: str
+    fill: Any
+
+    @property
+    @abstractmethod
+    def feature_names(self) -> tuple[str, ...]:
+        """One name for each feature."""
+
+    @property
+    @abstractmethod
+    def units(self) -> tuple[float, ...]:
+        """Original units in one scaled unit, for each feature; NaN where there is no original unit."""
+
+    @abstractmethod
+    def encode(self, values: pl.Series) -> Values:
+        """Features (n, k) in [0, 1] of a clean series without missing values."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form."""
+        return {"kind": self.kind, **asdict(self)}
+
+    def filled(self, values: pl.Series) -> pl.Series:
+        """Put `fill` for missing values, or refuse them with a `DataError`."""
+        missing = values.null_count()
+        if missing and self.fill is None:
+            raise DataError(
+                f"Column '{self.name}' has {missing} missing values. "
+                "Name an imputation (impute='mean', 'median', 'zero' or 'most-frequent') or drop the rows."
+            )
+        return values.fill_null(self.fill) if missing else values
+
+
+@dataclass(frozen=True)
+class NumericColumn(Column):
+    """``(value - low) / (high - low)``, clipped to [0, 1]; 0 if low equals high.
+
+    Clipping is 1-Lipschitz, so a radius in scaled units holds for what is clipped too.
+    """
+
+    kind = "numeric"
+    is_text = False
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        numbers = [v for v in (self.low, self.high, self.fill) if v is not None]
+        if any(isinstance(v, bool) or not isinstance(v, float | int) or not math.isfinite(v) for v in numbers):
+            raise refuse(f"range of column '{self.name}'", "finite numbers", f"{self.low}, {self.high}, {self.fill}")
+        if self.low > self.high or not math.isfinite(self.high - self.low):
+            raise refuse(f"range of column '{self.name}'", "increasing and finite", f"[{self.low}, {self.high}]")
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The column's name."""
+        return (self.name,)
+
+    @property
+    def units(self) -> tuple[float, ...]:
+        """``high - low``; infinite for a constant column, whose input never moves."""
+        return (self.high - self.low or math.inf,)
+
+    def encode(self, values: pl.Series) -> Values:
+        """Features (n, 1)."""
+        numbers = values.to_numpy().astype(np.float64)
+        if self.low == self.high:
+            return np.zeros((len(numbers), 1))
+        inside = np.clip(numbers, self.low, self.high)
+        return np.clip((inside - self.low) / (self.high - self.low), 0.0, 1.0)[:, None]
+
+
+@dataclass(frozen=True)
+class CategoryColumn(Column):
+    """One input for each listed value, 1 where it is the row's, and one for all other values."""
+
+    kind = "categories"
+    is_text = True
+    values: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", tuple(self.values))
+        if len(set(self.values)) != len(self.values) or not all(isinstance(v, str) for v in self.values):
+            raise refuse(f"values of column '{self.name}'", "distinct texts", self.values)
+        _check_fill(self)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """``column=value`` for each value, then ``column=<other>``."""
+        return tuple(f"{self.name}={value}" for value in (*self.values, "<other>"))
+
+    @property
+    def units(self) -> tuple[float, ...]:
+        """NaN: a category has no unit."""
+        return (math.nan,) * (len(self.values) + 1)
+
+    def encode(self, values: pl.Series) -> Values:
+        """Features (n, number of values + 1)."""
+        places = {value: i for i, value in enumerate(self.values)}
+        rows = [places.get(value, len(places)) for value in values.to_list()]
+        return np.eye(len(places) + 1)[rows]
+
+
+@dataclass(frozen=True)
+class WordColumn(Column):
+    """Hashed counts of lower-cased words: ``min(count, cap) / cap`` for each of `size` buckets."""
+
+    kind = "words"
+    is_text = True
+    size: int
+    cap: int
+
+    def __post_init__(self) -> None:
+        check_count("size", self.size)
+        check_count("cap", self.cap)
+        _check_fill(self)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """``column#bucket`` for each bucket."""
+        return tuple(f"{self.name}#{i}" for i in range(self.size))
+
+    @property
+    def units(self) -> tuple[float, ...]:
+        """NaN: a bucket of words has no unit of the user's."""
+        return (math.nan,) * self.size
+
+    def encode(self, values: pl.Series) -> Values:
+        """Features (n, size)."""
+        counts = np.zeros((len(values), self.size))
+        for row, text in zip(counts, values.to_list(), strict=True):
+            np.add.at(row, [bucket_of(word, self.size) for word in words_of(text)], 1.0)
+        return np.minimum(counts, self.cap) / self.cap
+
+
+def _check_fill(column: Column) -> None:
+    if column.fill is not None and not isinstance(column.fill, str):
+        raise refuse(f"fill of column '{column.name}'", "text", repr(column.fill))
+
+
+_KINDS: tuple[type[Column], ...] = (NumericColumn, CategoryColumn, WordColumn)
+
+
+def column_from_dict(values: dict[str, Any]) -> Column:
+    """Read what `Column.to_dict` gave; an `InputError` for anything else."""
+    kinds = {kind.kind: kind for kind in _KINDS}
+    kind = kinds.get(values.get("kind", "")) if isinstance(values, dict) else None
+    if kind is None:
+        raise refuse("column", f"a dictionary whose kind is one of {sorted(kinds)}", repr(values))
+    known = {field.name for field in fields(kind)}
+    rest = {key: value for key, value in values.items() if key != "kind"}
+    if set(rest) != known or not isinstance(rest["name"], str):
+        raise refuse("column", f"a dictionary with the keys {sorted(known)} and a name of text", sorted(rest))
+    return kind(**rest)

@@ -1,0 +1,77 @@
+"""Data sets by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from asymcert._checks import check_count
+from asymcert.datasets.binary import BinaryData
+from asymcert.datasets.builtin import load_breast_cancer_table, load_digits_pair
+from asymcert.datasets.classes import EXAMPLES, parse_pair, unknown_name
+from asymcert.datasets.images import load_malimg, load_pair
+
+
+def names() -> list[tuple[str, str]]:
+    """Names that `load` knows, each with a line on what it is.
+
+    Examples
+    --------
+    >>> names()[0][0]
+    'digits-3-8'
+    """
+    return list(EXAMPLES)
+
+
+def load(
+    name: str,
+    data_dir: str | Path | None = None,
+    sensitive: str | int | None = None,
+    seed: int = 0,
+) -> BinaryData:
+    """Load a data set with its splits.
+
+    Files are taken from the first of `data_dir`, the folder that the environment variable ``ASYMCERT_DATA`` names,
+    and the user's cache that has all of them; else they are downloaded to the cache and checked.
+
+    Parameters
+    ----------
+    name
+        One of `names`, or another pair: ``digits-A-B``, ``mnist-A-B``, ``fashion-A-B``, ``cifar10-A-B``, where A is
+        sensitive. Classes go by number or by name (``cifar10-cat-dog``).
+    data_dir
+        Folder with ``mnist/``, ``fashion-mnist/``, ``cifar-10-batches-bin/`` or ``malimg/`` in it.
+    sensitive
+        Makes this class of the two the sensitive one, by name or label.
+    seed
+        Of the splits: the publisher's test set, with 20 % of the training set for validation; where the publisher
+        has no test set, 20 % of all rows are test, then 20 % of the rest validation.
+
+    Returns
+    -------
+    BinaryData
+        Inputs of shape (1, 8, 8) for digits, (1, 28, 28) for MNIST and Fashion-MNIST, (3, 32, 32) for CIFAR-10,
+        (1, 512, 512) for Malimg, (30,) for breast-cancer.
+
+    Raises
+    ------
+    InputError
+        An unknown name, a pair of equal classes, or a `sensitive` that is neither class.
+    DataError
+        Files that are missing and cannot be downloaded, damaged, or without one of the classes.
+
+    Examples
+    --------
+    >>> data = load("digits-3-8")
+    >>> data.input_shape, data.sensitive, data.other
+    ((1, 8, 8), '3', '8')
+    """
+    check_count("seed", seed, low=0)
+    if not isinstance(name, str):
+        raise unknown_name(name)
+    if name == "malimg":
+        return load_malimg(data_dir, sensitive, seed)
+    if name == "breast-cancer":
+        return load_breast_cancer_table(sensitive, seed)
+    if parse_pair(name)[0] == "digits":
+        return load_digits_pair(name, sensitive, seed)
+    return load_pair(name, data_dir, sensitive, seed)

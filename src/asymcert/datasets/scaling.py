@@ -1,0 +1,241 @@
+"""How a table's columns become inputs, kept with the model that was trained on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from asymcert._checks import check_choice, check_count, refuse
+from asymcert.datasets.columns import (
+    WORD_CAP,
+    CategoryColumn,
+    Column,
+    NumericColumn,
+    WordColumn,
+    column_from_dict,
+)
+from asymcert.errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+QUANTILES = (0.01, 0.99)
+SCALINGS = ("quantile", "min-max")
+IMPUTATIONS = ("mean", "median", "zero", "most-frequent")
+
+
+@dataclass(frozen=True)
+class TableScaling:
+    """Columns of a table as inputs in [0, 1].
+
+    - A numeric column becomes ``(value - low) / (high - low)``, clipped to [0, 1]. The bounds are the training
+      rows' 1 % and 99 % quantiles, or least and greatest value (also where the two quantiles are equal). Clipping is
+      part of the scaling; it is 1-Lipschitz, so certificates in scaled units carry over. A constant column becomes 0.
+    - A text column becomes one input for each of its most frequent values and one for all others.
+    - A column of running text becomes hashed word counts, ``min(count, cap) / cap``.
+
+    Parameters
+    ----------
+    columns
+        One for each column of the table, in order.
+    """
+
+    columns: tuple[Column, ...]
+
+    def __post_init__(self) -> None:
+        names = [column.name for column in self.columns]
+        if not names or len(set(names)) != len(names):
+            raise refuse("columns", "at least one, with different names", names)
+
+    @classmethod
+    def fit(
+        cls,
+        frame: pl.DataFrame,
+        scaling: str = "quantile",
+        *,
+        impute: str | None = None,
+        text: str | None = None,
+        categories: int = 20,
+        words: int = 1024,
+    ) -> TableScaling:
+        """Learn the scaling from training rows.
+
+        Parameters
+        ----------
+        frame
+            Feature columns only: numbers, booleans or text.
+        scaling
+            ``"quantile"`` or ``"min-max"``.
+        impute
+            What numeric columns take for missing values: ``"mean"``, ``"median"``, ``"zero"`` or
+            ``"most-frequent"``, all of training rows. Text columns then take their most frequent value, running
+            text is taken as empty. None refuses missing values.
+        text
+            The column of running text; by default a text column that is the only column.
+        categories
+            Most values of a text column that get an input of their own.
+        words
+            Inputs for running text.
+
+        Raises
+        ------
+        InputError
+            An unknown option.
+        DataError
+            No rows or columns, missing or infinite values, or a column of dates, lists or the like.
+        """
+        check_choice("scaling", scaling, SCALINGS)
+        check_choice("impute", impute or IMPUTATIONS[0], IMPUTATIONS)
+        check_count("categories", categories)
+        check_count("words", words)
+        if text is not None:
+            check_choice("text", text, frame.columns)
+        if frame.height == 0 or frame.width == 0:
+            raise DataError(
+                f"The table has {frame.height} rows and {frame.width} feature columns. Provide at least one."
+            )
+        frame = clean(frame)
+        if text is None:
+            text = running_text(frame)
+        fitted = [_fit_column(values, scaling, impute, text, categories, words) for values in frame.get_columns()]
+        return cls(tuple(fitted))
+
+    def impute(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Clean columns of the scaling, in order, with missing values filled; other columns are left out.
+
+        Raises
+        ------
+        DataError
+            A column is absent or of another type, or a value is missing or infinite.
+        """
+        absent = [column.name for column in self.columns if column.name not in frame.columns]
+        if absent:
+            raise DataError(f"The table lacks the columns {absent}. Provide the columns that training had.")
+        frame = clean(frame.select(column.name for column in self.columns))
+        for column in self.columns:
+            values = frame[column.name]
+            if (values.dtype.is_numeric() == column.is_text) and values.null_count() < len(values):
+                want = "text" if column.is_text else "numbers"
+                raise DataError(f"Column '{column.name}' must hold {want}, as in training, got {values.dtype}.")
+            frame = frame.with_columns(column.filled(values))
+        return frame
+
+    def transform(self, frame: pl.DataFrame) -> Tensor:
+        """Inputs of a table.
+
+        Parameters
+        ----------
+        frame
+            The columns of training, by name; others are ignored.
+
+        Returns
+        -------
+        Tensor
+            Float32, shape (n, d), in [0, 1].
+
+        Raises
+        ------
+        DataError
+            As for `impute`.
+        """
+        frame = self.impute(frame)
+        parts = [column.encode(frame[column.name]).astype(np.float32) for column in self.columns]
+        return torch.from_numpy(np.concatenate(parts, axis=1))
+
+    @cached_property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the d inputs."""
+        return tuple(name for column in self.columns for name in column.feature_names)
+
+    @cached_property
+    def units(self) -> tuple[float, ...]:
+        """Original units in one scaled unit, for each input.
+
+        NaN for categories and words, which have no unit; infinite for a constant column, whose input never moves.
+        """
+        return tuple(unit for column in self.columns for unit in column.units)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form; `from_dict` gives an equal scaling back."""
+        return {"columns": [column.to_dict() for column in self.columns]}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TableScaling:
+        """Read what `to_dict` gave; an `InputError` for unknown keys or values that make no scaling."""
+        if not isinstance(values, Mapping) or set(values) != {"columns"} or not isinstance(values["columns"], list):
+            raise refuse("scaling", "a dictionary with a list of 'columns'", repr(values)[:80])
+        return cls(tuple(column_from_dict(column) for column in values["columns"]))
+
+
+def running_text(frame: pl.DataFrame) -> str | None:
+    """Name of the column of running text when none is named: the only column, if it is text."""
+    only = frame.width == 1 and not frame.to_series().dtype.is_numeric()
+    return frame.columns[0] if only else None
+
+
+def clean(frame: pl.DataFrame) -> pl.DataFrame:
+    """Numbers and booleans as Float64, text as String, NaN as missing; a `DataError` for infinite or other values."""
+    return frame.select(_clean_column(values) for values in frame.get_columns())
+
+
+def _clean_column(values: pl.Series) -> pl.Series:
+    import polars as pl
+
+    if values.dtype in (pl.String, pl.Categorical, pl.Enum):
+        return values.cast(pl.String)
+    if values.dtype == pl.Null:
+        raise DataError(f"Column '{values.name}' has no values at all. Drop it.")
+    if not values.dtype.is_numeric() and values.dtype != pl.Boolean:
+        raise DataError(f"Column '{values.name}' must hold numbers or text, got {values.dtype}. Convert or drop it.")
+    numbers = values.cast(pl.Float64).fill_nan(None)
+    infinite = numbers.is_infinite().sum()
+    if infinite:
+        raise DataError(f"Column '{values.name}' has {infinite} infinite values. Replace them or drop the rows.")
+    return numbers
+
+
+def _fit_column(
+    values: pl.Series, scaling: str, impute: str | None, text: str | None, categories: int, words: int
+) -> Column:
+    name, known = values.name, values.drop_nulls()
+    if len(known) == 0:
+        raise DataError(f"Column '{name}' has no values in the training rows. Drop it.")
+    if name == text:
+        if values.dtype.is_numeric():
+            raise refuse("text", "a column of text", f"'{name}' of numbers")
+        return WordColumn(name, None if impute is None else "", words, WORD_CAP)
+    if not values.dtype.is_numeric():
+        listed = _by_frequency(known)
+        return CategoryColumn(name, None if impute is None else listed[0], tuple(listed[:categories]))
+    low, high = _bounds(known.to_numpy(), scaling)
+    return NumericColumn(name, _numeric_fill(known, impute), low, high)
+
+
+def _bounds(values: np.ndarray, scaling: str) -> tuple[float, float]:
+    low, high = (float(v) for v in np.quantile(values, QUANTILES if scaling == "quantile" else (0, 1)))
+    return (low, high) if low < high else (float(values.min()), float(values.max()))
+
+
+def _numeric_fill(known: pl.Series, impute: str | None) -> float | None:
+    if impute is None:
+        return None
+    numbers = known.to_numpy()
+    if impute == "mean":
+        return float(numbers.mean())
+    if impute == "median":
+        return float(np.median(numbers))
+    return 0.0 if impute == "zero" else _by_frequency(known)[0]
+
+
+def _by_frequency(known: pl.Series) -> list[Any]:
+    """Distinct values, the most frequent first, equally frequent ones in their own order."""
+    import polars as pl
+
+    counts = known.rename("value").value_counts(name="count")
+    return counts.sort([pl.col("count"), pl.col("value")], descending=[True, False])["value"].to_list()

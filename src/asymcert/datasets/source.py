@@ -1,0 +1,96 @@
+"""Where data came from, in a form that fits into JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asymcert._checks import refuse
+
+if TYPE_CHECKING:
+    from asymcert.datasets.binary import BinaryData
+
+TABLE_OPTIONS = ("label", "test", "drop", "impute", "scaling", "text", "categories", "words")
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """A description from which the same data can be loaded again.
+
+    Parameters
+    ----------
+    name
+        A name that `load` knows, or the path of a table file.
+    sensitive
+        The sensitive class, by name; None for the data set's own choice (not for tables).
+    seed
+        Seed of the splits.
+    options
+        Empty for named data sets; for a table the other arguments of `load_table`.
+
+    Raises
+    ------
+    InputError
+        An option that `load_table` does not have, or a table without ``label`` or ``sensitive``.
+    """
+
+    name: str
+    sensitive: str | None = None
+    seed: int = 0
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.options) - set(TABLE_OPTIONS))
+        if unknown:
+            raise refuse("options", f"made of {list(TABLE_OPTIONS)}", f"unknown {unknown}")
+        if self.options and ("label" not in self.options or self.sensitive is None):
+            raise refuse("options", "complete for a table", "no 'label', or no `sensitive`", "Name both.")
+
+    @property
+    def is_table(self) -> bool:
+        """Whether `name` is the path of a table file."""
+        return bool(self.options)
+
+    def load(self, data_dir: str | Path | None = None) -> BinaryData:
+        """Load the data again.
+
+        Parameters
+        ----------
+        data_dir
+            For named data sets as in `asymcert.datasets.load`; for a table that has moved, the folder it is in now.
+
+        Raises
+        ------
+        DataError
+            Missing or damaged files.
+        """
+        from asymcert.datasets.load import load
+        from asymcert.datasets.tables import load_table
+
+        if not self.is_table:
+            return load(self.name, data_dir, self.sensitive, self.seed)
+        options = dict(self.options)
+        if options.get("test") is not None:
+            options["test"] = _moved(options["test"], data_dir)
+        return load_table(_moved(self.name, data_dir), sensitive=self.sensitive, seed=self.seed, **options)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> DataSource:
+        """Read what `to_dict` gave; unknown or missing keys are refused with an `InputError`."""
+        known = {f.name for f in fields(cls)}
+        if not isinstance(values, Mapping) or set(values) != known:
+            got = sorted(values) if isinstance(values, Mapping) else type(values).__name__
+            raise refuse("source", f"a dictionary with the keys {sorted(known)}", got)
+        return cls(**values)
+
+
+def _moved(path: str, data_dir: str | Path | None) -> Path:
+    if data_dir is not None and not Path(path).exists():
+        return Path(data_dir) / Path(path).name
+    return Path(path)

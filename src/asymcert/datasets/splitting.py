@@ -1,0 +1,75 @@
+"""Random splits that keep class shares and never part identical rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from asymcert.errors import DataError
+
+HELD_OUT = 0.2  # of all rows for test, then of the rest for validation
+
+Rows = NDArray[np.int64]
+
+
+def three_way(y: NDArray[np.bool_], groups: Rows | None, seed: int, name: str) -> tuple[Rows, Rows, Rows]:
+    """Row numbers of train, validation and test: 64, 16 and 20 per cent of the rows; see `hold_out`."""
+    generator = torch.Generator().manual_seed(seed)
+    groups = np.arange(len(y)) if groups is None else groups
+    rest, test = hold_out(y, groups, generator, name)
+    train, val = hold_out(y[rest], groups[rest], generator, name)
+    return rest[train], rest[val], test
+
+
+def two_way(y: NDArray[np.bool_], groups: Rows | None, seed: int, name: str) -> tuple[Rows, Rows]:
+    """Row numbers of train and validation: 80 and 20 per cent of the rows; see `hold_out`."""
+    generator = torch.Generator().manual_seed(seed)
+    return hold_out(y, np.arange(len(y)) if groups is None else groups, generator, name)
+
+
+def hold_out(y: NDArray[np.bool_], groups: Rows, generator: torch.Generator, name: str) -> tuple[Rows, Rows]:
+    """Split rows in two parts; the second has about `HELD_OUT` of each class.
+
+    Parameters
+    ----------
+    y
+        Labels, shape (n,).
+    groups
+        Shape (n,), numbers from 0; rows of one group stay together. A group counts as the class most of it has.
+    generator
+        Draws the order in which groups are taken.
+    name
+        Of the data, for the error.
+
+    Returns
+    -------
+    kept, held
+        Increasing row numbers.
+
+    Raises
+    ------
+    DataError
+        A class has fewer than two groups.
+    """
+    numbers, group_of_row, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    positive = np.bincount(group_of_row, weights=y, minlength=len(numbers)) * 2 > sizes
+    held = np.zeros(len(numbers), dtype=bool)
+    for label in (True, False):
+        members = np.flatnonzero(positive == label)
+        if len(members) < 2:
+            raise DataError(f"{name}: too few rows to split: a class has {len(members)} distinct rows. Add rows.")
+        order = torch.randperm(len(members), generator=generator).numpy()
+        held[_take(members[order], sizes)] = True
+    return np.flatnonzero(~held[group_of_row]), np.flatnonzero(held[group_of_row])
+
+
+def _take(members: Rows, sizes: Rows) -> list[int]:
+    """Groups, in order, whose sizes add up to at most the share to hold out; at least one."""
+    wanted = round(HELD_OUT * int(sizes[members].sum()))
+    taken: list[int] = []
+    for group in members.tolist():
+        if sizes[group] <= wanted:
+            taken.append(group)
+            wanted -= int(sizes[group])
+    return taken or [int(members[np.argmin(sizes[members])])]

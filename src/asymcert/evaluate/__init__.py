@@ -1,0 +1,33 @@
+"""Evaluation: rows in a run folder, certified-accuracy curves, and the trade-off surface."""
+
+from asymcert.evaluate.curves import (
+    binomial_interval,
+    certified_accuracy,
+    certified_accuracy_at,
+    summary,
+)
+from asymcert.evaluate.formatting import ceil_format, floor_format, floor_percent, floor_significant
+from asymcert.evaluate.rows import check_rows, distinct, make_rows, threat_key
+from asymcert.evaluate.run import evaluate
+from asymcert.evaluate.run_folder import RunFacts, RunFolder
+from asymcert.evaluate.surface import Surface, surface
+
+__all__ = [
+    "RunFacts",
+    "RunFolder",
+    "Surface",
+    "binomial_interval",
+    "ceil_format",
+    "certified_accuracy",
+    "certified_accuracy_at",
+    "check_rows",
+    "distinct",
+    "evaluate",
+    "floor_format",
+    "floor_percent",
+    "floor_significant",
+    "make_rows",
+    "summary",
+    "surface",
+    "threat_key",
+]

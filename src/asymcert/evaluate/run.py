@@ -1,0 +1,184 @@
+"""Certify a split into a run folder, sample by sample, resuming what was interrupted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import polars as pl
+import torch
+from torch import Tensor
+
+from asymcert._checks import check_choice, check_count, refuse
+from asymcert.certify import METHODS, Certifier
+from asymcert.classifier import FeatureConvexClassifier
+from asymcert.evaluate.rows import GALLERY_SCHEMA, SERIES, Origin, distinct, make_rows, threat_key
+from asymcert.evaluate.run_folder import CERTIFICATES, GALLERY, RunFolder
+from asymcert.threat import ThreatModel
+
+if TYPE_CHECKING:
+    from asymcert.datasets.binary import Split
+
+GALLERY_SIZE = 8  # samples of each group, per threat model
+Progress = Callable[[int, int], None]
+
+
+def evaluate(
+    model: FeatureConvexClassifier,
+    split: Split,
+    run: RunFolder,
+    threats: Sequence[ThreatModel],
+    method: str | Certifier = "closed-form",
+    *,
+    data_digest: str,
+    seed: int,
+    split_name: str = "test",
+    chunk: int = 256,
+    progress: Progress | None = None,
+) -> pl.DataFrame:
+    """Certify every sample against every threat model and store a row for each.
+
+    Rows that the folder already holds for the same model, data, split, method and threat model are not computed
+    again, so an interrupted evaluation resumes; it loses at most the chunk in work.
+
+    Parameters
+    ----------
+    model
+        The classifier.
+    split
+        Inputs of shape (n, *input_shape) and labels (n,), True where sensitive.
+    run
+        An existing run folder.
+    threats
+        The adversaries, all different.
+    method
+        Name of a certifier, or one with settings of its own.
+    data_digest
+        Digest of the data set that the split belongs to.
+    seed
+        Stored with the rows.
+    split_name
+        Name of the split.
+    chunk
+        Samples certified and stored at a time.
+    progress
+        Called with (rows done, rows in all) after every chunk.
+
+    Returns
+    -------
+    polars.DataFrame
+        The n * len(threats) rows of this evaluation, in the schema of `rows`, sorted by threat model and index.
+
+    Raises
+    ------
+    InputError
+        An argument does not fit; the threat models repeat.
+    RunError
+        The folder holds no run, or is damaged.
+    """
+    check_count("chunk", chunk)
+    certifier = _certifier(method)
+    keys = _keys(threats)
+    x, label = torch.as_tensor(split.x), torch.as_tensor(split.y)
+    if len(x) == 0 or len(x) != len(label):
+        raise refuse("split", "of as many labels as inputs, at least one", f"{len(x)} inputs, {len(label)} labels")
+    run.facts()  # refuses a folder that holds no run
+    origin = Origin(split_name, model.digest, data_digest, seed)
+    stored = _stored(run, origin, certifier, keys, len(x))
+    pending = _pending(stored, dict(zip(keys, threats, strict=True)), len(x))
+    total, done = len(x) * len(threats), len(stored)
+    parts = [stored]
+    for indices, members in pending:
+        for index in torch.tensor(indices).split(chunk):
+            rows = _certify(certifier, model, x[index], members, index, label[index], origin)
+            run.append(CERTIFICATES, rows)
+            parts.append(rows)
+            done += len(rows)
+            if progress is not None:
+                progress(done, total)
+    rows = distinct(pl.concat(parts))
+    if x.ndim == 4:
+        _store_gallery(run, rows, x)
+    return rows
+
+
+def _certifier(method: str | Certifier) -> Certifier:
+    if isinstance(method, Certifier):
+        return method
+    check_choice("method", method, tuple(METHODS))
+    return METHODS[method]()
+
+
+def _keys(threats: Sequence[ThreatModel]) -> list[str]:
+    for threat in threats:
+        if not isinstance(threat, ThreatModel):
+            raise refuse("threats", "made of ThreatModel", type(threat).__name__, "Use [ThreatModel(norm=2)].")
+    keys = [threat_key(threat) for threat in threats]
+    if not keys or len(set(keys)) < len(keys):
+        raise refuse("threats", "at least one, all different", keys)
+    return keys
+
+
+def _stored(run: RunFolder, origin: Origin, certifier: Certifier, keys: list[str], n: int) -> pl.DataFrame:
+    """Rows of this evaluation that the folder already holds."""
+    same = (
+        (pl.col("model_digest") == origin.model_digest)
+        & (pl.col("data_digest") == origin.data_digest)
+        & (pl.col("split") == origin.split)
+        & (pl.col("method") == certifier.method)
+        & pl.col("threat").is_in(keys)
+        & (pl.col("index") < n)
+    )
+    return distinct(run.read(CERTIFICATES).filter(same))
+
+
+def _pending(
+    stored: pl.DataFrame, threats: dict[str, ThreatModel], n: int
+) -> Iterator[tuple[list[int], list[ThreatModel]]]:
+    """Samples still to certify, with the threat models that lack the same ones and so share the passes."""
+    groups: dict[tuple[int, ...], list[ThreatModel]] = {}
+    for key, threat in threats.items():
+        done = set(stored.filter(pl.col("threat") == key)["index"].to_list())
+        missing = tuple(index for index in range(n) if index not in done)
+        groups.setdefault(missing, []).append(threat)
+    for missing, members in groups.items():
+        if missing:
+            yield list(missing), members
+
+
+def _certify(
+    certifier: Certifier,
+    model: FeatureConvexClassifier,
+    x: Tensor,
+    threats: list[ThreatModel],
+    index: Tensor,
+    label: Tensor,
+    origin: Origin,
+) -> pl.DataFrame:
+    start = time.perf_counter()
+    certificates = certifier.certify(model, x, threats)
+    seconds = (time.perf_counter() - start) / len(x)
+    return pl.concat([make_rows(certificate, index, label, origin, seconds) for certificate in certificates])
+
+
+def _store_gallery(run: RunFolder, rows: pl.DataFrame, x: Tensor) -> None:
+    """Keep the pixels of the least and most robust samples, unless the folder has them already."""
+    galleries = [_gallery(part, x) for part in rows.partition_by(SERIES, maintain_order=True)]
+    fresh = pl.concat(galleries)
+    run.append(GALLERY, fresh.join(run.read(GALLERY), on=[*SERIES, "samples"], how="anti"))
+
+
+def _gallery(rows: pl.DataFrame, x: Tensor) -> pl.DataFrame:
+    """Gallery rows of one curve: sensitive samples that are recognised, by radius."""
+    recognised = rows.filter("label", "prediction").sort("radius", "index")
+    size = min(GALLERY_SIZE, len(recognised) // 2 or len(recognised))
+    groups = {"least": recognised.head(size), "most": recognised.reverse().head(size)}
+    chosen = pl.concat([part.with_columns(group=pl.lit(group)).with_row_index("rank") for group, part in groups.items()])
+    samples = x[torch.tensor(chosen["index"].to_list(), dtype=torch.int64)].float().cpu()
+    return chosen.with_columns(
+        pl.col("rank").cast(pl.Int64),
+        samples=pl.lit(len(rows), dtype=pl.Int64),
+        shape=pl.Series([list(samples.shape[1:])] * len(chosen), dtype=pl.List(pl.Int64)),
+        pixels=pl.Series(samples.flatten(1).tolist(), dtype=pl.List(pl.Float32)),
+    ).select(list(GALLERY_SCHEMA))

@@ -1,0 +1,142 @@
+"""The whole trade-off: certified accuracy over radius and threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from asymcert._checks import refuse
+from asymcert.certify import ClosedForm
+from asymcert.errors import InputError
+from asymcert.evaluate.rows import one_series
+
+Floats = NDArray[np.float64]
+BLOCK_VALUES = 2**22  # values in memory at a time: 32 MB
+UNIT = 2.0**-53  # unit roundoff of float64
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """Accuracies of one closed-form evaluation at every radius and threshold of a grid.
+
+    Parameters
+    ----------
+    radii
+        Float64 (R,), ascending, in the units of ``ThreatModel.size``.
+    thresholds
+        Float64 (T,), ascending, relative to the model's own threshold: 0 is the model as it is.
+    certified
+        Float64 (R, T): certified accuracy of the sensitive class, by the definition of `certified_accuracy`.
+    accuracy_sensitive, accuracy_other
+        Float64 (T,): accuracies of the two classes on unchanged samples.
+    """
+
+    radii: Floats
+    thresholds: Floats
+    certified: Floats
+    accuracy_sensitive: Floats
+    accuracy_other: Floats
+
+    @property
+    def balanced_threshold(self) -> float | None:
+        """Least threshold of the grid at which the other class is recognised at least as often as the sensitive one.
+
+        None where the grid has no such threshold.
+        """
+        reached = np.flatnonzero(self.accuracy_other >= self.accuracy_sensitive)
+        return float(self.thresholds[reached[0]]) if len(reached) else None
+
+
+def surface(
+    rows: pl.DataFrame, radii: Sequence[float] | Floats | None = None, thresholds: Sequence[float] | Floats | None = None
+) -> Surface:
+    """Evaluate every radius and threshold of a grid at once, without running the model again.
+
+    A threshold that is higher by t lowers every margin by t and leaves the slopes as they are, so the closed-form
+    radius becomes ``max(0, margin - t) / slope``. Rounding is towards fewer certified samples.
+
+    Parameters
+    ----------
+    rows
+        Closed-form evaluation rows of one model, split and threat model.
+    radii
+        Finite and nonnegative, by default 101 from 0 to the largest finite radius.
+    thresholds
+        Finite, relative to the model's own, by default 101 over the range where the accuracies change.
+
+    Returns
+    -------
+    Surface
+        Over the grid, radii and thresholds in ascending order.
+
+    Raises
+    ------
+    InputError
+        The rows come from another method, whose radii do not depend on the threshold through margin and slope
+        alone; or mix several curves; or lack a class; or the grid is not finite.
+
+    Sound when the rows' margins and slopes are those of the closed form.
+    """
+    label, margin, slope = _columns(rows)
+    radius_grid = _default_radii(rows) if radii is None else _grid("radii", radii)
+    shift_grid = _default_thresholds(label, margin) if thresholds is None else _grid("thresholds", thresholds)
+    if radius_grid[0] < 0:
+        raise refuse("radii", "nonnegative", float(radius_grid[0]))
+    clean = _certified(margin[label], np.zeros(int(label.sum())), np.zeros(1), shift_grid)[0]
+    certified = np.minimum(_certified(margin[label], slope[label], radius_grid, shift_grid), clean)
+    others = np.sort(margin[~label] + 4 * UNIT * np.abs(margin[~label]))
+    accuracy_other = np.searchsorted(others, shift_grid, side="right") / len(others)
+    return Surface(radius_grid, shift_grid, certified, clean, accuracy_other)
+
+
+def _columns(rows: pl.DataFrame) -> tuple[NDArray[np.bool_], Floats, Floats]:
+    one_series(rows)
+    methods = rows["method"].unique().to_list()
+    if methods != [ClosedForm.method]:
+        raise InputError(
+            f"`rows` must be closed-form rows, got method {methods}. Radii of other methods are not a function of "
+            "margin and slope, so another threshold needs another certification: certify "
+            "`model.with_threshold(...)`, or evaluate with method='closed-form'."
+        )
+    label = rows["label"].to_numpy()
+    if label.all() or not label.any():
+        raise refuse("rows", "of both classes", "one class only", "Evaluate a split that holds both.")
+    return label, rows["margin"].to_numpy(), rows["slope"].to_numpy()
+
+
+def _certified(margin: Floats, slope: Floats, radii: Floats, thresholds: Floats) -> Floats:
+    """(R, T): fraction of samples with ``margin - r * slope > t``, in blocks of radii of bounded memory."""
+    n = len(margin)
+    result = np.empty((len(radii), len(thresholds)))
+    step = max(1, BLOCK_VALUES // n)
+    for start in range(0, len(radii), step):
+        fall = radii[start : start + step, None] * slope  # (block, n)
+        left = margin - fall - 4 * UNIT * (np.abs(margin) + fall)  # never above the exact value
+        left.sort(axis=1)
+        for offset, values in enumerate(left):
+            result[start + offset] = n - np.searchsorted(values, thresholds, side="right")
+    return result / n
+
+
+def _grid(name: str, values: Sequence[float] | Floats) -> Floats:
+    grid = np.unique(np.asarray(values, dtype=np.float64))  # ascending
+    if len(grid) == 0 or not bool(np.isfinite(grid).all()):
+        raise refuse(name, "finite and not empty", values)
+    return grid
+
+
+def _default_radii(rows: pl.DataFrame) -> Floats:
+    radius = rows.filter("label", pl.col("radius").is_finite())["radius"].to_numpy()
+    largest = float(radius.max()) if len(radius) else 0.0
+    return np.linspace(0.0, largest, 101) if largest > 0 else np.zeros(1)
+
+
+def _default_thresholds(label: NDArray[np.bool_], margin: Floats) -> Floats:
+    """From where few others are recognised to where few sensitive samples are, and the model's own."""
+    low = min(float(np.quantile(margin[~label], 0.02)), 0.0)
+    high = max(float(np.quantile(margin[label], 0.9)), 0.0)
+    return np.union1d(np.linspace(low, high, 101), [0.0])

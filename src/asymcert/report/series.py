@@ -1,0 +1,147 @@
+"""What a report shows, taken from a run folder: one series is one certified-accuracy curve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from asymcert.certify import ClosedForm
+from asymcert.errors import InputError, RunError
+from asymcert.evaluate.curves import certified_accuracy, summary
+from asymcert.evaluate.rows import SERIES, check_schema, distinct
+from asymcert.evaluate.run_folder import AUDIT, CERTIFICATES, GALLERY, RunFacts, RunFolder
+from asymcert.evaluate.surface import Surface, surface
+
+# Okabe and Ito's palette: told apart under every common colour blindness, and in grey
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+DASHES = ("solid", "dash", "dot", "dashdot")
+GREY = "#6b7280"
+LONGEST_CURVE = 500  # points of a drawn curve
+SUBSCRIPTS = str.maketrans("0123456789.", "₀₁₂₃₄₅₆₇₈₉.")
+OVERLAY_SCHEMA = pl.Schema({"norm": pl.Float64, "radius": pl.Float64, "accuracy": pl.Float64})
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One curve: its rows, its summary, and how it is drawn."""
+
+    label: str
+    rows: pl.DataFrame
+    curve: pl.DataFrame  # columns of certified_accuracy
+    summary: Mapping[str, Any]  # columns of curves.summary
+    colour: str
+    dash: str
+
+    @property
+    def norm(self) -> float:
+        """The norm that radii are measured in."""
+        return self.summary["norm"]
+
+    @property
+    def radii(self) -> NDArray[np.float64]:
+        """Radii (n,) of the sensitive samples; 0 where they are not recognised."""
+        return self.rows.filter("label")["radius"].to_numpy()
+
+    def surface(self) -> Surface | None:
+        """Certified accuracy over radius and threshold; None where method or classes do not allow it."""
+        both = self.summary["n_sensitive"] > 0 and self.summary["n_other"] > 0
+        return surface(self.rows) if both and self.summary["method"] == ClosedForm.method else None
+
+
+@dataclass(frozen=True, eq=False)
+class ReportData:
+    """Everything a report shows."""
+
+    facts: RunFacts
+    series: tuple[Series, ...]
+    gallery: pl.DataFrame
+    audit: pl.DataFrame
+    log: list[dict[str, Any]]
+    overlay: Mapping[str, pl.DataFrame]
+
+    @property
+    def panels(self) -> dict[float, list[Series]]:
+        """Series by norm, norms ascending."""
+        norms = sorted({series.norm for series in self.series})
+        return {norm: [series for series in self.series if series.norm == norm] for norm in norms}
+
+
+def read_report_data(run: RunFolder, overlay: Mapping[str, pl.DataFrame] | None = None) -> ReportData:
+    """Read a run folder's rows; of several splits the one named test, or else the first, is reported.
+
+    Raises
+    ------
+    RunError
+        The folder holds no rows of its own data set, or they hold no sensitive sample.
+    InputError
+        A frame of `overlay` lacks the columns norm, radius and accuracy.
+    """
+    facts = run.facts()
+    rows = distinct(run.read(CERTIFICATES).filter(pl.col("data_digest") == facts.data_digest))
+    if rows.is_empty():
+        raise RunError(f"{run.path}: holds no certificates of its data set. Run `asymcert certify` first.")
+    splits = rows["split"].unique().sort().to_list()
+    rows = rows.filter(pl.col("split") == ("test" if "test" in splits else splits[0]))
+    if not rows["label"].any():
+        raise RunError(f"{run.path}: no sensitive sample was certified. Certify a split that holds both classes.")
+    gallery = run.read(GALLERY).join(rows.select(SERIES).unique(), on=SERIES, how="semi")
+    return ReportData(facts, _series(rows), gallery, run.read(AUDIT), run.read_log(), _checked_overlay(overlay))
+
+
+def norm_symbol(norm: float) -> str:
+    """A norm as text: ``ℓ₁``, ``ℓ₂``, ``ℓ∞``."""
+    return "ℓ∞" if np.isinf(norm) else f"ℓ{f'{norm:g}'.translate(SUBSCRIPTS)}"
+
+
+def drawn_curve(curve: pl.DataFrame, length: int = LONGEST_CURVE) -> pl.DataFrame:
+    """A step curve of at most `length` points that nowhere lies above the given one.
+
+    Every kept point stands for the points up to the next kept one, with the least accuracy among them.
+    """
+    if len(curve) <= length:
+        return curve
+    kept = np.unique(np.linspace(0, len(curve) - 1, length).astype(np.int64))
+    last = np.append(kept[1:] - 1, len(curve) - 1)
+    return curve[kept].with_columns(curve[last]["accuracy"], curve[last]["lower"])
+
+
+def largest_radius(panel: list[Series]) -> float:
+    """Largest finite radius of a panel, 1 if there is none."""
+    radii = np.concatenate([series.radii for series in panel])
+    finite = radii[np.isfinite(radii)]
+    return float(finite.max()) if len(finite) and finite.max() > 0 else 1.0
+
+
+def _series(rows: pl.DataFrame) -> tuple[Series, ...]:
+    summaries = summary(rows).sort("norm", "threat", "method", "model_digest").filter(pl.col("n_sensitive") > 0)
+    methods = summaries["method"].unique(maintain_order=True).to_list()
+    models = summaries["model_digest"].unique(maintain_order=True).to_list()
+    result = []
+    for line in summaries.iter_rows(named=True):
+        own = rows.filter(*(pl.col(name) == line[name] for name in SERIES))
+        panel = summaries.filter(pl.col("norm") == line["norm"])
+        threats = panel["threat"].unique(maintain_order=True).to_list()
+        copies = panel.filter(pl.col("method") == line["method"], pl.col("threat") == line["threat"])
+        parts = [line["method"], line["threat"] if len(threats) > 1 else ""]
+        parts += [line["model_digest"][:8] if len(copies) > 1 else ""]
+        colour = methods.index(line["method"]) + (models.index(line["model_digest"]) if len(copies) > 1 else 0)
+        label = " · ".join(filter(None, parts))
+        dash = DASHES[threats.index(line["threat"]) % len(DASHES)]
+        result.append(Series(label, own, certified_accuracy(own), line, COLOURS[colour % len(COLOURS)], dash))
+    return tuple(result)
+
+
+def _checked_overlay(overlay: Mapping[str, pl.DataFrame] | None) -> dict[str, pl.DataFrame]:
+    checked = {}
+    for name, frame in (overlay or {}).items():
+        if not set(OVERLAY_SCHEMA) <= set(frame.columns):
+            raise InputError(f"`overlay[{name!r}]` must have the columns {list(OVERLAY_SCHEMA)}, got {frame.columns}.")
+        frame = frame.select(list(OVERLAY_SCHEMA)).cast(dict(OVERLAY_SCHEMA))
+        check_schema(f"overlay[{name!r}]", frame, OVERLAY_SCHEMA)
+        checked[name] = frame.sort("norm", "radius")
+    return checked

@@ -1,0 +1,123 @@
+"""Tables of a report, as text that is rounded outward."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from asymcert.datasets.scaling import TableScaling
+from asymcert.errors import RunError
+from asymcert.evaluate.curves import certified_accuracy_at
+from asymcert.evaluate.formatting import ceil_percent, ceil_significant, floor_percent, floor_significant
+from asymcert.evaluate.run_folder import RunFacts
+from asymcert.report.series import Series, norm_symbol
+
+LISTED_SIZES = 5  # radii at which a panel's certified accuracies are listed
+LONGEST_SCALING = 200  # features listed with their units
+
+
+@dataclass(frozen=True)
+class Table:
+    """Text cells under a header; the columns from `numbers` on hold numbers."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numbers: int = 1
+
+
+def summary_table(series: tuple[Series, ...], facts: RunFacts) -> Table:
+    """One row a series: sizes, accuracies of both classes, radii, time."""
+    header = (
+        "Adversary",
+        "Method",
+        f"{facts.sensitive}: recognised",
+        f"{facts.other}: recognised",
+        "Balanced accuracy",
+        "Median radius",
+        "Mean radius",
+        "Seconds per sample",
+    )
+    rows = []
+    for line in (item.summary for item in series):
+        rows.append(
+            (
+                threat_text(line["threat"], line["norm"]),
+                line["method"],
+                f"{floor_percent(line['accuracy_sensitive'])} of {line['n_sensitive']}",
+                f"{floor_percent(line['accuracy_other'])} of {line['n_other']}",
+                floor_percent(line["accuracy_balanced"]),
+                floor_significant(line["median_radius"]),
+                floor_significant(line["mean_radius"]),
+                ceil_significant(line["seconds"], 2),
+            )
+        )
+    return Table(header, tuple(rows), 2)
+
+
+def accuracy_table(panel: list[Series]) -> Table:
+    """Certified accuracy of one norm's series at round sizes, with the intervals."""
+    sizes = round_sizes(panel)
+    points = [certified_accuracy_at(series.rows, sizes) for series in panel]
+    rows = []
+    for position, size in enumerate(sizes):
+        cells = [points_of.row(position, named=True) for points_of in points]
+        text = [f"{floor_percent(c['accuracy'])} ({floor_percent(c['lower'])} – {ceil_percent(c['upper'])})" for c in cells]
+        rows.append((f"{size:g}", *text))
+    return Table(("Size of change", *(series.label for series in panel)), tuple(rows), 0)
+
+
+def round_sizes(panel: list[Series]) -> list[float]:
+    """Round numbers from 0 to where few samples are certified, the same for all series of a panel."""
+    radii = np.concatenate([series.radii for series in panel])
+    finite = radii[np.isfinite(radii) & (radii > 0)]
+    if len(finite) == 0:
+        return [0.0]
+    raw = float(np.quantile(finite, 0.9)) / (LISTED_SIZES - 1)
+    power = 10.0 ** np.floor(np.log10(raw))
+    step = max(factor for factor in (1, 2, 2.5, 5) if factor * power <= raw * (1 + 1e-9)) * power
+    return [float(f"{step * position:.6g}") for position in range(LISTED_SIZES + 1)]
+
+
+def audit_table(audit: pl.DataFrame) -> tuple[Table, int, int]:
+    """The audit by attack and norm, the number of attacks that broke a certificate, and the number tried.
+
+    Raises
+    ------
+    RunError
+        The table lacks the boolean column ``success``.
+    """
+    if audit.schema.get("success") != pl.Boolean:
+        raise RunError("The table 'audit' lacks the boolean column 'success'. Run `asymcert audit` again.")
+    keys = [name for name in ("attack", "norm", "method") if name in audit.columns]
+    tried = pl.col("n").sum() if "n" in audit.columns else pl.len()
+    grouped = audit.group_by(keys or pl.lit("all").alias("attack"), maintain_order=True)
+    counts = grouped.agg(tried=tried, broken=pl.col("success").sum())
+    rows = []
+    for line in counts.iter_rows(named=True):
+        norm = norm_symbol(line["norm"]) if "norm" in keys else "–"
+        rows.append((str(line.get("attack", "–")), norm, str(line.get("method", "–")), str(line["tried"]), str(line["broken"])))
+    header = ("Attack", "Norm", "Method", "Samples attacked", "Certificates broken")
+    return Table(header, tuple(rows), 3), int(counts["broken"].sum()), int(counts["tried"].sum())
+
+
+def scaling_table(facts: RunFacts) -> Table | None:
+    """Original units in one unit of each scaled input; None for data without a scaling."""
+    if facts.scaling is None:
+        return None
+    scaling = TableScaling.from_dict(facts.scaling)
+    pairs = list(zip(scaling.feature_names, scaling.units, strict=True))[:LONGEST_SCALING]
+    return Table(("Input", "A change of 1 is"), tuple((name, _unit_text(unit)) for name, unit in pairs))
+
+
+def threat_text(threat: str, norm: float) -> str:
+    """A threat model's description with the norm as a symbol: ``l2 box[0,1]`` -> ``ℓ₂ box[0,1]``."""
+    _, _, rest = threat.partition(" ")
+    return f"{norm_symbol(norm)} {rest}".rstrip()
+
+
+def _unit_text(unit: float) -> str:
+    if np.isnan(unit):
+        return "no unit (category or word)"
+    return "never changes (constant)" if np.isinf(unit) else floor_significant(unit, 6)

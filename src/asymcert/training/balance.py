@@ -1,0 +1,61 @@
+"""Where to put the threshold."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from asymcert._checks import check_number, refuse
+
+
+def balanced_threshold(scores: Tensor, sensitive: Tensor) -> float:
+    """Threshold at which both classes' accuracies match as closely as the data allow.
+
+    Parameters
+    ----------
+    scores
+        Float64 (n,), higher means more sensitive.
+    sensitive
+        Bool (n,), the labels; both classes must be present.
+
+    Returns
+    -------
+    float
+        Midway between two neighbouring scores; of equally good ones the middle one.
+    """
+    _check_both(sensitive)
+    candidates = _between(scores)
+    hits, rejections = _accuracies(scores, sensitive, candidates)
+    gap = (hits - rejections).abs()
+    best = (gap <= gap.min() + 1e-12).nonzero().squeeze(1)
+    return float(candidates[best[len(best) // 2]])
+
+
+def threshold_for_rate(scores: Tensor, sensitive: Tensor, rate: float) -> float:
+    """Least threshold at which at most the share `rate` of the other class is called sensitive."""
+    check_number("rate", rate, 0.0, 1.0)
+    _check_both(sensitive)
+    candidates = _between(scores)
+    _, rejections = _accuracies(scores, sensitive, candidates)
+    allowed = (1.0 - rejections <= rate + 1e-12).nonzero().squeeze(1)
+    return float(candidates[allowed[0]])
+
+
+def _between(scores: Tensor) -> Tensor:
+    """Midpoints between distinct scores, and one value beyond either end, ascending."""
+    values = scores.double().unique()
+    ends = values[[0, -1]] + torch.tensor([-1.0, 1.0], dtype=torch.float64)
+    return torch.cat((ends[:1], (values[1:] + values[:-1]) / 2, ends[1:]))
+
+
+def _accuracies(scores: Tensor, sensitive: Tensor, thresholds: Tensor) -> tuple[Tensor, Tensor]:
+    """Share of sensitive scores above, and of other scores at or below, each threshold."""
+    above = scores[sensitive].double().sort().values
+    below = scores[~sensitive].double().sort().values
+    hits = 1.0 - torch.searchsorted(above, thresholds, right=True) / len(above)
+    return hits, torch.searchsorted(below, thresholds, right=True) / len(below)
+
+
+def _check_both(sensitive: Tensor) -> None:
+    if not bool(sensitive.any()) or bool(sensitive.all()):
+        raise refuse("sensitive", "labels of both classes", "one class only", "Give validation data of both classes.")

@@ -1,0 +1,36 @@
+"""Networks from a configuration."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from asymcert.convex import ConvexConvNet, ConvexMLP, ConvexScore
+from asymcert.convex.base import WeightOptions
+from asymcert.features import Centre, CentreAbsolute, FeatureMap, Identity
+from asymcert.training.config import TrainConfig
+
+
+def build_map(config: TrainConfig, mean: Tensor) -> FeatureMap:
+    """The configured feature map, centred at `mean` (broadcastable to one sample) where it centres."""
+    if config.feature_map == "identity":
+        return Identity()
+    return Centre(mean) if config.feature_map == "centre" else CentreAbsolute(mean)
+
+
+def build_score(config: TrainConfig, input_shape: tuple[int, ...]) -> ConvexScore:
+    """The configured convex network on features of `input_shape`, freshly initialised by torch's generator."""
+    weights = WeightOptions(config.nonnegativity, config.initialisation)  # pyright: ignore[reportArgumentType]
+    if config.architecture == "mlp":
+        return ConvexMLP(input_shape, config.hidden, config.passthrough, config.batch_norm, weights)
+    return ConvexConvNet(
+        input_shape,
+        config.channels,
+        config.depth,
+        config.first_kernel,
+        config.kernel,
+        config.stride,
+        config.pool,
+        config.pool_size,
+        config.batch_norm,
+        weights,
+    )

@@ -1,0 +1,88 @@
+"""Everything that a training run depends on besides the data and the seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from asymcert._checks import check_choice, check_count, check_number, refuse
+
+ARCHITECTURES = ("mlp", "conv")
+FEATURE_MAPS = ("identity", "centre", "centre-absolute")
+LOSSES = ("cross-entropy", "radius")
+PENALTIES = ("none", "rms", "published")
+OPTIMIZERS = ("adam", "sgd")
+SCHEDULES = ("one-cycle", "exponential", "constant")
+KEEP = ("last", "best")
+
+
+def _option(default: Any, help_text: str, choices: tuple[str, ...] | None = None) -> Any:
+    return field(default=default, metadata={"help": help_text, "choices": choices})
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A training recipe. Every field is also a command-line option of the same name."""
+
+    architecture: str = _option("mlp", "Convex network.", ARCHITECTURES)
+    feature_map: str = _option("centre", "Lipschitz map before it.", FEATURE_MAPS)
+    hidden: tuple[int, ...] = _option((200, 50), "mlp: widths of the hidden layers.")
+    passthrough: bool = _option(True, "mlp: connect the input to every layer.")
+    channels: int = _option(16, "conv: channels of every convolution.")
+    depth: int = _option(5, "conv: number of convolutions.")
+    first_kernel: int = _option(11, "conv: width of the free first convolution.")
+    kernel: int = _option(3, "conv: width of the nonnegative convolutions.")
+    stride: int = _option(1, "conv: stride of the first convolution.")
+    pool: str = _option("max", "conv: final pooling.", ("max", "average"))
+    pool_size: int = _option(1, "conv: width of the final pooling.")
+    batch_norm: bool = _option(False, "Scalar batch normalisation before each ReLU.")
+    nonnegativity: str = _option("projection", "Upkeep of nonnegative weights.", ("projection", "softplus"))
+    initialisation: str = _option("uniform", "Start of nonnegative weights.", ("uniform", "principled"))
+    loss: str = _option("radius", "Training loss.", LOSSES)
+    target_l1: float = _option(0.0, "radius loss: l1 radius to reach; 0 leaves the norm out.")
+    target_l2: float = _option(1.0, "radius loss: l2 radius to reach; 0 leaves the norm out.")
+    target_linf: float = _option(0.0, "radius loss: l_inf radius to reach; 0 leaves the norm out.")
+    radius_weight: float = _option(1.0, "radius loss: weight of the hinge on the radius.")
+    warmup: float = _option(0.3, "Part of training over which the gradient terms grow to full weight.")
+    penalty: str = _option("none", "cross-entropy: Jacobian regularisation.", PENALTIES)
+    penalty_weight: float = _option(0.05, "cross-entropy: weight of the regularisation.")
+    penalise_sensitive_only: bool = _option(False, "cross-entropy: regularise at sensitive samples only.")
+    optimizer: str = _option("adam", "Optimiser.", OPTIMIZERS)
+    learning_rate: float = _option(0.005, "Peak learning rate.")
+    momentum: float = _option(0.9, "sgd: momentum.")
+    schedule: str = _option("one-cycle", "Learning-rate schedule.", SCHEDULES)
+    decay: float = _option(0.99, "exponential: factor per epoch.")
+    epochs: int = _option(60, "Passes over the training data.")
+    batch_size: int = _option(128, "Samples per step.")
+    averaging: float = _option(0.99, "Decay of the moving average of weights that is deployed; 0 deploys the last.")
+    crop: int = _option(0, "images: pixels of edge-padded random crops.")
+    flip: bool = _option(False, "images: random horizontal flips.")
+    keep: str = _option("last", "Which epoch to deploy; `best` is by validation certified accuracy.", KEEP)
+    patience: int = _option(0, "Stop after this many validations without a better one; 0 never stops early.")
+    validate_every: int = _option(1, "Epochs between validations.")
+    false_positive_rate: float = _option(-1.0, "Threshold for this rate on validation data; -1 balances accuracies.")
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            choices = item.metadata["choices"]
+            if choices:
+                check_choice(item.name, getattr(self, item.name), choices)
+        for name in ("epochs", "batch_size", "validate_every"):
+            check_count(name, getattr(self, name))
+        for name in ("crop", "patience"):
+            check_count(name, getattr(self, name), 0)
+        for name in ("target_l1", "target_l2", "target_linf", "radius_weight", "penalty_weight"):
+            check_number(name, getattr(self, name), 0.0)
+        for name in ("warmup", "averaging", "momentum", "decay"):
+            check_number(name, getattr(self, name), 0.0, 1.0)
+        check_number("learning_rate", self.learning_rate, 0.0, open_low=True)
+        if self.false_positive_rate != -1.0:
+            check_number("false_positive_rate", self.false_positive_rate, 0.0, 1.0)
+        if self.loss == "radius" and not any(self.targets.values()):
+            raise refuse("target_l2", "positive for at least one norm", "all targets 0", "Set target_l2=1.0.")
+
+    @property
+    def targets(self) -> dict[float, float]:
+        """Target radius per norm, the positive ones only."""
+        targets = {1.0: self.target_l1, 2.0: self.target_l2, float("inf"): self.target_linf}
+        return {norm: target for norm, target in targets.items() if target > 0}

@@ -1,0 +1,284 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from asymcert._checks import refuse
+from asymcert._version import __version__
+from asymcert.classifier import FeatureConvexClassifier
+from asymcert.datasets import Augmentation, BinaryData
+from asymcert.errors import RunError
+from asymcert.training.build import build_map, build_score
+from asymcert.training.checkpoint import read_facts, restore, save_checkpoint
+from asymcert.training.config import TrainConfig
+from asymcert.training.losses import classification_loss, gradient_loss, needs_gradient
+from asymcert.training.presets import preset_for
+from asymcert.training.validation import Validation, choose_threshold, validate
+
+NORMS = (1.0, 2.0, math.inf)
+CHECKPOINT_SECONDS = 15.0
+
+
+def train(
+    data: BinaryData,
+    preset: str | None = None,
+    *,
+    config: TrainConfig | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    checkpoint: str | Path | None = None,
+    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    **overrides: Any,
+) -> FeatureConvexClassifier:
+    """Train a feature-convex classifier.
+
+    Parameters
+    ----------
+    data
+        Training and validation splits are used; test data never are.
+    preset
+        Name of a preset, by default the one for the data's name. Not together with `config`.
+    config
+        A whole recipe of your own.
+    seed
+        Fixes initialisation, order and augmentation.
+    device
+        Where to train; the classifier comes back on the CPU.
+    checkpoint
+        File to write checkpoints to. If it exists, the run it holds is continued; a finished run is returned.
+    on_epoch
+        Called after each epoch with its record: epoch, loss, seconds, and at validations the accuracies
+        (``accuracy_sensitive``, ``accuracy_other``) and ``medians`` of the radius per norm.
+    overrides
+        Fields of `TrainConfig` to change.
+
+    Returns
+    -------
+    FeatureConvexClassifier
+        Folded, in float64, with the threshold chosen on the validation split.
+
+    Raises
+    ------
+    InputError
+        An unknown preset or field, or a value outside its range.
+    RunError
+        The checkpoint belongs to another configuration, seed or data set.
+    """
+    if preset is not None and config is not None:
+        raise refuse("config", "given without a preset", "both")
+    recipe = config if config is not None else preset_for(data, preset)
+    try:
+        recipe = replace(recipe, **overrides)
+    except TypeError as error:
+        raise refuse("overrides", "fields of TrainConfig", str(error)) from None
+    trainer = Trainer(data, recipe, seed, torch.device(device), Path(checkpoint) if checkpoint else None)
+    trainer.fit(on_epoch)
+    return trainer.classifier()
+
+
+class Trainer:
+    """State of one training run: networks, optimiser, schedule, records."""
+
+    def __init__(self, data: BinaryData, config: TrainConfig, seed: int, device: torch.device, checkpoint: Path | None):
+        self.data, self.config, self.seed, self.device, self.checkpoint = data, config, seed, device, checkpoint
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.feature_map = build_map(config, data.channel_mean)
+            self.score = build_score(config, self.feature_map.output_shape(data.input_shape)).to(device)
+        self.feature_map.to(device)
+        self.average = copy.deepcopy(self.score) if config.averaging else self.score
+        self.best = copy.deepcopy(self.score)
+        self.optimizer = _optimizer(config, self.score)
+        self.augment = Augmentation(config.crop, config.flip)
+        self.lipschitz = {norm: self.feature_map.lipschitz(norm) for norm in NORMS}
+        self.x, self.sensitive = data.train.x.to(device), data.train.y.to(device)
+        self.steps_per_epoch = max(1, len(self.x) // config.batch_size)
+        self.log: list[dict[str, Any]] = []
+        self.best_certified, self.validations_since_best, self.stopped = -1.0, 0, False
+        self.saved_at = time.monotonic()
+        if checkpoint is not None and checkpoint.exists():
+            self._resume(checkpoint)
+
+    @property
+    def modules(self) -> dict[str, torch.nn.Module]:
+        """Networks that a checkpoint holds."""
+        return {"score": self.score, "average": self.average, "best": self.best}
+
+    def fit(self, on_epoch: Callable[[dict[str, Any]], None] | None = None) -> None:
+        """Run the epochs that are left."""
+        while len(self.log) < self.config.epochs and not self.stopped:
+            start, epoch = time.perf_counter(), len(self.log)
+            record: dict[str, Any] = {"epoch": epoch + 1, "loss": self._epoch(epoch)}
+            last = epoch + 1 == self.config.epochs
+            if last or (epoch + 1) % self.config.validate_every == 0:
+                record |= self._validate()
+            record["seconds"] = time.perf_counter() - start
+            self.log.append(record)
+            if on_epoch:
+                on_epoch(record)
+            if self.checkpoint and (last or self.stopped or time.monotonic() - self.saved_at > CHECKPOINT_SECONDS):
+                self._save(self.checkpoint)
+
+    def classifier(self) -> FeatureConvexClassifier:
+        """The deployed classifier, its threshold chosen on validation data."""
+        model = self._deploy(self.best if self.config.keep == "best" else self.average)
+        scores = model.margin(self.data.val.x) + model.threshold
+        return model.with_threshold(choose_threshold(self.config, scores, self.data.val.y))
+
+    def _epoch(self, epoch: int) -> float:
+        """One pass over the training data; returns the mean loss."""
+        generator = torch.Generator().manual_seed(_mix(self.seed, epoch))
+        self.score.train()
+        losses = []
+        for step, batch in enumerate(self._batches(generator)):
+            progress = (epoch * self.steps_per_epoch + step) / (self.config.epochs * self.steps_per_epoch)
+            set_learning_rate(self.optimizer, self.config, progress, epoch)
+            loss = self._loss(batch, self._warmup(progress), generator)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimizer.step()
+            self.score.project_()
+            self._update_average(epoch * self.steps_per_epoch + step)
+            losses.append(loss.detach())
+        mean = float(torch.stack(losses).mean())
+        if not math.isfinite(mean):
+            raise RunError(f"training diverged in epoch {epoch + 1} (loss {mean}). Lower `learning_rate`.")
+        return mean
+
+    def _batches(self, generator: torch.Generator) -> Iterator[Tensor]:
+        order = torch.randperm(len(self.x), generator=generator).to(self.device)
+        yield from order[: self.steps_per_epoch * self.config.batch_size].split(self.config.batch_size)
+
+    def _loss(self, batch: Tensor, warmup: float, generator: torch.Generator) -> Tensor:
+        """Loss of one batch of sample indices."""
+        features = self.feature_map(self.augment(self.x[batch], generator))
+        sensitive = self.sensitive[batch]
+        if not needs_gradient(self.config):
+            return classification_loss(self.score(features), sensitive)
+        features.requires_grad_(True)
+        scores = self.score(features)
+        classified, regularised = scores, scores
+        if self.config.batch_norm:  # samples depend on each other in training mode: regularise what is deployed
+            self.score.eval()
+            regularised = self.score(features)
+            self.score.train()
+        (gradient,) = torch.autograd.grad(regularised.sum(), features, create_graph=True)
+        extra = gradient_loss(self.config, regularised, gradient, sensitive, self.lipschitz)
+        return classification_loss(classified, sensitive) + warmup * extra
+
+    def _warmup(self, progress: float) -> float:
+        return min(1.0, progress / self.config.warmup) if self.config.warmup > 0 else 1.0
+
+    @torch.no_grad()
+    def _update_average(self, step: int) -> None:
+        """Move the deployed average towards the weights; averages of nonnegative weights are nonnegative."""
+        if self.average is self.score:
+            return
+        rate = 1.0 - min(self.config.averaging, (step + 1) / (step + 10))
+        for mean, value in zip(self.average.state_dict().values(), self.score.state_dict().values(), strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(value, rate)
+            else:
+                mean.copy_(value)
+
+    def _validate(self) -> dict[str, Any]:
+        figures: Validation = validate(
+            self._deploy(self.average).float(), self.data.val.x, self.data.val.y, self.config
+        )
+        if figures.certified > self.best_certified:
+            self.best_certified, self.validations_since_best = figures.certified, 0
+            self.best.load_state_dict(self.average.state_dict())
+        else:
+            self.validations_since_best += 1
+        self.stopped = 0 < self.config.patience <= self.validations_since_best
+        return asdict(figures)
+
+    def _deploy(self, score: torch.nn.Module) -> FeatureConvexClassifier:
+        return FeatureConvexClassifier(
+            copy.deepcopy(self.feature_map).cpu(),
+            copy.deepcopy(score).cpu(),  # pyright: ignore[reportArgumentType]
+            input_shape=self.data.input_shape,
+            sensitive=self.data.sensitive,
+            other=self.data.other,
+            scaling=self.data.scaling,
+            info=self._identity(),
+        )
+
+    def _identity(self) -> dict[str, Any]:
+        """What a checkpoint must agree with to be continued, and what a model file says of its origin."""
+        config = json.loads(json.dumps(asdict(self.config)))
+        return {
+            "data": self.data.name,
+            "data_digest": self.data.digest,
+            "config": config,
+            "seed": self.seed,
+            "version": __version__,
+        }
+
+    def _save(self, path: Path) -> None:
+        facts = {
+            "identity": self._identity(),
+            "log": self.log,
+            "best_certified": self.best_certified,
+            "validations_since_best": self.validations_since_best,
+            "stopped": self.stopped,
+        }
+        save_checkpoint(path, self.modules, self.optimizer, facts)
+        self.saved_at = time.monotonic()
+
+    def _resume(self, path: Path) -> None:
+        facts = read_facts(path)
+        theirs, ours = facts.pop("identity"), self._identity()
+        differing = [key for key in ours if key != "version" and ours[key] != theirs.get(key)]
+        if differing:
+            raise RunError(
+                f"{path}: the checkpoint was made with another {', '.join(differing)}. "
+                "Continue with the same arguments, or delete it to start again."
+            )
+        restore(path, self.modules, self.optimizer)
+        for name, value in facts.items():
+            setattr(self, name, value)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, config: TrainConfig, progress: float, epoch: int) -> None:
+    """Set the rate for a moment of training, a pure function so that a resumed run needs no scheduler state."""
+    rate = config.learning_rate * schedule(config, progress, epoch)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def schedule(config: TrainConfig, progress: float, epoch: int) -> float:
+    """Learning rate as a share of its peak, at `progress` in [0, 1).
+
+    one-cycle: cosine from 1/25 up to 1 over the first quarter, then cosine down to 0 (Smith and Topin, 2018).
+    """
+    if config.schedule == "constant":
+        return 1.0
+    if config.schedule == "exponential":
+        return config.decay**epoch
+    rise = 0.25
+    if progress < rise:
+        return 1.0 - (1.0 - 1.0 / 25.0) * 0.5 * (1.0 + math.cos(math.pi * progress / rise))
+    return 0.5 * (1.0 + math.cos(math.pi * (progress - rise) / (1.0 - rise)))
+
+
+def _optimizer(config: TrainConfig, score: torch.nn.Module) -> torch.optim.Optimizer:
+    if config.optimizer == "adam":
+        return torch.optim.Adam(score.parameters(), lr=config.learning_rate, foreach=True)
+    return torch.optim.SGD(score.parameters(), lr=config.learning_rate, momentum=config.momentum)
+
+
+def _mix(seed: int, epoch: int) -> int:
+    """Seed of one epoch's generator, so that any epoch can be repeated without the ones before it."""
+    return (seed * 1_000_003 + epoch) % 2**63

@@ -1,0 +1,64 @@
+"""Recipes by data set. What each reaches is in the README, with the command that shows it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from asymcert._checks import check_choice
+from asymcert.datasets import BinaryData
+from asymcert.training.config import TrainConfig
+
+# Pfrommer et al. 2023, appendix: SGD 0.001, momentum 0.9, decay 0.99 an epoch, batch 64, Jacobian weight per data set.
+# One difference: the Jacobian is that of the network with running statistics, which is the one that is deployed.
+_PUBLISHED = TrainConfig(
+    feature_map="identity",
+    batch_norm=True,
+    loss="cross-entropy",
+    penalty="published",
+    penalty_weight=0.01,
+    warmup=0.0,
+    optimizer="sgd",
+    learning_rate=0.001,
+    schedule="exponential",
+    decay=0.99,
+    batch_size=64,
+    averaging=0.0,
+    epochs=60,
+    keep="best",
+)
+_MLP = TrainConfig()
+
+PRESETS: dict[str, TrainConfig] = {
+    "digits": replace(_MLP, hidden=(64, 32), batch_size=32),
+    "table": replace(_MLP, hidden=(64, 32), batch_size=64, epochs=40),
+    "mnist": replace(_MLP, crop=1),
+    "fashion": replace(_MLP, crop=1),
+    "cifar10": replace(_MLP, architecture="conv", feature_map="centre-absolute", crop=3, flip=True),
+    "malimg": replace(_MLP, crop=20, epochs=150),
+    "mnist-published": replace(_PUBLISHED, crop=1),
+    "fashion-published": replace(
+        _PUBLISHED, architecture="conv", channels=4, depth=3, first_kernel=5, crop=1, penalty_weight=0.01
+    ),
+    "cifar10-published": replace(
+        _PUBLISHED,
+        architecture="conv",
+        feature_map="centre-absolute",
+        channels=16,
+        depth=5,
+        first_kernel=11,
+        crop=3,
+        flip=True,
+        penalty_weight=0.0075,
+        epochs=150,
+    ),
+    "malimg-published": replace(_PUBLISHED, crop=20, penalty_weight=0.075, epochs=150),
+}
+
+
+def preset_for(data: BinaryData, name: str | None = None) -> TrainConfig:
+    """The preset called `name`; by default the one of the data's family, and ``table`` for anything else."""
+    if name is None:
+        family = data.name.split("-")[0]
+        name = family if family in PRESETS else "table"
+    check_choice("preset", name, tuple(PRESETS))
+    return PRESETS[name]

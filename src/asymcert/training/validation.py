@@ -1,0 +1,76 @@
+"""How a network in training does on validation data: accuracies at the balanced threshold, closed-form radii."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from asymcert.certify.closed_form import slope_bound, tangent_plane
+from asymcert.classifier import FeatureConvexClassifier
+from asymcert.threat import ThreatModel, norm_name
+from asymcert.training.balance import balanced_threshold, threshold_for_rate
+from asymcert.training.config import TrainConfig
+
+NORMS = (1.0, 2.0, math.inf)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Figures of one validation.
+
+    Parameters
+    ----------
+    threshold
+        Chosen on the same data.
+    accuracy_sensitive, accuracy_other
+        Share of each class that is classified right.
+    medians
+        Median closed-form radius over the sensitive class, wrong predictions counting 0, by norm's name.
+    certified
+        Certified accuracy of the sensitive class at the config's target radii, averaged over norms.
+    """
+
+    threshold: float
+    accuracy_sensitive: float
+    accuracy_other: float
+    medians: dict[str, float]
+    certified: float
+
+
+def choose_threshold(config: TrainConfig, scores: Tensor, sensitive: Tensor) -> float:
+    """The configured threshold on validation scores: balanced, or for a false-positive rate."""
+    if config.false_positive_rate >= 0:
+        return threshold_for_rate(scores, sensitive, config.false_positive_rate)
+    return balanced_threshold(scores, sensitive)
+
+
+def validate(model: FeatureConvexClassifier, x: Tensor, sensitive: Tensor, config: TrainConfig) -> Validation:
+    """Figures of `model` on validation data, whatever threshold it carries.
+
+    Parameters
+    ----------
+    x, sensitive
+        (n, *input_shape) and bool (n,).
+    """
+    threats = [ThreatModel(norm) for norm in NORMS]
+    scores, slopes = [], []
+    for chunk in model.chunks(x):
+        margin, gradient = tangent_plane(model, chunk)
+        scores.append(margin.double() + model.threshold)
+        slopes.append(torch.stack([slope_bound(model, gradient, threat) for threat in threats]))
+    score, slope = torch.cat(scores).cpu(), torch.cat(slopes, dim=1).cpu()
+    threshold = choose_threshold(config, score, sensitive)
+    right = score > threshold
+    radii = torch.where(right, (score - threshold) / slope, 0.0)[:, sensitive]  # (norms, sensitive samples)
+    targets = config.targets or {2.0: float(radii[1].median())}
+    certified = [(radii[NORMS.index(norm)] > target).double().mean() for norm, target in targets.items()]
+    return Validation(
+        threshold,
+        float(right[sensitive].double().mean()),
+        float((~right[~sensitive]).double().mean()),
+        {norm_name(norm): float(row.median()) for norm, row in zip(NORMS, radii, strict=True)},
+        float(torch.stack(certified).mean()),
+    )
