@@ -16,7 +16,7 @@ from torch import Tensor
 from asymcert.classifier import FeatureConvexClassifier
 from asymcert.convex import ConvexConvNet, ConvexMLP, ConvexScore
 from asymcert.datasets.scaling import TableScaling
-from asymcert.errors import InputError, ModelFileError
+from asymcert.errors import ModelFileError
 from asymcert.features import Centre, CentreAbsolute, Chain, FeatureMap, Identity, Standardise
 
 FORMAT = 1
@@ -47,7 +47,7 @@ def load_model(path: str | Path) -> FeatureConvexClassifier:
         raise ModelFileError(f"{path}: the digest does not match the contents. The file was changed; get it again.")
     try:
         return _build(tensors, metadata)
-    except (InputError, KeyError, TypeError, RuntimeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         raise ModelFileError(f"{path}: not a valid model: {error}") from error
 
 

@@ -64,6 +64,10 @@ class ThreatModel:
         lower, upper = self.lower, self.upper
         if isinstance(lower, Tensor) and isinstance(upper, Tensor) and not bool((lower <= upper).all()):
             raise refuse("lower", "at most `upper` everywhere", "an empty box")
+        for name in ("mutable", "direction"):
+            part = getattr(self, name)
+            if part is not None and not isinstance(part, Tensor):
+                raise refuse(name, "a torch.Tensor", type(part).__name__, "Convert it with torch.as_tensor.")
         if self.mutable is not None and self.mutable.dtype != torch.bool:
             raise refuse("mutable", "a boolean tensor", str(self.mutable.dtype))
         if self.direction is not None and not bool(torch.isin(self.direction, torch.tensor([-1, 0, 1])).all()):

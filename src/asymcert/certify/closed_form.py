@@ -38,7 +38,7 @@ class ClosedForm(Certifier):
         Raises
         ------
         InputError
-            `x` is not a finite tensor of shape (n, *input_shape).
+            `x` is not a finite tensor of shape (n, *input_shape), or lies outside the box of a threat model.
         """
         model = in_float64(model)
         margins: list[Tensor] = []
@@ -47,6 +47,7 @@ class ClosedForm(Certifier):
             margin, gradient = tangent_plane(model, chunk)
             margins.append(margin)
             for parts, threat in zip(slopes, threats, strict=True):
+                threat.interval(chunk)  # refuses an input outside its own box
                 parts.append(slope_bound(model, gradient, threat))
         margin = _join(margins)
         return [self._certificate(margin, _join(parts), threat) for parts, threat in zip(slopes, threats, strict=True)]

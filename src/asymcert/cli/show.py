@@ -40,7 +40,7 @@ def table(title: str, rows: list[dict[str, Any]], as_json: bool) -> None:
 
 
 @contextmanager
-def progress(what: str, total: int, quiet: bool = False) -> Iterator[Callable[[int, str], None]]:
+def progress(what: str, total: int, quiet: bool = False) -> Iterator[Callable[..., None]]:
     """A progress bar on standard error; yields ``update(done, note)``."""
     columns = (
         TextColumn("{task.description}"),

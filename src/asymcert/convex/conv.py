@@ -114,7 +114,7 @@ class ConvexConvNet(ConvexScore):
     @torch.no_grad()
     def fold(self) -> Self:
         """Same function without batch normalisation or parametrisation, in float64, frozen."""
-        folded = type(self)(**{**self.options(), "batch_norm": False}).double()
+        folded = type(self)(**{**self.options(), "batch_norm": False}).to(self.first.weight.device).double()
         sources, targets = [self.first, *self._constrained()], [folded.first, *folded._constrained()]
         for index, (source, target) in enumerate(zip(sources, targets, strict=True)):
             fold_affine(source, target, list(self.norms), index)

@@ -45,7 +45,8 @@ def fold_affine(source: nn.Module, target: nn.Module, norms: Sequence[nn.Module]
     """
     assert isinstance(source, nn.Linear | nn.Conv2d)
     assert isinstance(target, nn.Linear | nn.Conv2d)
-    scale, shift = torch.ones(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+    scale = torch.ones(1, dtype=torch.float64, device=source.weight.device)
+    shift = torch.zeros_like(scale)
     if index < len(norms):
         norm = norms[index]
         assert isinstance(norm, ScalarBatchNorm)

@@ -6,10 +6,11 @@ from asymcert.evaluate.curves import (
     certified_accuracy_at,
     summary,
 )
+from asymcert.evaluate.facts import RunFacts
 from asymcert.evaluate.formatting import ceil_format, floor_format, floor_percent, floor_significant
 from asymcert.evaluate.rows import check_rows, distinct, make_rows, threat_key
 from asymcert.evaluate.run import evaluate
-from asymcert.evaluate.run_folder import RunFacts, RunFolder
+from asymcert.evaluate.run_folder import RunFolder
 from asymcert.evaluate.surface import Surface, surface
 
 __all__ = [

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+from fractions import Fraction
 
 from asymcert._checks import check_count
 
 MISSING = "–"
+MOST_SAMPLES = 10**6  # of a share that is recognised as one of counts
 _EXACT = Context(prec=800)  # enough for every float64 with any sensible number of places
 _LARGE, _SMALL = 6, -5  # decimal exponents beyond which the exponent is written out
 
@@ -56,17 +59,19 @@ def ceil_significant(value: float | None, digits: int = 3) -> str:
 def floor_percent(value: float | None, digits: int = 1) -> str:
     """A fraction in percent, rounded down.
 
+    A share of counts is taken for what it is: 14 of 20 is 70 %, although the float 0.7 is a little less.
+
     Examples
     --------
-    >>> floor_percent(0.99999)
-    '99.9 %'
+    >>> floor_percent(14 / 20), floor_percent(0.99999)
+    ('70.0 %', '99.9 %')
     """
-    return _percent(value, digits, ROUND_FLOOR)
+    return _percent(value, digits, math.floor)
 
 
 def ceil_percent(value: float | None, digits: int = 1) -> str:
     """A fraction in percent, rounded up: for upper ends of intervals."""
-    return _percent(value, digits, ROUND_CEILING)
+    return _percent(value, digits, math.ceil)
 
 
 def _special(value: float | None) -> str | None:
@@ -81,11 +86,14 @@ def _places(value: float | None, digits: int, rounding: str) -> str:
     return _round(Decimal(value), digits, rounding) if special is None and value is not None else str(special)
 
 
-def _percent(value: float | None, digits: int, rounding: str) -> str:
+def _percent(value: float | None, digits: int, rounding: Callable[[Fraction], int]) -> str:
     check_count("digits", digits, 0)
     if value is None or not math.isfinite(value):
         return str(_special(value))
-    return f"{_round(_EXACT.multiply(Decimal(value), Decimal(100)), digits, rounding)} %"
+    share = Fraction(value).limit_denominator(MOST_SAMPLES)
+    exact = share if float(share) == value else Fraction(value)
+    units = rounding(exact * 100 * 10**digits)
+    return f"{Decimal(units).scaleb(-digits, _EXACT):f} %"
 
 
 def _significant(value: float | None, digits: int, rounding: str) -> str:

@@ -84,9 +84,7 @@ def threat_key(threat: ThreatModel) -> str:
     return f"{threat.describe()} #{digest.hexdigest()[:8]}"
 
 
-def make_rows(
-    certificate: Certificate, index: Tensor, label: Tensor, origin: Origin, seconds: float
-) -> pl.DataFrame:
+def make_rows(certificate: Certificate, index: Tensor, label: Tensor, origin: Origin, seconds: float) -> pl.DataFrame:
     """Rows of one certificate.
 
     Parameters

@@ -174,7 +174,8 @@ def _gallery(rows: pl.DataFrame, x: Tensor) -> pl.DataFrame:
     recognised = rows.filter("label", "prediction").sort("radius", "index")
     size = min(GALLERY_SIZE, len(recognised) // 2 or len(recognised))
     groups = {"least": recognised.head(size), "most": recognised.reverse().head(size)}
-    chosen = pl.concat([part.with_columns(group=pl.lit(group)).with_row_index("rank") for group, part in groups.items()])
+    ranked = [part.with_columns(group=pl.lit(group)).with_row_index("rank") for group, part in groups.items()]
+    chosen = pl.concat(ranked)
     samples = x[torch.tensor(chosen["index"].to_list(), dtype=torch.int64)].float().cpu()
     return chosen.with_columns(
         pl.col("rank").cast(pl.Int64),

@@ -6,97 +6,25 @@ import hashlib
 import io
 import json
 import os
-import platform
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from datetime import UTC, datetime
-from importlib.metadata import version
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
 from asymcert._checks import refuse
-from asymcert._version import __version__
 from asymcert.classifier import FeatureConvexClassifier
 from asymcert.errors import RunError
+from asymcert.evaluate.facts import RunFacts
 from asymcert.evaluate.rows import GALLERY_SCHEMA, SCHEMA, check_rows, check_schema
-
-if TYPE_CHECKING:
-    from asymcert.datasets.binary import BinaryData
 
 FORMAT = 1
 CERTIFICATES, GALLERY, AUDIT = "certificates", "gallery", "audit"
 SCHEMAS = {CERTIFICATES: SCHEMA, GALLERY: GALLERY_SCHEMA}
 _PART = re.compile(r"part-(\d{5,})-[0-9a-f]{8}-([0-9a-f]{16})\.parquet")
-
-
-def _versions() -> dict[str, str]:
-    return {"asymcert": __version__, "python": platform.python_version()} | {
-        name: version(name) for name in ("torch", "numpy", "polars")
-    }
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-@dataclass(frozen=True)
-class RunFacts:
-    """What ``run.json`` says of a run.
-
-    Parameters
-    ----------
-    name
-        Name of the data set.
-    source
-        Where the data came from, as ``DataSource.to_dict`` gives it; None for arrays made by hand.
-    data_digest
-        Digest of the data; result rows carry it too.
-    sensitive, other
-        Names of the two classes.
-    input_shape
-        Shape of one sample.
-    config
-        The training configuration, JSON-able.
-    seed
-        Of the training.
-    scaling
-        How a table's columns became inputs, None for data used as they are.
-    versions
-        Of this package and of those that results depend on.
-    created
-        Time in UTC, ISO 8601.
-    """
-
-    name: str
-    source: dict[str, Any] | None
-    data_digest: str
-    sensitive: str
-    other: str
-    input_shape: tuple[int, ...]
-    config: dict[str, Any]
-    seed: int
-    scaling: dict[str, Any] | None = None
-    versions: dict[str, str] = field(default_factory=_versions)
-    created: str = field(default_factory=_now)
-
-    @classmethod
-    def of(cls, data: BinaryData, config: Mapping[str, Any], seed: int) -> RunFacts:
-        """The facts of a run on `data`."""
-        return cls(
-            name=data.name,
-            source=None if data.source is None else data.source.to_dict(),
-            data_digest=data.digest,
-            sensitive=data.sensitive,
-            other=data.other,
-            input_shape=tuple(data.input_shape),
-            config=dict(config),
-            seed=seed,
-            scaling=None if data.scaling is None else data.scaling.to_dict(),
-        )
 
 
 @dataclass(frozen=True)
@@ -144,7 +72,7 @@ class RunFolder:
         try:
             self._write("run.json", content.encode(), replace=False)
         except FileExistsError:
-            raise RunError(f"{self.path}: another process has just created a run here. Choose another folder.") from None
+            raise RunError(f"{self.path}: another process has just made a run here. Choose another folder.") from None
 
     def facts(self) -> RunFacts:
         """What ``run.json`` says.
@@ -162,7 +90,8 @@ class RunFolder:
             content["input_shape"] = tuple(content["input_shape"])
             return RunFacts(**content)
         except FileNotFoundError:
-            raise RunError(f"{self.path}: not a run folder, run.json is missing. Make one with `asymcert train`.") from None
+            message = f"{self.path}: not a run folder, run.json is missing. Make one with `asymcert train`."
+            raise RunError(message) from None
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             known = [item.name for item in fields(RunFacts)]
             raise RunError(f"{path}: damaged ({error}). It must be a JSON object with {known}; train again.") from error

@@ -15,6 +15,7 @@ from asymcert.errors import InputError
 from asymcert.evaluate.rows import one_series
 
 Floats = NDArray[np.float64]
+Grid = Sequence[float] | Floats
 BLOCK_VALUES = 2**22  # values in memory at a time: 32 MB
 UNIT = 2.0**-53  # unit roundoff of float64
 
@@ -51,9 +52,7 @@ class Surface:
         return float(self.thresholds[reached[0]]) if len(reached) else None
 
 
-def surface(
-    rows: pl.DataFrame, radii: Sequence[float] | Floats | None = None, thresholds: Sequence[float] | Floats | None = None
-) -> Surface:
+def surface(rows: pl.DataFrame, radii: Grid | None = None, thresholds: Grid | None = None) -> Surface:
     """Evaluate every radius and threshold of a grid at once, without running the model again.
 
     A threshold that is higher by t lowers every margin by t and leaves the slopes as they are, so the closed-form
@@ -122,7 +121,7 @@ def _certified(margin: Floats, slope: Floats, radii: Floats, thresholds: Floats)
     return result / n
 
 
-def _grid(name: str, values: Sequence[float] | Floats) -> Floats:
+def _grid(name: str, values: Grid) -> Floats:
     grid = np.unique(np.asarray(values, dtype=np.float64))  # ascending
     if len(grid) == 0 or not bool(np.isfinite(grid).all()):
         raise refuse(name, "finite and not empty", values)

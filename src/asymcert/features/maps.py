@@ -63,7 +63,17 @@ class Centre(FeatureMap):
         return 1.0
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Same as the input's."""
+        """Same as the input's.
+
+        Raises
+        ------
+        InputError
+            The mean does not broadcast to a sample of that shape.
+        """
+        try:
+            self.mean.expand(input_shape)
+        except RuntimeError:
+            raise refuse("mean", f"broadcastable to {input_shape}", f"shape {tuple(self.mean.shape)}") from None
         return input_shape
 
     def feature_cost(self, cost: Tensor, input_shape: tuple[int, ...]) -> Tensor:
@@ -95,7 +105,8 @@ class CentreAbsolute(Centre):
         return 1.0 if math.isinf(norm) else _up(2.0 ** (1.0 / norm))
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Twice as many channels."""
+        """Twice as many channels; refuses what `Centre` refuses."""
+        super().output_shape(input_shape)
         return (2 * input_shape[0], *input_shape[1:])
 
     def feature_cost(self, cost: Tensor, input_shape: tuple[int, ...]) -> Tensor:

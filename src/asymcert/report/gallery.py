@@ -33,7 +33,8 @@ class Strip:
 def strips(gallery: pl.DataFrame) -> Iterator[Strip]:
     """Strips of a gallery table, from the choice among most samples; by norm, least robust first."""
     newest = gallery.filter(pl.col("samples") == pl.col("samples").max().over(list(SERIES)))
-    newest = newest.unique(subset=[*SERIES, "group", "rank"], maintain_order=True).sort("norm", "threat", "method", "rank")
+    newest = newest.unique(subset=[*SERIES, "group", "rank"], maintain_order=True)
+    newest = newest.sort("norm", "threat", "method", "model_digest", "group", "rank")
     for part in newest.partition_by([*SERIES, "group"], maintain_order=True):
         first = part.row(0, named=True)
         images = [_to_image(line["pixels"], line["shape"]) for line in part.iter_rows(named=True)]

@@ -9,7 +9,16 @@ import numpy as np
 
 from asymcert.evaluate.surface import Surface
 from asymcert.report.libraries import optional
-from asymcert.report.series import COLOURS, GREY, ReportData, Series, drawn_curve, largest_radius, norm_symbol
+from asymcert.report.series import (
+    COLOURS,
+    GREY,
+    ReportData,
+    Series,
+    drawn_curve,
+    largest_radius,
+    norm_symbol,
+    radius_bins,
+)
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 INK, GRID = "#1f2937", "#e5e7eb"
@@ -27,7 +36,7 @@ def curve_figure(norm: float, panel: list[Series], data: ReportData) -> Any:
             colour = COLOURS[::-1][position % len(COLOURS)]
             line = {"color": colour, "width": 1.5, "dash": "dot"}
             accuracy = 100 * own["accuracy"].to_numpy()
-            figure.add_scatter(x=own["radius"].to_numpy(), y=accuracy, mode="lines", name=html.escape(name), line=line)
+            figure.add_scatter(x=own["radius"].to_numpy(), y=accuracy, mode="lines", name=_label(name), line=line)
     _style(figure, f"Size of the change, {norm_symbol(norm)}", "Certified accuracy, %")
     figure.update_xaxes(range=[0, end]).update_yaxes(range=[0, 101])
     return figure
@@ -36,14 +45,14 @@ def curve_figure(norm: float, panel: list[Series], data: ReportData) -> Any:
 def radius_figure(norm: float, panel: list[Series]) -> Any:
     """Histogram of the finite radii of the sensitive samples of one norm."""
     figure = optional("plotly.graph_objects").Figure()
-    edges = np.linspace(0.0, largest_radius(panel), 31)
+    edges = radius_bins(panel)
     for series in panel:
         recognised = series.radii[(series.radii > 0) & np.isfinite(series.radii)]
         counts = np.histogram(recognised, edges)[0]
         figure.add_scatter(
             x=np.append(edges, edges[-1]),
             y=np.concatenate((counts, counts[-1:], [0])),
-            name=html.escape(series.label),
+            name=_label(series.label),
             line={"color": series.colour, "width": 1.5, "shape": "hv", "dash": series.dash},
             fill="tozeroy",
             fillcolor=_transparent(series.colour, 0.25),
@@ -75,7 +84,7 @@ def surface_figure(norm: float, values: Surface, data: ReportData) -> Any:
     lines = ((data.facts.sensitive, values.accuracy_sensitive), (data.facts.other, values.accuracy_other))
     for (name, accuracy), colour in zip(lines, COLOURS, strict=False):
         line = {"color": colour, "width": 2}
-        label = html.escape(name)
+        label = _label(name)
         figure.add_scatter(x=values.thresholds, y=100 * accuracy, mode="lines", name=label, line=line, row=2, col=1)
     _style(figure, "", "")
     figure.update_yaxes(title_text=f"Size, {norm_symbol(norm)}", row=1, col=1)
@@ -84,7 +93,7 @@ def surface_figure(norm: float, values: Surface, data: ReportData) -> Any:
     figure.add_vline(x=0, line={"color": "white", "width": 2}, row=1, col=1)
     if values.balanced_threshold is not None:
         figure.add_vline(x=values.balanced_threshold, line={"color": "#D55E00", "width": 2, "dash": "dash"})
-    figure.update_layout(legend={"y": -0.2}, hovermode="closest")
+    figure.update_layout(hovermode="closest")
     return figure
 
 
@@ -100,7 +109,8 @@ def training_figures(data: ReportData) -> dict[str, Any]:
     for title, axis, lines in (("Loss", "Loss", loss), ("Accuracy", "Accuracy, %", accuracies)):
         figures[title] = _line_figure(epochs, lines, axis)
     for norm, values in medians.items():
-        figures[f"Median radius {norm}"] = _line_figure(epochs, {norm: values}, f"Median radius, {norm}")
+        symbol = _norm_symbol(norm)
+        figures[f"Median radius, {symbol}"] = _line_figure(epochs, {symbol: values}, f"Median radius, {symbol}")
     return {title: figure for title, figure in figures.items() if figure is not None}
 
 
@@ -111,8 +121,16 @@ def _line_figure(epochs: list[Any], lines: dict[str, list[float | None]], axis: 
     figure = optional("plotly.graph_objects").Figure()
     for (name, values), colour in zip(known.items(), COLOURS, strict=False):
         line = {"color": colour, "width": 2}
-        figure.add_scatter(x=epochs, y=values, mode="lines", name=html.escape(name), line=line)
-    return _style(figure, "Epoch", html.escape(axis))
+        figure.add_scatter(x=epochs, y=values, mode="lines", name=_label(name), line=line)
+    return _style(figure, "Epoch", _label(axis))
+
+
+def _norm_symbol(name: str) -> str:
+    """Symbol of a norm that a log names ``l1`` or ``linf``; other names stay."""
+    try:
+        return norm_symbol(float(name.removeprefix("l")))
+    except ValueError:
+        return name
 
 
 def _logged(log: list[dict[str, Any]], key: str, factor: float = 1.0) -> list[float | None]:
@@ -134,7 +152,7 @@ def _add_curve(figure: Any, series: Series, end: float) -> None:
         x=x,
         y=accuracy,
         mode="lines",
-        name=html.escape(series.label),
+        name=_label(series.label),
         legendgroup=series.label,
         line={"color": series.colour, "width": 2.2, "shape": "hv", "dash": series.dash},
         hovertemplate="size %{x:.4g}: %{y:.2f} %<extra>%{fullData.name}</extra>",
@@ -154,8 +172,13 @@ def _style(figure: Any, x_title: str, y_title: str) -> Any:
         plot_bgcolor="white",
         hovermode="x unified",
         showlegend=named > 1,
-        legend={"orientation": "h", "y": -0.24, "x": 0, "yanchor": "top"},
+        legend={"orientation": "h", "y": 1.02, "x": 0, "yanchor": "bottom"},
     )
+
+
+def _label(text: str) -> str:
+    """Text that the plotting library shows as it is: neither markup nor a formula."""
+    return html.escape(text).replace("$", "&#36;")
 
 
 def _transparent(colour: str, opacity: float) -> str:

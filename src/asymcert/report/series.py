@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from asymcert.certify import ClosedForm
 from asymcert.errors import InputError, RunError
 from asymcert.evaluate.curves import certified_accuracy, summary
+from asymcert.evaluate.facts import RunFacts
 from asymcert.evaluate.rows import SERIES, check_schema, distinct
-from asymcert.evaluate.run_folder import AUDIT, CERTIFICATES, GALLERY, RunFacts, RunFolder
+from asymcert.evaluate.run_folder import AUDIT, CERTIFICATES, GALLERY, RunFolder
 from asymcert.evaluate.surface import Surface, surface
 
 # Okabe and Ito's palette: told apart under every common colour blindness, and in grey
@@ -117,6 +118,12 @@ def largest_radius(panel: list[Series]) -> float:
     return float(finite.max()) if len(finite) and finite.max() > 0 else 1.0
 
 
+def radius_bins(panel: list[Series]) -> NDArray[np.float64]:
+    """Edges of a histogram over a panel's radii; Rice's rule, 2 n^(1/3) bins, between 8 and 30."""
+    count = max(len(series.radii) for series in panel)
+    return np.linspace(0.0, largest_radius(panel), 1 + int(np.clip(np.ceil(2 * count ** (1 / 3)), 8, 30)))
+
+
 def _series(rows: pl.DataFrame) -> tuple[Series, ...]:
     summaries = summary(rows).sort("norm", "threat", "method", "model_digest").filter(pl.col("n_sensitive") > 0)
     methods = summaries["method"].unique(maintain_order=True).to_list()
@@ -141,7 +148,7 @@ def _checked_overlay(overlay: Mapping[str, pl.DataFrame] | None) -> dict[str, pl
     for name, frame in (overlay or {}).items():
         if not set(OVERLAY_SCHEMA) <= set(frame.columns):
             raise InputError(f"`overlay[{name!r}]` must have the columns {list(OVERLAY_SCHEMA)}, got {frame.columns}.")
-        frame = frame.select(list(OVERLAY_SCHEMA)).cast(dict(OVERLAY_SCHEMA))
+        frame = frame.select(list(OVERLAY_SCHEMA)).cast(OVERLAY_SCHEMA)
         check_schema(f"overlay[{name!r}]", frame, OVERLAY_SCHEMA)
         checked[name] = frame.sort("norm", "radius")
     return checked

@@ -10,8 +10,8 @@ import polars as pl
 from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import RunError
 from asymcert.evaluate.curves import certified_accuracy_at
-from asymcert.evaluate.formatting import ceil_percent, ceil_significant, floor_percent, floor_significant
-from asymcert.evaluate.run_folder import RunFacts
+from asymcert.evaluate.facts import RunFacts
+from asymcert.evaluate.formatting import MISSING, ceil_percent, ceil_significant, floor_percent, floor_significant
 from asymcert.report.series import Series, norm_symbol
 
 LISTED_SIZES = 5  # radii at which a panel's certified accuracies are listed
@@ -62,9 +62,7 @@ def accuracy_table(panel: list[Series]) -> Table:
     points = [certified_accuracy_at(series.rows, sizes) for series in panel]
     rows = []
     for position, size in enumerate(sizes):
-        cells = [points_of.row(position, named=True) for points_of in points]
-        text = [f"{floor_percent(c['accuracy'])} ({floor_percent(c['lower'])} – {ceil_percent(c['upper'])})" for c in cells]
-        rows.append((f"{size:g}", *text))
+        rows.append((f"{size:g}", *(_interval_text(frame.row(position, named=True)) for frame in points)))
     return Table(("Size of change", *(series.label for series in panel)), tuple(rows), 0)
 
 
@@ -96,8 +94,9 @@ def audit_table(audit: pl.DataFrame) -> tuple[Table, int, int]:
     counts = grouped.agg(tried=tried, broken=pl.col("success").sum())
     rows = []
     for line in counts.iter_rows(named=True):
-        norm = norm_symbol(line["norm"]) if "norm" in keys else "–"
-        rows.append((str(line.get("attack", "–")), norm, str(line.get("method", "–")), str(line["tried"]), str(line["broken"])))
+        norm = norm_symbol(line["norm"]) if "norm" in keys else MISSING
+        names = (str(line.get("attack", MISSING)), norm, str(line.get("method", MISSING)))
+        rows.append((*names, str(line["tried"]), str(line["broken"])))
     header = ("Attack", "Norm", "Method", "Samples attacked", "Certificates broken")
     return Table(header, tuple(rows), 3), int(counts["broken"].sum()), int(counts["tried"].sum())
 
@@ -115,6 +114,11 @@ def threat_text(threat: str, norm: float) -> str:
     """A threat model's description with the norm as a symbol: ``l2 box[0,1]`` -> ``ℓ₂ box[0,1]``."""
     _, _, rest = threat.partition(" ")
     return f"{norm_symbol(norm)} {rest}".rstrip()
+
+
+def _interval_text(point: dict[str, float]) -> str:
+    accuracy, lower = floor_percent(point["accuracy"]), floor_percent(point["lower"])
+    return f"{accuracy} ({lower} – {ceil_percent(point['upper'])})"
 
 
 def _unit_text(unit: float) -> str:

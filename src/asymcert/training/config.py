@@ -9,7 +9,7 @@ from asymcert._checks import check_choice, check_count, check_number, refuse
 
 ARCHITECTURES = ("mlp", "conv")
 FEATURE_MAPS = ("identity", "centre", "centre-absolute")
-LOSSES = ("cross-entropy", "radius")
+LOSSES = ("cross-entropy", "radius", "certified")
 PENALTIES = ("none", "rms", "published")
 OPTIMIZERS = ("adam", "sgd")
 SCHEDULES = ("one-cycle", "exponential", "constant")
@@ -38,14 +38,15 @@ class TrainConfig:
     batch_norm: bool = _option(False, "Scalar batch normalisation before each ReLU.")
     nonnegativity: str = _option("projection", "Upkeep of nonnegative weights.", ("projection", "softplus"))
     initialisation: str = _option("uniform", "Start of nonnegative weights.", ("uniform", "principled"))
-    loss: str = _option("radius", "Training loss.", LOSSES)
-    target_l1: float = _option(0.0, "radius loss: l1 radius to reach; 0 leaves the norm out.")
-    target_l2: float = _option(1.0, "radius loss: l2 radius to reach; 0 leaves the norm out.")
-    target_linf: float = _option(0.0, "radius loss: l_inf radius to reach; 0 leaves the norm out.")
-    radius_weight: float = _option(1.0, "radius loss: weight of the hinge on the radius.")
+    loss: str = _option("certified", "Training loss: cross-entropy alone, or with a term for the radius.", LOSSES)
+    target_l1: float = _option(0.0, "radius, certified: l1 radius to reach; 0 leaves the norm out.")
+    target_l2: float = _option(0.5, "radius, certified: l2 radius to reach; 0 leaves the norm out.")
+    target_linf: float = _option(0.0, "radius, certified: l_inf radius to reach; 0 leaves the norm out.")
+    radius_weight: float = _option(0.5, "radius, certified: weight of the term.")
     warmup: float = _option(0.3, "Part of training over which the gradient terms grow to full weight.")
     penalty: str = _option("none", "cross-entropy: Jacobian regularisation.", PENALTIES)
     penalty_weight: float = _option(0.05, "cross-entropy: weight of the regularisation.")
+    penalty_max: float = _option(0.0, "cross-entropy: share of the largest gradient entry in the regularisation.")
     penalise_sensitive_only: bool = _option(False, "cross-entropy: regularise at sensitive samples only.")
     optimizer: str = _option("adam", "Optimiser.", OPTIMIZERS)
     learning_rate: float = _option(0.005, "Peak learning rate.")
@@ -71,15 +72,15 @@ class TrainConfig:
             check_count(name, getattr(self, name))
         for name in ("crop", "patience"):
             check_count(name, getattr(self, name), 0)
-        for name in ("target_l1", "target_l2", "target_linf", "radius_weight", "penalty_weight"):
+        for name in ("target_l1", "target_l2", "target_linf", "radius_weight", "penalty_weight", "penalty_max"):
             check_number(name, getattr(self, name), 0.0)
         for name in ("warmup", "averaging", "momentum", "decay"):
             check_number(name, getattr(self, name), 0.0, 1.0)
         check_number("learning_rate", self.learning_rate, 0.0, open_low=True)
         if self.false_positive_rate != -1.0:
             check_number("false_positive_rate", self.false_positive_rate, 0.0, 1.0)
-        if self.loss == "radius" and not any(self.targets.values()):
-            raise refuse("target_l2", "positive for at least one norm", "all targets 0", "Set target_l2=1.0.")
+        if self.loss != "cross-entropy" and not any(self.targets.values()):
+            raise refuse("target_l2", "positive for at least one norm", "all targets 0", "Set target_l2=0.5.")
 
     @property
     def targets(self) -> dict[float, float]:

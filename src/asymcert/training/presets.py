@@ -27,12 +27,13 @@ _PUBLISHED = TrainConfig(
     keep="best",
 )
 _MLP = TrainConfig()
+_GRADIENT = TrainConfig(loss="cross-entropy", penalty="rms", penalise_sensitive_only=True)
 
 PRESETS: dict[str, TrainConfig] = {
-    "digits": replace(_MLP, hidden=(64, 32), batch_size=32),
-    "table": replace(_MLP, hidden=(64, 32), batch_size=64, epochs=40),
-    "mnist": replace(_MLP, crop=1),
-    "fashion": replace(_MLP, crop=1),
+    "digits": replace(_MLP, hidden=(64, 32), batch_size=32, epochs=100, averaging=0.98, target_l2=0.7),
+    "table": replace(_MLP, hidden=(64, 32), batch_size=32, epochs=60, averaging=0.98, target_l2=0.2),
+    "mnist": replace(_MLP, loss="radius", target_l2=2.7, radius_weight=1.2, crop=1),
+    "fashion": replace(_GRADIENT, penalty_weight=0.1, penalty_max=0.5, epochs=40, crop=1),
     "cifar10": replace(_MLP, architecture="conv", feature_map="centre-absolute", crop=3, flip=True),
     "malimg": replace(_MLP, crop=20, epochs=150),
     "mnist-published": replace(_PUBLISHED, crop=1),

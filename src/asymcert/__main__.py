@@ -1,0 +1,5 @@
+"""``python -m asymcert`` is the command line."""
+
+from asymcert.cli import main
+
+main()

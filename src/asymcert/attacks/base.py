@@ -1,0 +1,220 @@
+"""What an attack is, and the one place where its result is judged."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from asymcert._checks import refuse
+from asymcert.attacks.projection import project
+from asymcert.classifier import FeatureConvexClassifier
+from asymcert.threat import ThreatModel
+
+UNIT = 2.0**-53  # unit roundoff of float64
+LARGEST = 1e15  # change of one feature: greater ones overflow in single precision, and prove nothing
+ROUNDS = 8  # of shrinking a change whose size was rounded above the budget
+
+
+@dataclass(frozen=True, eq=False)
+class AttackResult:
+    """Admissible changes of a batch, and what the classifier says about them.
+
+    Parameters
+    ----------
+    adversarial
+        Float64 (n, *input_shape): the changed inputs, inside the box and exact in the model's floating-point type.
+    delta
+        Float64 (n, *input_shape): `adversarial` minus the input.
+    size
+        Float64 (n,): ``threat.size(delta)``, at most the budget.
+    margin
+        Float64 (n,): the classifier's margin at `adversarial`.
+    success
+        Bool (n,): the input was sensitive and `adversarial` is not.
+    """
+
+    adversarial: Tensor
+    delta: Tensor
+    size: Tensor
+    margin: Tensor
+    success: Tensor
+
+    def __len__(self) -> int:
+        return len(self.size)
+
+
+class Attack(ABC):
+    """Searches for changes that undo a sensitive verdict.
+
+    A subclass only proposes changes; `run` never believes them but passes them through `score`.
+    """
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Kind and settings: what tells attacks apart in result rows."""
+
+    @abstractmethod
+    def search(
+        self,
+        model: FeatureConvexClassifier,
+        x: Tensor,
+        threat: ThreatModel,
+        size: Tensor,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Propose changes for one chunk, float64 (n, *input_shape) -> the same shape.
+
+        `size` is (n,), inf where only the box limits the change; `generator` lives on the CPU.
+        """
+
+    @final
+    def run(
+        self,
+        model: FeatureConvexClassifier,
+        x: Tensor,
+        threat: ThreatModel,
+        size: Tensor,
+        generator: torch.Generator,
+    ) -> AttackResult:
+        """Attack a batch of any size, in chunks of bounded memory.
+
+        Parameters
+        ----------
+        model
+            The classifier that is run.
+        x
+            (n, *input_shape), inside the box of `threat`.
+        threat
+            The adversary.
+        size
+            (n,): the largest change of each sample, in the units of ``threat.size``; inf leaves only the box.
+        generator
+            Source of random starts, on the CPU.
+
+        Raises
+        ------
+        InputError
+            The input does not fit the model or its box, or a size is NaN, negative or of the wrong shape.
+        """
+        size = check_sizes(size, len(x)).to(model.device)
+        results, done = [], 0
+        with in_evaluation_mode(model):
+            for chunk in model.chunks(x):
+                inputs, budget = chunk.double(), size[done : done + len(chunk)]
+                delta = self.search(model, inputs, threat, budget, generator)
+                results.append(score(model, inputs, delta, threat, budget))
+                done += len(chunk)
+        return AttackResult(*(torch.cat(parts) for parts in zip(*(_parts(r) for r in results), strict=True)))
+
+
+def score(model: FeatureConvexClassifier, x: Tensor, delta: Tensor, threat: ThreatModel, size: Tensor) -> AttackResult:
+    """Make changes admissible, whatever they were, and ask the classifier again.
+
+    Each change is projected onto the admissible set, the changed input is rounded to the model's type and clamped
+    into the box, and the change is measured anew from that input; it shrinks until its size, with the rounding of
+    the norm added, is within the budget.
+
+    Parameters
+    ----------
+    model
+        The classifier that is run.
+    x
+        (n, *input_shape), inside the box of `threat`; rounded to the model's type before anything else.
+    delta
+        Proposed changes, of the shape of `x`; NaN counts as no change.
+    threat
+        The adversary.
+    size
+        (n,): the budget of each sample.
+
+    Raises
+    ------
+    InputError
+        An input lies outside its own box, or a size is NaN, negative or of the wrong shape.
+    """
+    x = x.to(model.device, model.dtype).double()  # the input that the classifier sees
+    delta = delta.to(x)
+    size = check_sizes(size, len(x)).to(x)
+    cost, low, high = scaled_interval(x, threat)
+    delta = torch.nan_to_num(delta).clamp(-LARGEST, LARGEST)
+    z = project(delta.flatten(1) * cost, size, low, high, threat.norm)
+    point = _settle(x, (z / cost).view_as(x), threat, size, model.dtype)
+    margin = model.margin(point).double()
+    success = (model.margin(x) > 0) & ~(margin > 0)  # a NaN margin is not a sensitive verdict
+    return AttackResult(point, point - x, threat.size(point - x), margin, success)
+
+
+def scaled_interval(x: Tensor, threat: ThreatModel) -> tuple[Tensor, Tensor, Tensor]:
+    """Costs (1, d), least and greatest change in scaled coordinates ``cost * delta``, each (n, d).
+
+    Raises
+    ------
+    InputError
+        An input lies outside its own box.
+    """
+    low, high = threat.interval(x)
+    cost = threat.cost_for(tuple(x.shape[1:])).to(x).reshape(1, -1)
+    return cost, low.flatten(1) * cost, high.flatten(1) * cost
+
+
+def check_sizes(size: Tensor, n: int) -> Tensor:
+    """Return the budgets in float64; refuse NaN, negative ones and another shape than (n,)."""
+    size = torch.as_tensor(size, dtype=torch.float64)
+    if tuple(size.shape) != (n,):
+        raise refuse("size", f"of shape ({n},), one budget for each sample", f"shape {tuple(size.shape)}")
+    if not bool((size >= 0).all()):
+        raise refuse("size", "nonnegative", "NaN or negative entries")
+    return size
+
+
+@contextmanager
+def in_evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Switch every part of the model to evaluation, and each one back afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _settle(x: Tensor, delta: Tensor, threat: ThreatModel, size: Tensor, dtype: torch.dtype) -> Tensor:
+    """Changed inputs, exact in `dtype` and inside the box, whose change really is within the budget."""
+    slack = 2.0 * (x[0].numel() + 16) * UNIT if len(x) else 0.0  # a computed norm may be this much too small
+    point = _inside(x, x + delta, threat, dtype)
+    for _ in range(ROUNDS):
+        measured = threat.size(point - x) * (1.0 + slack)
+        excess = measured > size
+        if not bool(excess.any()):
+            return point
+        shrink = torch.where(excess, size / measured * (1.0 - 2.0 * slack), 1.0)
+        delta = (point - x) * shrink.view(-1, *[1] * (x.ndim - 1))
+        point = torch.where(_columns(excess, x), _inside(x, x + delta, threat, dtype), point)
+    return torch.where(_columns(threat.size(point - x) * (1.0 + slack) > size, x), x, point)
+
+
+def _inside(x: Tensor, point: Tensor, threat: ThreatModel, dtype: torch.dtype) -> Tensor:
+    """`point` rounded to `dtype` and clamped into the box; what rounding carries out of it goes back to `x`."""
+    point = point.to(dtype).double()
+    for bound, outside in ((threat.lower, torch.lt), (threat.upper, torch.gt)):
+        if isinstance(bound, Tensor):
+            bound = bound.to(x).expand_as(x)
+            point = torch.where(outside(point, bound), bound.to(dtype).double(), point)
+            point = torch.where(outside(point, bound), x, point)
+    return point
+
+
+def _columns(values: Tensor, like: Tensor) -> Tensor:
+    return values.view(-1, *[1] * (like.ndim - 1))
+
+
+def _parts(result: AttackResult) -> tuple[Tensor, ...]:
+    return result.adversarial, result.delta, result.size, result.margin, result.success

@@ -1,0 +1,5 @@
+"""The command line: ``asymcert --help``."""
+
+from asymcert.cli.app import main
+
+__all__ = ["main"]

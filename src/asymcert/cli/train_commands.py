@@ -1,0 +1,144 @@
+"""Commands that make models: demo, train, datasets."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from asymcert import datasets as data_sets
+from asymcert._checks import check_choice, refuse
+from asymcert.cli import show
+from asymcert.cli.options import with_fields_of
+from asymcert.cli.run_commands import Json, Quiet, audit_run, certify_run, report_run, summary_rows, threats_for
+from asymcert.datasets import BinaryData
+from asymcert.errors import RunError
+from asymcert.evaluate import RunFacts, RunFolder
+from asymcert.training import TrainConfig, preset_for
+from asymcert.training import train as train_model
+
+TABLE_SUFFIXES = (".csv", ".csv.gz", ".parquet")
+RECIPES = ("asymcert", "published")
+NORMS = ["1", "2", "inf"]
+
+DataDir = Annotated[Path | None, typer.Option(help="Folder with published data; else $ASYMCERT_DATA, cache, download.")]
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Run folder to make.")] = Path("runs/demo"),
+    seed: Annotated[int, typer.Option(help="Seed of split and training.")] = 0,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """The whole way on data that ships with scikit-learn: train, certify, attack, report.
+
+    Example: asymcert demo --out runs/demo
+    """
+    data = data_sets.load("digits-3-8", seed=seed)
+    run = RunFolder(out)
+    fit(run, data, preset_for(data), seed, "cpu", quiet)
+    rows = certify_run(run, data, threats_for(NORMS, box=True), "closed-form", "test", quiet)
+    successes = audit_run(run, data, NORMS, "test", quiet)
+    page = report_run(run)
+    show.table(f"{data.name}: {data.sensitive} against {data.other}, test data", summary_rows(rows, json), json)
+    show.console.print(f"[green]page:[/green] {page}")
+    raise typer.Exit(1 if successes else 0)
+
+
+@with_fields_of(TrainConfig, "Recipe (defaults come from the preset)")
+def train(
+    data: Annotated[
+        str, typer.Argument(help="Name of a data set (see `asymcert datasets`), or a CSV or Parquet file.")
+    ],
+    out: Annotated[Path, typer.Option(help="Run folder to make, or to continue after an interruption.")],
+    label: Annotated[str | None, typer.Option(help="Table: name of the label column.")] = None,
+    sensitive: Annotated[str | None, typer.Option(help="The class that an adversary wants to escape from.")] = None,
+    test: Annotated[Path | None, typer.Option(help="Table: file with the test rows.")] = None,
+    drop: Annotated[list[str] | None, typer.Option(help="Table: column to leave out; repeat for more.")] = None,
+    impute: Annotated[str | None, typer.Option(help="Table: fill missing values, such as `median`.")] = None,
+    scaling: Annotated[str, typer.Option(help="Table: `quantile` or `minmax`.")] = "quantile",
+    text: Annotated[str | None, typer.Option(help="Table: column of free text, made into hashed word counts.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Recipe of another data set.")] = None,
+    recipe: Annotated[str, typer.Option(help="`asymcert`, or `published` as in Pfrommer et al. 2023.")] = "asymcert",
+    seed: Annotated[int, typer.Option(help="Seed of split and training.")] = 0,
+    device: Annotated[str, typer.Option(help="Device to train on, such as `cpu` or `cuda`.")] = "cpu",
+    data_dir: DataDir = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    *,
+    overrides: dict[str, Any],
+) -> None:
+    """Train a feature-convex classifier into a run folder; an interrupted training continues.
+
+    Examples: asymcert train mnist-3-8 --out runs/a
+    · asymcert train spam.csv --label class --sensitive spam --out runs/b --epochs 30
+    """
+    check_choice("recipe", recipe, RECIPES)
+    if is_table(data):
+        options = {"test": test, "drop": tuple(drop or ()), "impute": impute, "scaling": scaling, "text": text}
+        loaded = load_table(Path(data), label, sensitive, seed, options)
+    else:
+        _refuse_table_options(label=label, test=test, drop=drop, impute=impute, text=text)
+        loaded = data_sets.load(data, data_dir, sensitive, seed)
+    chosen = preset_for(loaded, preset)
+    if recipe == "published":
+        family = preset or loaded.name.split("-")[0]
+        chosen = preset_for(loaded, f"{family}-published")
+    model = fit(RunFolder(out), loaded, replace(chosen, **overrides), seed, device, quiet)
+    show.result({"run": str(out), "model_digest": model.digest, "threshold": model.threshold}, json)
+
+
+def datasets(json: Json = False) -> None:
+    """List the data sets that go by name; any CSV or Parquet file works as well.
+
+    Example: asymcert datasets --json
+    """
+    show.table("Data sets", [{"name": name, "what": what} for name, what in data_sets.names()], json)
+
+
+def fit(run: RunFolder, data: BinaryData, config: TrainConfig, seed: int, device: str, quiet: bool) -> Any:
+    """Train into a run folder, continuing what is there if it is the same run without a finished model."""
+    facts = RunFacts.of(data, asdict(config), seed)
+    if run.exists:
+        if run.model_path.exists():
+            raise RunError(f"{run.path}: already holds a trained model. Choose another --out, or delete it first.")
+        if run.facts().data_digest != data.digest:
+            raise RunError(f"{run.path}: was begun on other data. Choose another --out, or delete it first.")
+    else:
+        run.create(facts)
+    checkpoint = run.path / "checkpoint.safetensors"
+    with show.progress("train", config.epochs, quiet) as update:
+
+        def on_epoch(record: dict[str, Any]) -> None:
+            run.append_log(record)
+            if "medians" in record:
+                update(record["epoch"], show.epoch_note(record))
+            else:
+                update(record["epoch"])
+
+        model = train_model(data, config=config, seed=seed, device=device, checkpoint=checkpoint, on_epoch=on_epoch)
+    run.save_model(model)
+    checkpoint.unlink(missing_ok=True)
+    return model
+
+
+def is_table(data: str) -> bool:
+    """Whether the argument is a table's path rather than a data set's name."""
+    return data.endswith(TABLE_SUFFIXES)
+
+
+def load_table(path: Path, label: str | None, sensitive: str | None, seed: int, options: dict[str, Any]) -> BinaryData:
+    """The user's own table; `label` and `sensitive` cannot be guessed."""
+    if label is None:
+        raise refuse("--label", "given for a table", "nothing", "Name the column that holds the classes.")
+    if sensitive is None:
+        raise refuse("--sensitive", "given for a table", "nothing", "Name the class that must not be talked away.")
+    return data_sets.load_table(path, label, sensitive, seed=seed, **options)
+
+
+def _refuse_table_options(**given: Any) -> None:
+    for name, value in given.items():
+        if value:
+            raise refuse(f"--{name}", "left out for a named data set", repr(value), "It describes a table's columns.")

@@ -1,0 +1,143 @@
+"""Pictures of a report for papers: PNG files, drawn without any global plotting state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asymcert.evaluate.formatting import floor_significant
+from asymcert.report.gallery import Strip, strips
+from asymcert.report.libraries import optional
+from asymcert.report.series import COLOURS, GREY, ReportData, drawn_curve, largest_radius, norm_symbol, radius_bins
+from asymcert.report.tables import threat_text
+
+PANEL = (4.2, 3.3)  # inches
+DPI = 200
+LINE_STYLES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
+
+
+def write_pictures(data: ReportData, folder: Path) -> list[Path]:
+    """Write ``certified_accuracy.png``, ``radii.png`` and, where the rows allow them, ``surface.png`` and
+    ``gallery.png``; returns their paths.
+    """  # noqa: D205
+    figures = {
+        "certified_accuracy": _curves(data),
+        "radii": _radii(data),
+        "surface": _surfaces(data),
+        "gallery": _gallery(list(strips(data.gallery))),
+    }
+    paths = []
+    for name, figure in figures.items():
+        path = folder / f"{name}.png"
+        path.unlink(missing_ok=True)
+        if figure is not None:
+            figure.savefig(path, dpi=DPI, facecolor="white", metadata={"Software": "asymcert"})
+            paths.append(path)
+    return paths
+
+
+def _panels(count: int, height: float = PANEL[1]) -> tuple[Any, Sequence[Any]]:
+    """A figure with `count` axes in a row, in the report's style."""
+    figure = optional("matplotlib.figure").Figure(figsize=(PANEL[0] * count, height), layout="constrained")
+    axes = figure.subplots(1, count, squeeze=False)[0]
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(color="#e5e7eb", linewidth=0.7)
+        axis.set_axisbelow(True)
+        axis.tick_params(labelsize=8, color=GREY)
+    return figure, axes
+
+
+def _curves(data: ReportData) -> Any:
+    figure, axes = _panels(len(data.panels))
+    for axis, (norm, panel) in zip(axes, data.panels.items(), strict=True):
+        end = 1.04 * largest_radius(panel)
+        for series in panel:
+            curve = drawn_curve(series.curve)
+            x = np.append(curve["radius"].to_numpy(), end)
+            values = {name: 100 * np.append(curve[name].to_numpy(), curve[name][-1]) for name in curve.columns[1:]}
+            style = {"color": series.colour, "linestyle": LINE_STYLES[series.dash], "linewidth": 1.6}
+            axis.step(x, values["accuracy"], where="post", label=_plain(series.label), **style)
+            axis.fill_between(
+                x, values["lower"], values["upper"], step="post", color=series.colour, alpha=0.18, linewidth=0
+            )
+        for position, (name, frame) in enumerate(data.overlay.items()):
+            own = frame.filter(frame["norm"] == norm)
+            if not own.is_empty():
+                colour = COLOURS[::-1][position % len(COLOURS)]
+                axis.plot(own["radius"], 100 * own["accuracy"], ":", color=colour, linewidth=1.2, label=_plain(name))
+        axis.set(xlim=(0, end), ylim=(0, 101))
+        axis.set_xlabel(f"Size of the change, {norm_symbol(norm)}", fontsize=9)
+        if len(axis.lines) > 1:
+            axis.legend(fontsize=7.5, frameon=False)
+    axes[0].set_ylabel("Certified accuracy, %", fontsize=9)
+    return figure
+
+
+def _radii(data: ReportData) -> Any:
+    figure, axes = _panels(len(data.panels))
+    for axis, (norm, panel) in zip(axes, data.panels.items(), strict=True):
+        edges = radius_bins(panel)
+        for series in panel:
+            shown = series.radii[(series.radii > 0) & np.isfinite(series.radii)]
+            style = {"color": series.colour, "linestyle": LINE_STYLES[series.dash], "linewidth": 1.2}
+            counts = np.histogram(shown, edges)[0]
+            axis.stairs(counts, edges, label=_plain(series.label), **style)
+            axis.stairs(counts, edges, color=series.colour, alpha=0.25, fill=True)
+        axis.set_xlim(0, edges[-1])
+        axis.set_xlabel(f"Certified radius, {norm_symbol(norm)}", fontsize=9)
+        if len(panel) > 1:
+            axis.legend(fontsize=7.5, frameon=False)
+    axes[0].set_ylabel("Samples", fontsize=9)
+    return figure
+
+
+def _surfaces(data: ReportData) -> Any:
+    shown = [(series, values) for series in data.series if (values := series.surface()) is not None]
+    if not shown:
+        return None
+    figure, axes = _panels(len(shown))
+    image = None
+    for axis, (series, values) in zip(axes, shown, strict=True):
+        axis.grid(visible=False)
+        grid = (values.thresholds, values.radii, 100 * values.certified)
+        image = axis.pcolormesh(*grid, cmap="cividis", vmin=0, vmax=100, shading="nearest", rasterized=True)
+        if min(values.certified.shape) > 1:
+            lines = axis.contour(*grid, levels=[10, 30, 50, 70, 90], colors="white", linewidths=0.6)
+            axis.clabel(lines, fontsize=7, fmt="%d")
+        axis.axvline(0, color="white", linewidth=1.5)
+        if values.balanced_threshold is not None:
+            axis.axvline(values.balanced_threshold, color="#D55E00", linewidth=1.5, linestyle="--")
+        axis.set_title(_plain(threat_text(series.summary["threat"], series.norm)), fontsize=9)
+        axis.set_xlabel("Threshold, relative to the model's", fontsize=9)
+        axis.set_ylabel(f"Size of the change, {norm_symbol(series.norm)}", fontsize=9)
+    colours = figure.colorbar(image, ax=list(axes), pad=0.01)
+    colours.set_label("Certified accuracy, %", fontsize=9)
+    colours.ax.tick_params(labelsize=8)
+    return figure
+
+
+def _gallery(rows: list[Strip]) -> Any:
+    if not rows:
+        return None
+    columns = max(len(strip.images) for strip in rows)
+    size = (1.0 * columns + 1.1, 1.2 * len(rows) + 0.1)
+    figure = optional("matplotlib.figure").Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(len(rows), columns, squeeze=False)
+    for line, strip in zip(axes, rows, strict=True):
+        for axis in line:
+            axis.set_axis_off()
+        for axis, image, radius in zip(line, strip.images, strip.radii, strict=False):
+            axis.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            axis.set_title(floor_significant(radius), fontsize=7.5, pad=2)
+        label = f"{_plain(threat_text(strip.threat, strip.norm))}\n{strip.method}\n{strip.group} robust"
+        line[0].text(-0.15, 0.5, label, transform=line[0].transAxes, ha="right", va="center", fontsize=7.5)
+    return figure
+
+
+def _plain(text: str) -> str:
+    """Text that matplotlib does not take for a formula, nor for a label to hide."""
+    return text.replace("$", r"\$").lstrip("_") or "–"

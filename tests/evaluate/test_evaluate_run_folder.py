@@ -1,0 +1,142 @@
+import subprocess
+import sys
+from dataclasses import replace
+
+import polars as pl
+import pytest
+
+from asymcert.errors import InputError, RunError
+from asymcert.evaluate.rows import SCHEMA
+from asymcert.evaluate.run_folder import RunFolder
+
+
+def test_facts_come_back_as_written(run, facts):
+    assert run.exists
+    assert RunFolder(run.path).facts() == facts
+    assert set(facts.versions) >= {"asymcert", "torch", "polars"}
+
+
+def test_creating_over_another_run_is_refused(run, facts):
+    before = (run.path / "run.json").read_bytes()
+    with pytest.raises(RunError, match="already holds a run"):
+        run.create(replace(facts, name="other"))
+    assert (run.path / "run.json").read_bytes() == before
+
+
+def test_creating_over_other_files_is_refused(tmp_path, facts):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(RunError, match="other files"):
+        RunFolder(tmp_path).create(facts)
+    assert not RunFolder(tmp_path).exists
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 2}', '{"format": 1, "name": "x"}', "\x00"])
+def test_damaged_facts_are_refused(run, content):
+    (run.path / "run.json").write_text(content)
+    with pytest.raises(RunError, match=r"run\.json: (damaged|unknown format)"):
+        run.facts()
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path, rows):
+    folder = RunFolder(tmp_path / "none")
+    for action in (folder.facts, lambda: folder.append("certificates", rows), folder.load_model):
+        with pytest.raises(RunError):
+            action()
+    assert not folder.path.exists()
+
+
+def test_a_table_grows_in_order(run, rows):
+    assert run.read("certificates").schema == SCHEMA
+    for start in range(0, 60, 5):  # more than ten parts: order must be that of numbers
+        run.append("certificates", rows[start : start + 5])
+    assert run.read("certificates").equals(rows)
+    assert run.append("certificates", rows.head(0)) is None
+    assert len(list((run.path / "certificates").iterdir())) == 12
+
+
+def test_rows_that_are_not_rows_are_refused(run, rows):
+    with pytest.raises(InputError, match="columns and types"):
+        run.append("certificates", rows.drop("seed"))
+    with pytest.raises(InputError, match="`table`"):
+        run.append("../escape", rows)
+    assert run.read("certificates").is_empty()
+
+
+def test_other_tables_keep_their_columns(run):
+    run.append("notes", pl.DataFrame({"a": [1]}))
+    run.append("notes", pl.DataFrame({"a": [2]}))
+    with pytest.raises(RunError, match="other columns"):
+        run.append("notes", pl.DataFrame({"b": [1]}))
+    assert run.read("notes")["a"].to_list() == [1, 2]
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
+def test_a_damaged_part_is_named_with_the_remedy(run, rows, damage):
+    part = run.append("certificates", rows)
+    content = bytearray(part.read_bytes())
+    content[len(content) // 2] ^= 1
+    part.write_bytes({"cut": content[:-20], "flip": content, "empty": b""}[damage])
+    with pytest.raises(RunError, match=rf"{part.name}: damaged.*Delete it and run"):
+        run.read("certificates")
+
+
+def test_a_process_killed_while_writing_leaves_nothing_that_is_read(run, rows, monkeypatch):
+    run.append("certificates", rows.head(10))
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run.append("certificates", rows.tail(10))
+    monkeypatch.undo()
+    (run.path / "certificates" / ".part-00001-0-0.parquet.ab.part").write_bytes(b"half")
+    assert run.read("certificates").equals(rows.head(10))
+
+
+APPEND = """
+import sys
+import polars as pl
+from asymcert.evaluate.run_folder import RunFolder
+for row in pl.read_parquet(sys.argv[2]).iter_slices(1):
+    RunFolder(sys.argv[1]).append("certificates", row)
+"""
+
+
+def test_two_processes_append_without_losing_rows(run, rows, tmp_path):
+    workers = []
+    for half in (rows[:20], rows[20:40]):
+        source = tmp_path / f"{half['index'][0]}.parquet"
+        half.write_parquet(source)
+        workers.append(subprocess.Popen([sys.executable, "-c", APPEND, run.path, source]))
+    assert [worker.wait(120) for worker in workers] == [0, 0]
+    assert run.read("certificates").sort("index").equals(rows.head(40))
+
+
+def test_the_same_rows_under_the_same_number_do_not_overwrite_each_other(run, rows, monkeypatch):
+    monkeypatch.setattr(RunFolder, "_parts", lambda *_: [])  # as another process sees the folder before our rename
+    run.append("certificates", rows)
+    run.append("certificates", rows)
+    monkeypatch.undo()
+    assert len(run.read("certificates")) == 120
+
+
+def test_model_is_stored_once(run, model):
+    run.save_model(model)
+    run.save_model(model)
+    assert run.load_model().digest == model.digest
+    with pytest.raises(RunError, match="another model"):
+        run.save_model(model.with_threshold(model.threshold + 1))
+
+
+def test_log_survives_a_cut_last_line(run):
+    assert run.read_log() == []
+    run.append_log({"epoch": 0, "loss": 1.5})
+    run.append_log({"epoch": 1, "loss": 0.5})
+    path = run.path / "train_log.jsonl"
+    with path.open("a") as file:
+        file.write('{"epoch": 2, "lo')
+    assert [record["epoch"] for record in run.read_log()] == [0, 1]
+    path.write_text("{\n{}\n")
+    with pytest.raises(RunError, match="line 1 is damaged"):
+        run.read_log()

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import polars as pl
+import pytest
+import torch
+
+from asymcert.certify import ClosedForm
+from asymcert.classifier import FeatureConvexClassifier
+from asymcert.convex import ConvexMLP
+from asymcert.datasets.binary import Split
+from asymcert.evaluate.facts import RunFacts
+from asymcert.evaluate.run import evaluate
+from asymcert.evaluate.run_folder import RunFolder
+from asymcert.features import CentreAbsolute
+from asymcert.report import write_report
+from asymcert.threat import ThreatModel
+
+HOSTILE = "<script>document.title='taken'</script>$x_1$"
+
+
+class Halved(ClosedForm):
+    """A second method: half the closed-form radius, which is sound too."""
+
+    method = "halved"
+
+    def _certificate(self, margin, slope, threat):
+        return super()._certificate(margin, 2 * slope, threat)
+
+
+def make_run(path, hostile: bool = False) -> RunFolder:
+    """A run with three norms, two methods in l2, a gallery, a log and an audit."""
+    torch.manual_seed(0)
+    x, y = 0.3 * torch.rand(40, 1, 5, 5), torch.arange(40) % 2 == 0
+    x[y, :, :, :2] += 0.35
+    feature_map = CentreAbsolute(x.mean(0))
+    score = ConvexMLP(feature_map.output_shape((1, 5, 5)), (8, 4))
+    optimizer = torch.optim.Adam(score.parameters(), 0.01)
+    for _ in range(25):
+        value = score(feature_map(x))
+        loss = torch.nn.functional.softplus(-torch.where(y, value, -value)).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        score.project_()
+    model = FeatureConvexClassifier(feature_map, score, input_shape=(1, 5, 5))
+    model = model.with_threshold(float(model.margin(x)[y].quantile(0.2)))
+    names = (HOSTILE, f"{HOSTILE}2") if hostile else ("malware", "harmless")
+    run = RunFolder(path)
+    run.create(RunFacts(HOSTILE if hostile else "toy", None, "data", *names, (1, 5, 5), {"note": names[0]}, 0))
+    settings = {"data_digest": "data", "seed": 0}
+    threats = [ThreatModel(1), ThreatModel(2), ThreatModel(float("inf"), 0, 1)]
+    rows = evaluate(model, Split(x, y), run, threats, **settings)
+    evaluate(model, Split(x, y), run, [ThreatModel(2)], Halved(), **settings)
+    for epoch in range(4):
+        run.append_log(
+            {"epoch": epoch, "loss": 1 / (1 + epoch), "accuracy_sensitive": 0.5, "medians": {"l1": 0.1 * epoch}}
+        )
+    audit = rows.filter(pl.col("radius") > 0).select("index", "norm", "method", "radius")
+    run.append("audit", audit.with_columns(attack=pl.lit("pgd"), success=pl.lit(False)))
+    return run
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory) -> RunFolder:
+    return make_run(tmp_path_factory.mktemp("report") / "run")
+
+
+@pytest.fixture(scope="session")
+def overlay() -> dict[str, pl.DataFrame]:
+    return {"Published <b>": pl.DataFrame({"norm": [1, 1], "radius": [0.0, 0.5], "accuracy": [0.9, 0.1]})}
+
+
+@pytest.fixture(scope="session")
+def page(run, overlay):
+    return write_report(run, overlay)
+
+
+@pytest.fixture(scope="session")
+def hostile_page(tmp_path_factory):
+    return write_report(make_run(tmp_path_factory.mktemp("hostile") / "run", hostile=True))
