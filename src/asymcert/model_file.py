@@ -59,11 +59,11 @@ def model_digest(model: FeatureConvexClassifier) -> str:
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = json.loads((file.metadata() or {})[KEY])
+            metadata = dict(json.loads((file.metadata() or {})[KEY]))
             return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
     except FileNotFoundError:
         raise ModelFileError(f"{path}: no such file. Train a model with `asymcert train`.") from None
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         raise ModelFileError(f"{path}: not a model of this package, or damaged ({error}).") from error
 
 
@@ -95,7 +95,7 @@ def _digest(tensors: dict[str, Tensor], metadata: dict[str, Any]) -> str:
 def _build(tensors: dict[str, Tensor], metadata: dict[str, Any]) -> FeatureConvexClassifier:
     feature_map = _build_map(metadata["feature_map"], tensors, "feature_map.")
     options = dict(metadata["score"])
-    score = SCORES[options.pop("kind")](**options).double()
+    score = SCORES[options.pop("kind")].blank(options).double()
     prefix = "score."
     score.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
     other, sensitive = metadata["classes"]

@@ -70,7 +70,9 @@ def test_an_infinite_budget_leaves_only_the_box(norm):
         result = ProjectedGradient(steps=5).run(model, x, boxed, torch.tensor([math.inf]), seeded(0))
         assert result.success.tolist() == [breaks]
         assert float(result.margin) == pytest.approx(0.75 - threshold, abs=1e-9)
-    free = ProjectedGradient(steps=5).run(linear_model(weight, -100.0), x, ThreatModel(norm), torch.tensor([math.inf]), seeded(0))
+    free = ProjectedGradient(steps=5).run(
+        linear_model(weight, -100.0), x, ThreatModel(norm), torch.tensor([math.inf]), seeded(0)
+    )
     assert free.success.tolist() == [True]
 
 
@@ -88,7 +90,9 @@ def test_images_and_single_precision():
     model, x = random_conv(5)
     single = model.float()
     for norm in NORMS:
-        result = ProjectedGradient(steps=5).run(single, x.float(), ThreatModel(norm, 0.0, 1.0), torch.full((12,), 9.0), seeded(0))
+        result = ProjectedGradient(steps=5).run(
+            single, x.float(), ThreatModel(norm, 0.0, 1.0), torch.full((12,), 9.0), seeded(0)
+        )
         assert result.adversarial.shape == x.shape
         assert torch.equal(result.adversarial.float().double(), result.adversarial)
         assert bool(result.success.any())
@@ -99,7 +103,8 @@ def test_same_seed_same_result_and_no_global_state():
     before = torch.get_rng_state()
     size = torch.full((24,), 0.3)
     first, again, other = (
-        ProjectedGradient(steps=3).run(model, x, ThreatModel(norm=3), size, seeded(seed)).adversarial for seed in (1, 1, 2)
+        ProjectedGradient(steps=3).run(model, x, ThreatModel(norm=3), size, seeded(seed)).adversarial
+        for seed in (1, 1, 2)
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
@@ -123,7 +128,9 @@ def test_every_field_changes_something(field):
     assert not torch.equal(*results)
 
 
-@pytest.mark.parametrize(("field", "value"), [("steps", 0), ("steps", 1.5), ("restarts", 0), ("step", 0.0), ("step", math.nan)])
+@pytest.mark.parametrize(
+    ("field", "value"), [("steps", 0), ("steps", 1.5), ("restarts", 0), ("step", 0.0), ("step", math.nan)]
+)
 def test_refuses_settings_out_of_range(field, value):
     with pytest.raises(InputError, match=f"`{field}` must be"):
         ProjectedGradient(**{field: value})

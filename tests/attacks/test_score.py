@@ -112,7 +112,9 @@ def test_success_needs_a_sensitive_verdict_before_and_another_one_after():
 def test_a_margin_that_is_not_a_number_is_no_sensitive_verdict(monkeypatch):
     model, x = random_mlp(1)
     real = type(model).margin
-    monkeypatch.setattr(type(model), "margin", lambda self, at: torch.where(at[:, 0] == x[:, 0], real(self, at), math.nan))
+    monkeypatch.setattr(
+        type(model), "margin", lambda self, at: torch.where(at[:, 0] == x[:, 0], real(self, at), math.nan)
+    )
     result = score(model, x, torch.ones_like(x), ThreatModel(), torch.ones(len(x)))
     assert torch.equal(result.success, real(model, x) > 0)
 

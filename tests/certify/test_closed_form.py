@@ -47,7 +47,9 @@ def test_is_tight_where_the_map_stretches_fully(norm):
     x = torch.tensor([[9.0, 8.0, 7.0]]).double()
     margin = 2 * float(x[0] @ weight) - 40.0
     truth = margin / (2 * float(torch.linalg.vector_norm(weight, ord=ThreatModel(norm=norm).dual_norm)))
-    assert float(certify(folded_model(weight, 40.0), x, ThreatModel(norm=norm)).radius) == pytest.approx(truth, rel=1e-12)
+    assert float(certify(folded_model(weight, 40.0), x, ThreatModel(norm=norm)).radius) == pytest.approx(
+        truth, rel=1e-12
+    )
 
 
 @pytest.mark.parametrize("norm", [1.0, math.inf])

@@ -45,7 +45,9 @@ class CertifierContract:
             *(ThreatModel(norm=p, upper=2.0, mutable=mutable) for p in every),
         ]
 
-    def certify(self, certifier: Certifier, model: FeatureConvexClassifier, x: Tensor, p: float, **parts) -> Certificate:
+    def certify(
+        self, certifier: Certifier, model: FeatureConvexClassifier, x: Tensor, p: float, **parts
+    ) -> Certificate:
         return certifier.certify(model, x, [ThreatModel(norm=p, **parts)])[0]
 
     # What a certificate looks like

@@ -104,13 +104,17 @@ def flipping_size(model: FeatureConvexClassifier, x: Tensor, change: Tensor, thr
     return float(threat.size(changes)[flipped].min()) if bool(flipped.any()) else math.inf
 
 
-def grid_radius(model: FeatureConvexClassifier, x: Tensor, threat: ThreatModel, reach: float, steps: int = 120) -> float:
+def grid_radius(
+    model: FeatureConvexClassifier, x: Tensor, threat: ThreatModel, reach: float, steps: int = 120
+) -> float:
     """Least size of a change that undoes the verdict on one sample of one or two features, by brute force.
 
     A polar grid of changes up to `reach` times the unit square; those outside the box are left out.
     """
     angle = torch.linspace(0, 2 * math.pi, 121, dtype=torch.float64)[:-1]
-    directions = torch.stack((angle.cos(), angle.sin()), 1) if x.shape == (2,) else torch.tensor([[1.0], [-1.0]]).double()
+    directions = (
+        torch.stack((angle.cos(), angle.sin()), 1) if x.shape == (2,) else torch.tensor([[1.0], [-1.0]]).double()
+    )
     lengths = torch.linspace(0, reach, steps + 1, dtype=torch.float64)[1:]
     changes = (lengths[:, None, None] * directions).reshape(-1, len(x))
     low, high = threat.interval(x[None])

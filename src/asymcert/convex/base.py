@@ -65,6 +65,12 @@ class ConvexScore(nn.Module, ABC):
     def options(self) -> dict[str, Any]:
         """Constructor arguments, JSON-able."""
 
+    @classmethod
+    def blank(cls, options: dict[str, Any]) -> Self:
+        """A network to be filled with weights: built without drawing from the global generator."""
+        with torch.random.fork_rng(devices=[]):
+            return cls(**options)
+
     @torch.no_grad()
     def project_(self) -> None:
         """Clamp every nonnegative weight at zero, in place (weights that are parametrised already are)."""
@@ -84,7 +90,7 @@ class ConvexScore(nn.Module, ABC):
                 raise refuse(name, "finite", "NaN or infinite entries", "The network is damaged or training diverged.")
         for name, weight in self.nonnegative():
             if weight.numel() and not bool((weight >= 0).all()):
-                got = f"a least entry of {float(weight.min()):g}"
+                got = f"a least entry of {float(weight.detach().min()):g}"
                 raise refuse(name, "nonnegative", got, "Call project_() after each optimiser step.")
 
 

@@ -102,7 +102,7 @@ class ConvexMLP(ConvexScore):
     @torch.no_grad()
     def fold(self) -> Self:
         """Same function without batch normalisation or parametrisation, in float64, frozen."""
-        folded = type(self)(self.input_shape, self.hidden_widths, self.passthrough).to(self.first.weight.device).double()
+        folded = self.blank({**self.options(), "batch_norm": False}).to(self.first.weight.device).double()
         layers = zip([self.first, *self.hidden], [folded.first, *folded.hidden], strict=True)
         for index, (source, target) in enumerate(layers):
             scale = fold_affine(source, target, list(self.norms), index)

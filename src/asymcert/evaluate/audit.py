@@ -151,7 +151,7 @@ def _attacked(
     x: Tensor,
     rows: pl.DataFrame,
     threats: Sequence[ThreatModel],
-    attacks: list[Attack],
+    attacks: Sequence[Attack],
     fraction: float,
     seed: int,
     chunk: int,

@@ -38,11 +38,19 @@ PRESETS: dict[str, TrainConfig] = {
     "malimg": replace(_MLP, crop=20, epochs=150),
     "mnist-published": replace(_PUBLISHED, crop=1),
     "fashion-published": replace(
-        _PUBLISHED, architecture="conv", channels=4, depth=3, first_kernel=5, crop=1, penalty_weight=0.01
+        _PUBLISHED,
+        architecture="conv",
+        passthrough=False,
+        channels=4,
+        depth=3,
+        first_kernel=5,
+        crop=1,
+        penalty_weight=0.01,
     ),
     "cifar10-published": replace(
         _PUBLISHED,
         architecture="conv",
+        passthrough=False,
         feature_map="centre-absolute",
         channels=16,
         depth=5,

@@ -1,0 +1,182 @@
+"""The audit finds nothing where certificates hold, and finds every certificate that does not."""
+
+import math
+
+import polars as pl
+import pytest
+import torch
+from contracts.certifier import COST
+from contracts.models import dyadic, linear_model, random_mlp, seeded
+
+from asymcert.attacks import Attack, ProjectedGradient
+from asymcert.certify import Certificate, certify_each
+from asymcert.datasets.binary import Split
+from asymcert.errors import InputError, RunError
+from asymcert.evaluate import evaluate
+from asymcert.evaluate.audit import AUDIT_SCHEMA, attack_rows, audit
+from asymcert.evaluate.rows import Origin, make_rows, threat_key
+from asymcert.evaluate.run_folder import AUDIT, CERTIFICATES
+from asymcert.features import CentreAbsolute
+from asymcert.threat import ThreatModel
+
+QUICK = [ProjectedGradient(steps=8, restarts=2)]
+THREATS = [*(ThreatModel(p, 0.0, 1.0) for p in (1, 2, math.inf)), ThreatModel(2, cost=COST)]
+
+
+def rows_of(model, certificates):
+    origin = Origin("test", model.digest, "data", 0)
+    n = len(certificates[0])
+    return pl.concat(
+        [make_rows(c, torch.arange(n), torch.ones(n, dtype=torch.bool), origin, 0.0) for c in certificates]
+    )
+
+
+@pytest.fixture(scope="module")
+def certified():
+    model, x = random_mlp(1, feature_map=CentreAbsolute(torch.full((6,), 0.5)))
+    return model, x, rows_of(model, certify_each(model, x, THREATS))
+
+
+def test_true_certificates_hold(certified):
+    model, x, rows = certified
+    result = attack_rows(model, x, rows, THREATS, QUICK)
+    assert result.schema == AUDIT_SCHEMA
+    assert not result["success"].any()
+    assert len(result) == len(rows.filter(pl.col("radius") > 0)) > 40
+    assert set(result["threat"]) == {threat_key(threat) for threat in THREATS}
+    assert (result["size"] <= 0.999 * result["radius"]).all()
+    assert (result["margin"] > 0).all()
+    assert result["attack"].unique().to_list() == ["projected gradient, 8 steps, 2 starts"]
+
+
+@pytest.mark.parametrize("norm", [1.0, 2.0, 3.0, math.inf])
+def test_certificates_five_percent_too_large_are_all_broken(norm):
+    """On a linear score the radius is exact, so a larger one is broken: each sample, in every norm."""
+    generator = seeded(2)
+    model, x = linear_model(dyadic((6,), generator), 0.5), dyadic((32, 6), generator)
+    (true,) = certify_each(model, x, [ThreatModel(norm)])
+    false = Certificate(true.radius * 1.05, true.margin, true.slope, true.threat, "five percent more")
+    result = attack_rows(model, x, rows_of(model, [true, false]), [ThreatModel(norm)], QUICK)
+    broken = result.group_by("method").agg(pl.col("success").all(), tried=pl.len()).sort("method")
+    sensitive = int(true.sensitive.sum())
+    assert broken.rows() == [("closed-form", False, sensitive), ("five percent more", True, sensitive)]
+
+
+def test_an_infinite_radius_is_attacked_in_the_whole_box():
+    model, x = linear_model(torch.ones(3).double(), 0.5), torch.full((2, 3), 0.75)
+    margin = model.margin(x)
+    for box, broken in (((0.5, 1.0), False), ((0.0, 1.0), True), ((None, None), True)):
+        threat = ThreatModel(2, *box)
+        everything = Certificate(torch.full_like(margin, math.inf), margin, torch.ones_like(margin), threat, "all")
+        result = attack_rows(model, x, rows_of(model, [everything]), [threat], QUICK)
+        assert result["success"].to_list() == [broken, broken]
+
+
+def test_a_row_about_a_sample_that_the_model_denies_is_broken(certified):
+    model, x, rows = certified
+    shuffled = attack_rows(model, x.flip(0), rows, THREATS, QUICK)
+    assert shuffled["success"].any()
+
+
+def test_results_depend_on_the_seed_alone(certified):
+    model, x, rows = certified
+    first = attack_rows(model, x, rows, THREATS, QUICK, seed=1)
+    assert first.equals(attack_rows(model, x, rows, THREATS[::-1], QUICK, seed=1))
+    assert not first["margin"].equals(attack_rows(model, x, rows, THREATS, QUICK, seed=2)["margin"])
+
+
+def test_progress_counts_every_attack(certified):
+    model, x, rows = certified
+    seen = []
+    two = [*QUICK, ProjectedGradient(steps=2, restarts=1)]
+    result = attack_rows(model, x, rows, THREATS, two, chunk=10, progress=lambda *p: seen.append(p))
+    assert seen[-1] == (len(result), len(result))
+    assert [done for done, _ in seen] == sorted({done for done, _ in seen})
+    assert result.group_by("attack").len()["len"].n_unique() == 1
+
+
+def test_rows_without_a_claim_need_no_attack(certified):
+    model, x, rows = certified
+    nothing = attack_rows(model, x, rows.filter(~pl.col("prediction")), THREATS)
+    assert nothing.schema == AUDIT_SCHEMA
+    assert nothing.is_empty()
+
+
+def test_refuses_what_does_not_fit(certified):
+    model, x, rows = certified
+    other, _ = random_mlp(2)
+    for call, message in (
+        (lambda: attack_rows(other, x, rows, THREATS), "`rows` must be certificates of model"),
+        (lambda: attack_rows(model, x, rows, THREATS[:2]), "`threats` must be those of the rows"),
+        (lambda: attack_rows(model, x[:5], rows, THREATS), "`rows` must be about samples 0 to 4"),
+        (lambda: attack_rows(model, x, rows.drop("radius"), THREATS), "`rows` must be a frame"),
+        (lambda: attack_rows(model, x, rows, THREATS, []), "`attacks` must be at least one"),
+        (lambda: attack_rows(model, x, rows, THREATS, QUICK * 2), "`attacks` must be at least one, with different"),
+        (lambda: attack_rows(model, x, rows, THREATS, fraction=1.0), "`fraction` must be below 1"),
+        (lambda: attack_rows(model, x, rows, THREATS, fraction=0.0), "`fraction` must be a number"),
+        (lambda: attack_rows(model, x, rows, THREATS, chunk=0), "`chunk` must be an integer"),
+        (lambda: attack_rows(model, x, rows, THREATS, seed=-1), "`seed` must be an integer"),
+    ):
+        with pytest.raises(InputError, match=message):
+            call()
+
+
+@pytest.fixture
+def evaluated(run, model, split, threats):
+    evaluate(model, split, run, threats, data_digest="data", seed=0)
+    return run
+
+
+def test_audits_a_run_folder_once(evaluated, model, split: Split, threats):
+    first = audit(model, split, evaluated, threats, QUICK)
+    assert not first["success"].any()
+    assert evaluated.read(AUDIT).sort(first.columns).equals(first.sort(first.columns))
+    assert len(first) == len(evaluated.read(CERTIFICATES).filter(pl.col("radius") > 0))
+    assert audit(model, split, evaluated, threats, QUICK).equals(first)
+    assert len(evaluated.read(AUDIT)) == len(first)
+    part = audit(model, split, evaluated, threats[:1], QUICK)
+    assert part.equals(first.filter(pl.col("threat") == threat_key(threats[0])))
+    assert len(audit(model, split, evaluated, threats, QUICK, seed=1)) == len(first)
+    assert len(evaluated.read(AUDIT)) == 2 * len(first)
+
+
+def test_an_interrupted_audit_resumes(evaluated, model, split: Split, threats):
+    class Interrupted(Exception):
+        pass
+
+    def stop(done, total):
+        if done > 20:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        audit(model, split, evaluated, threats, QUICK, chunk=10, progress=stop)
+    stored = len(evaluated.read(AUDIT))
+    assert stored > 20
+    result = audit(model, split, evaluated, threats, QUICK)
+    assert len(evaluated.read(AUDIT)) == len(result) > stored
+
+
+def test_a_run_without_certificates_cannot_be_audited(run, model, split: Split, threats):
+    with pytest.raises(RunError, match="no certificates of this model"):
+        audit(model, split, run, threats)
+
+
+def test_a_success_is_a_row(evaluated, model, split: Split, threats, monkeypatch):
+    class Cheat(Attack):
+        name = "cheat"
+
+        def search(self, model, x, threat, size, generator):
+            return torch.full_like(x, -1.0)
+
+    rows = evaluated.read(CERTIFICATES)
+    monkeypatch.setattr(
+        type(evaluated),
+        "read",
+        lambda self, table: (
+            rows.with_columns(radius=pl.when("prediction").then(math.inf).otherwise(0.0))
+            if table == CERTIFICATES
+            else pl.DataFrame()
+        ),
+    )
+    result = audit(model, split, evaluated, [ThreatModel(1)], [Cheat()])
+    assert result["success"].any()

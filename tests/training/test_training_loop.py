@@ -1,0 +1,244 @@
+import dataclasses
+import json
+import math
+
+import pytest
+import torch
+
+from asymcert import FeatureConvexClassifier, ThreatModel, certify, datasets, train
+from asymcert.datasets import BinaryData, Split
+from asymcert.errors import InputError, RunError
+from asymcert.training import PRESETS, TrainConfig, preset_for
+from asymcert.training.checkpoint import read_facts
+from asymcert.training.loop import Trainer, schedule
+
+SHORT = TrainConfig(hidden=(16, 8), epochs=4, batch_size=32)
+
+
+@pytest.fixture(scope="module")
+def digits() -> BinaryData:
+    return datasets.load("digits-3-8")
+
+
+@pytest.fixture(scope="module")
+def images() -> BinaryData:
+    """Small images whose sensitive class is brighter on the left."""
+    generator = torch.Generator().manual_seed(0)
+    splits = []
+    for n in (48, 16, 16):
+        x = torch.rand(n, 3, 6, 6, generator=generator) * 0.5
+        y = torch.arange(n) % 2 == 0
+        x[y, :, :, :3] += 0.4
+        splits.append(Split(x, y))
+    return BinaryData("toy", *splits, sensitive="left", other="none")
+
+
+def test_trained_digits_are_recognised_and_certified(digits):
+    model = train(digits, seed=0)
+    right = model.predict(digits.test.x) == digits.test.y
+    assert float(right[digits.test.y].double().mean()) >= 0.95
+    assert float(right[~digits.test.y].double().mean()) >= 0.95
+    assert float(certify(model, digits.test.x[digits.test.y], ThreatModel(2)).radius.median()) > 0.5
+
+
+def test_same_seed_same_model_other_seed_other_model(digits):
+    first, again = (train(digits, config=SHORT, seed=3).digest for _ in range(2))
+    assert first == again
+    assert train(digits, config=SHORT, seed=4).digest != first
+
+
+def test_training_leaves_global_randomness_alone(digits):
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    train(digits, config=SHORT, seed=5)
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("killed_after", [1, 2, 3])
+def test_killed_run_resumes_to_the_same_model(digits, tmp_path, monkeypatch, killed_after):
+    monkeypatch.setattr("asymcert.training.loop.CHECKPOINT_SECONDS", 0.0)
+    config = dataclasses.replace(SHORT, keep="best")
+    uninterrupted = train(digits, config=config, seed=1)
+
+    def kill(record):
+        if record["epoch"] == killed_after + 1:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "checkpoint.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        train(digits, config=config, seed=1, checkpoint=path, on_epoch=kill)
+    assert len(read_facts(path)["log"]) == killed_after
+    epochs = []
+    resumed = train(digits, config=config, seed=1, checkpoint=path, on_epoch=lambda r: epochs.append(r["epoch"]))
+    assert epochs == list(range(killed_after + 1, 5))
+    assert resumed.digest == uninterrupted.digest
+
+
+@pytest.mark.parametrize(("change", "named"), [({"seed": 2}, "seed"), ({"epochs": 5}, "config")])
+def test_checkpoint_of_another_run_is_refused(digits, tmp_path, change, named):
+    path = tmp_path / "checkpoint.safetensors"
+    train(digits, config=SHORT, seed=1, checkpoint=path)
+    with pytest.raises(RunError, match=f"another {named}.*delete it"):
+        train(digits, config=SHORT, **{"seed": 1, "checkpoint": path, **change})
+
+
+def test_damaged_checkpoint_is_refused(digits, tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    path.write_bytes(b"not a checkpoint")
+    with pytest.raises(RunError, match="not a readable checkpoint"):
+        train(digits, config=SHORT, checkpoint=path)
+
+
+def test_early_stopping_deploys_the_best_epoch(digits):
+    records = []
+    config = dataclasses.replace(SHORT, epochs=200, patience=3, keep="best", learning_rate=0.02, schedule="constant")
+    model = train(digits, config=config, on_epoch=records.append)
+    certified = [record["certified"] for record in records]
+    assert len(records) < 200
+    assert len(records) - 1 - certified.index(max(certified)) == 3
+    assert isinstance(model, FeatureConvexClassifier)
+
+
+def test_false_positive_rate_sets_the_threshold(digits):
+    model = train(digits, config=SHORT, false_positive_rate=0.0)
+    assert not bool(model.predict(digits.val.x[~digits.val.y]).any())
+
+
+def test_epoch_records_fit_into_json(digits):
+    records = []
+    train(digits, config=SHORT, on_epoch=records.append)
+    assert [record["epoch"] for record in json.loads(json.dumps(records))] == [1, 2, 3, 4]
+    assert set(records[-1]["medians"]) == {"l1", "l2", "linf"}
+
+
+# One alternative value for every field; together with the base it must change the trained model (or what is logged).
+ALTERNATIVES = {
+    "architecture": "conv",
+    "feature_map": "centre-absolute",
+    "hidden": (7,),
+    "passthrough": False,
+    "channels": 3,
+    "depth": 3,
+    "first_kernel": 5,
+    "kernel": 1,
+    "stride": 2,
+    "pool": "average",
+    "pool_size": 2,
+    "input_pool": 2,
+    "batch_norm": True,
+    "nonnegativity": "softplus",
+    "initialisation": "principled",
+    "loss": "radius",
+    "target_l1": 2.0,
+    "target_l2": 0.9,
+    "target_linf": 0.2,
+    "radius_weight": 2.0,
+    "warmup": 0.0,
+    "penalty": "published",
+    "penalty_weight": 0.5,
+    "penalty_max": 0.5,
+    "penalise_sensitive_only": True,
+    "optimizer": "sgd",
+    "learning_rate": 0.001,
+    "momentum": 0.1,
+    "schedule": "constant",
+    "decay": 0.5,
+    "epochs": 3,
+    "batch_size": 8,
+    "averaging": 0.0,
+    "crop": 1,
+    "flip": True,
+    "keep": "best",
+    "patience": 1,
+    "validate_every": 2,
+    "false_positive_rate": 0.5,
+}
+BASE = TrainConfig(hidden=(6, 5), channels=2, depth=2, first_kernel=3, epochs=6, batch_size=16)
+NEEDS = {
+    **{
+        name: {"architecture": "conv"}
+        for name in ("channels", "depth", "first_kernel", "kernel", "stride", "pool_size")
+    },
+    **{name: {"architecture": "conv", "pool_size": 2} for name in ("pool", "input_pool")},
+    **{
+        name: {"loss": "cross-entropy", "penalty": "rms"}
+        for name in ("penalty_weight", "penalty_max", "penalise_sensitive_only")
+    },
+    "penalty": {"loss": "cross-entropy"},
+    "momentum": {"optimizer": "sgd"},
+    "decay": {"schedule": "exponential"},
+    "patience": {"schedule": "constant", "learning_rate": 0.5},
+    "keep": {"schedule": "constant", "learning_rate": 0.3, "averaging": 0.0},
+}
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(TrainConfig), ids=lambda field: field.name)
+def test_every_field_changes_something(images, field):
+    base = dataclasses.replace(BASE, **NEEDS.get(field.name, {}))
+    outcomes = []
+    for config in (base, dataclasses.replace(base, **{field.name: ALTERNATIVES[field.name]})):
+        records = []
+        model = train(images, config=config, on_epoch=records.append)
+        weights = [value.flatten().tolist() for value in model.state_dict().values()]
+        outcomes.append((weights, model.threshold, ["medians" in record for record in records]))
+    assert outcomes[0] != outcomes[1]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named"),
+    [
+        ({"epochs": 0}, "epochs"),
+        ({"learning_rate": -1.0}, "learning_rate"),
+        ({"loss": "hinge"}, "loss"),
+        ({"averaging": 1.5}, "averaging"),
+        ({"target_l2": 0.0}, "target_l2"),
+        ({"false_positive_rate": 2.0}, "false_positive_rate"),
+        ({"epoch": 3}, "epoch"),
+    ],
+)
+def test_bad_configurations_are_refused_by_name(digits, overrides, named):
+    with pytest.raises(InputError, match=named):
+        train(digits, config=SHORT, **overrides)
+
+
+def test_unknown_preset_and_preset_with_config_are_refused(digits):
+    with pytest.raises(InputError, match="`preset` must be one of"):
+        train(digits, preset="mnits")
+    with pytest.raises(InputError, match="`config` must be given without a preset"):
+        train(digits, preset="digits", config=SHORT)
+
+
+def test_divergence_is_an_error_that_says_what_to_do(digits):
+    with pytest.raises(RunError, match=r"diverged.*learning_rate"):
+        train(digits, config=SHORT, optimizer="sgd", learning_rate=1e30)
+
+
+def test_presets_follow_the_family(digits):
+    assert preset_for(digits) == PRESETS["digits"]
+    assert preset_for(dataclasses.replace(digits, name="my-table")) == PRESETS["table"]
+
+
+def test_one_cycle_rises_then_falls_to_zero():
+    rates = [schedule(SHORT, progress / 100, 0) for progress in range(100)]
+    peak = rates.index(max(rates))
+    assert peak == 25
+    assert rates[0] == pytest.approx(1 / 25)
+    assert rates[:peak] == sorted(rates[:peak])
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+    assert math.isclose(rates[-1], 0, abs_tol=1e-3)
+
+
+def test_average_of_weights_is_what_is_deployed(digits):
+    trainer = Trainer(digits, SHORT, 0, torch.device("cpu"), None)
+    trainer.fit()
+    model = trainer.classifier()
+    assert torch.equal(model.score.first.weight, trainer.average.first.weight.double())
+    assert not torch.equal(trainer.average.first.weight, trainer.score.first.weight)
+
+
+def test_trained_hidden_weights_are_nonnegative_for_every_upkeep(images):
+    for upkeep in ("projection", "softplus"):
+        for architecture in ("mlp", "conv"):
+            model = train(images, config=BASE, nonnegativity=upkeep, architecture=architecture, batch_norm=True)
+            assert all(bool((weight >= 0).all()) for _, weight in model.score.nonnegative())
