@@ -6,7 +6,6 @@ import re
 
 import pytest
 import torch
-from contracts.models import linear_model, linear_score
 
 from asymcert.certify import Certificate, certify, certify_each
 from asymcert.classifier import FeatureConvexClassifier
@@ -14,6 +13,7 @@ from asymcert.convex import ConvexMLP
 from asymcert.errors import AsymcertError, InputError
 from asymcert.features import CentreAbsolute, Identity
 from asymcert.threat import ThreatModel
+from contracts.models import linear_model, linear_score
 
 MODEL = linear_model(torch.ones(3).double(), 0.5)
 X = torch.ones(2, 3)

@@ -5,7 +5,6 @@ import math
 
 import pytest
 import torch
-from contracts.models import feature_maps, random_conv, random_mlp, randomise, seeded
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -14,6 +13,7 @@ from asymcert.convex import ConvexConvNet, ConvexMLP
 from asymcert.errors import ModelFileError
 from asymcert.features import CentreAbsolute, Chain, Identity, Standardise
 from asymcert.model_file import KEY, _digest
+from contracts.models import feature_maps, random_conv, random_mlp, randomise, seeded
 
 MAPS = feature_maps(6, seeded(0))
 

@@ -6,14 +6,14 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import torch
-from contracts.certifier import COST
-from contracts.models import dyadic, linear_model, random_conv, random_mlp, seeded
-from contracts.references import flipping_size, program_change
 
 from asymcert.attacks import ProjectedGradient
 from asymcert.errors import InputError
 from asymcert.features import CentreAbsolute
 from asymcert.threat import ThreatModel
+from contracts.certifier import COST
+from contracts.models import dyadic, linear_model, random_conv, random_mlp, seeded
+from contracts.references import flipping_size, program_change
 
 NORMS = (1.0, 1.3, 2.0, 3.0, math.inf)
 

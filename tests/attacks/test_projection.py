@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from contracts.models import seeded
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import linprog, minimize
 
 from asymcert.attacks.projection import least_linear, project
+from contracts.models import seeded
 
 NORMS = (1.0, 1.3, 2.0, 3.0, math.inf)
 

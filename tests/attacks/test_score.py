@@ -5,8 +5,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from contracts.certifier import COST
-from contracts.models import dyadic, linear_model, random_mlp, seeded
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +12,8 @@ from asymcert.attacks import Attack, score
 from asymcert.errors import InputError
 from asymcert.features import CentreAbsolute
 from asymcert.threat import ThreatModel
+from contracts.certifier import COST
+from contracts.models import dyadic, linear_model, random_mlp, seeded
 
 NORMS = (1.0, 1.3, 2.0, 3.0, math.inf)
 

@@ -6,13 +6,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from contracts.certifier import COST, CertifierContract
-from contracts.models import dyadic, folded_model, linear_model, random_mlp, seeded
-from contracts.references import exact_linear_radius, program_change
 
 from asymcert.certify import ClosedForm, certify, certify_each
 from asymcert.features import CentreAbsolute
 from asymcert.threat import ThreatModel
+from contracts.certifier import COST, CertifierContract
+from contracts.models import dyadic, folded_model, linear_model, random_mlp, seeded
+from contracts.references import exact_linear_radius, program_change
 
 
 class TestClosedForm(CertifierContract):

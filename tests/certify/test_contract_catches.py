@@ -6,12 +6,12 @@ import math
 
 import pytest
 import torch
-from contracts.certifier import CertifierContract
 
 from asymcert.certify import Certificate, Certifier
 from asymcert.certify.closed_form import tangent_plane
 from asymcert.errors import InputError
 from asymcert.threat import ThreatModel
+from contracts.certifier import CertifierContract
 
 LINEAR = "test_never_above_the_exact_radius_of_a_linear_score"
 FLIP = "test_never_above_a_linear_score_s_flip_in_any_norm"

@@ -8,8 +8,6 @@ from typing import ClassVar
 
 import pytest
 import torch
-from contracts.models import dyadic, folded_model, linear_model, random_conv, random_mlp, seeded
-from contracts.references import exact_linear_radius, flipping_size, grid_radius, program_change
 from torch import Tensor
 
 from asymcert.attacks import ProjectedGradient
@@ -19,6 +17,8 @@ from asymcert.classifier import FeatureConvexClassifier
 from asymcert.errors import InputError
 from asymcert.features import Centre, CentreAbsolute
 from asymcert.threat import ThreatModel
+from contracts.models import dyadic, folded_model, linear_model, random_conv, random_mlp, seeded
+from contracts.references import exact_linear_radius, flipping_size, grid_radius, program_change
 
 COST = torch.tensor([0.25, 2.0, 0.5, 1.0, 4.0, 0.125], dtype=torch.float64)
 

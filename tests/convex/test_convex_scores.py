@@ -5,14 +5,14 @@ import math
 
 import pytest
 import torch
-from contracts.convexity import assert_convex, midpoint_excess
-from contracts.models import linear_score, randomise, seeded
 from hypothesis import given
 from hypothesis import strategies as st
 
 from asymcert.convex import ConvexConvNet, ConvexMLP
 from asymcert.convex.base import WeightOptions
 from asymcert.errors import InputError
+from contracts.convexity import assert_convex, midpoint_excess
+from contracts.models import linear_score, randomise, seeded
 
 SOFTPLUS = WeightOptions(nonnegativity="softplus")
 NETWORKS = {
@@ -23,6 +23,7 @@ NETWORKS = {
     "mlp-principled": lambda: ConvexMLP((6,), (8, 4), weights=WeightOptions(initialisation="principled")),
     "conv-max": lambda: ConvexConvNet((2, 6, 6), 3, 3, 3, batch_norm=True, pool_size=2),
     "conv-average": lambda: ConvexConvNet((2, 6, 6), 3, 3, 5, stride=2, pool="average", pool_size=3),
+    "conv-passthrough": lambda: ConvexConvNet((1, 8, 8), 3, 3, 3, batch_norm=True, passthrough=True, input_pool=2),
     "conv-softplus": lambda: ConvexConvNet((1, 5, 5), 4, 2, 3, batch_norm=True, weights=SOFTPLUS),
 }
 
@@ -108,7 +109,7 @@ def test_weights_must_be_finite(name, value):
     score = NETWORKS[name]()
     with torch.no_grad():
         score.first.bias[0] = value
-    with pytest.raises(InputError, match="`first.bias` must be finite"):
+    with pytest.raises(InputError, match=r"`first\.bias` must be finite"):
         score.check_convex()
 
 

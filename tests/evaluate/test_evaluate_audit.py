@@ -5,8 +5,6 @@ import math
 import polars as pl
 import pytest
 import torch
-from contracts.certifier import COST
-from contracts.models import dyadic, linear_model, random_mlp, seeded
 
 from asymcert.attacks import Attack, ProjectedGradient
 from asymcert.certify import Certificate, certify_each
@@ -18,6 +16,8 @@ from asymcert.evaluate.rows import Origin, make_rows, threat_key
 from asymcert.evaluate.run_folder import AUDIT, CERTIFICATES
 from asymcert.features import CentreAbsolute
 from asymcert.threat import ThreatModel
+from contracts.certifier import COST
+from contracts.models import dyadic, linear_model, random_mlp, seeded
 
 QUICK = [ProjectedGradient(steps=8, restarts=2)]
 THREATS = [*(ThreatModel(p, 0.0, 1.0) for p in (1, 2, math.inf)), ThreatModel(2, cost=COST)]

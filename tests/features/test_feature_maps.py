@@ -5,13 +5,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from contracts.models import dyadic, feature_maps, seeded
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from asymcert.errors import InputError
 from asymcert.features import Centre, CentreAbsolute, Chain, Identity, Standardise
+from contracts.models import dyadic, feature_maps, seeded
 
 D = 4
 MAPS = feature_maps(D, seeded(0))

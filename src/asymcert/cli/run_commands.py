@@ -38,7 +38,7 @@ def certify(
     split: SplitName = "test",
     box: Box = True,
     data_dir: DataDir = None,
-    json: Json = False,
+    as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Certify every sample of a split; an interrupted certification continues.
@@ -48,11 +48,11 @@ def certify(
     folder = RunFolder(run)
     threats = threats_for(norm or ["1", "2", "inf"], box)
     rows = certify_run(folder, load_data(folder, data_dir), threats, method, split, quiet)
-    show.table(f"Certificates, {split} data", summary_rows(rows, json), json)
+    show.table(f"Certificates, {split} data", summary_rows(rows, as_json), as_json)
 
 
 def evaluate(
-    run: Run, split: SplitName = "test", data_dir: DataDir = None, json: Json = False, quiet: Quiet = False
+    run: Run, split: SplitName = "test", data_dir: DataDir = None, as_json: Json = False, quiet: Quiet = False
 ) -> None:
     """Accuracies and radii in l1, l2 and l_inf; certifies what is not certified yet.
 
@@ -62,7 +62,7 @@ def evaluate(
     data = load_data(folder, data_dir)
     rows = certify_run(folder, data, threats_for(["1", "2", "inf"], box=True), "closed-form", split, quiet)
     title = f"{data.name}: {data.sensitive} against {data.other}, {split} data"
-    show.table(title, summary_rows(rows, json), json)
+    show.table(title, summary_rows(rows, as_json), as_json)
 
 
 def audit(
@@ -70,7 +70,7 @@ def audit(
     norm: Norms = None,
     split: SplitName = "test",
     data_dir: DataDir = None,
-    json: Json = False,
+    as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Attack just inside every certified radius; exit 1 if any attack succeeds.
@@ -81,7 +81,7 @@ def audit(
     data = load_data(folder, data_dir)
     successes = audit_run(folder, data, norm or ["1", "2", "inf"], split, quiet)
     attacked = len(folder.read(AUDIT))
-    show.result({"attacked": attacked, "successes": successes}, json)
+    show.result({"attacked": attacked, "successes": successes}, as_json)
     raise typer.Exit(1 if successes else 0)
 
 
@@ -89,33 +89,33 @@ def surface(
     run: Run,
     norm: Annotated[str, typer.Option(help="1, 2, inf or any p that was certified.")] = "2",
     split: SplitName = "test",
-    json: Json = False,
+    as_json: Json = False,
 ) -> None:
     """Certified accuracy over radius and threshold: what a stricter threshold costs and buys.
 
     Example: asymcert surface runs/a --norm 1
     """
     grid = surface_of(_rows_of(RunFolder(run), parse_norm(norm), split))
-    steps = range(0, len(grid.thresholds), 1 if json else 10)
-    radii = range(0, len(grid.radii), 1 if json else 25)
-    text = (lambda v: v) if json else floor_percent
+    steps = range(0, len(grid.thresholds), 1 if as_json else 10)
+    radii = range(0, len(grid.radii), 1 if as_json else 25)
+    text = (lambda v: v) if as_json else floor_percent
     rows = [
         {
-            "threshold": float(grid.thresholds[t]) if json else f"{grid.thresholds[t]:+.3f}",
+            "threshold": float(grid.thresholds[t]) if as_json else f"{grid.thresholds[t]:+.3f}",
             "other_accuracy": text(float(grid.accuracy_other[t])),
             **{f"radius_{floor_significant(grid.radii[r])}": text(float(grid.certified[r, t])) for r in radii},
         }
         for t in steps
     ]
-    show.table(f"Certified accuracy by threshold shift and l{norm} radius", rows, json)
+    show.table(f"Certified accuracy by threshold shift and l{norm} radius", rows, as_json)
 
 
-def report(run: Run, json: Json = False) -> None:
+def report(run: Run, as_json: Json = False) -> None:
     """Write one self-contained HTML page and PNGs from the rows of a run.
 
     Example: asymcert report runs/a
     """
-    show.result({"page": str(report_run(RunFolder(run)))}, json)
+    show.result({"page": str(report_run(RunFolder(run)))}, as_json)
 
 
 def load_data(run: RunFolder, data_dir: Path | None) -> BinaryData:

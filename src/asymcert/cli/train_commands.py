@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,7 +30,7 @@ DataDir = Annotated[Path | None, typer.Option(help="Folder with published data; 
 def demo(
     out: Annotated[Path, typer.Option(help="Run folder to make.")] = Path("runs/demo"),
     seed: Annotated[int, typer.Option(help="Seed of split and training.")] = 0,
-    json: Json = False,
+    as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """The whole way on data that ships with scikit-learn: train, certify, attack, report.
@@ -42,7 +43,7 @@ def demo(
     rows = certify_run(run, data, threats_for(NORMS, box=True), "closed-form", "test", quiet)
     successes = audit_run(run, data, NORMS, "test", quiet)
     page = report_run(run)
-    show.table(f"{data.name}: {data.sensitive} against {data.other}, test data", summary_rows(rows, json), json)
+    show.table(f"{data.name}: {data.sensitive} against {data.other}, test data", summary_rows(rows, as_json), as_json)
     show.console.print(f"[green]page:[/green] {page}")
     raise typer.Exit(1 if successes else 0)
 
@@ -65,7 +66,7 @@ def train(
     seed: Annotated[int, typer.Option(help="Seed of split and training.")] = 0,
     device: Annotated[str, typer.Option(help="Device to train on, such as `cpu` or `cuda`.")] = "cpu",
     data_dir: DataDir = None,
-    json: Json = False,
+    as_json: Json = False,
     quiet: Quiet = False,
     *,
     overrides: dict[str, Any],
@@ -87,15 +88,15 @@ def train(
         family = preset or loaded.name.split("-")[0]
         chosen = preset_for(loaded, f"{family}-published")
     model = fit(RunFolder(out), loaded, replace(chosen, **overrides), seed, device, quiet)
-    show.result({"run": str(out), "model_digest": model.digest, "threshold": model.threshold}, json)
+    show.result({"run": str(out), "model_digest": model.digest, "threshold": model.threshold}, as_json)
 
 
-def datasets(json: Json = False) -> None:
+def datasets(as_json: Json = False) -> None:
     """List the data sets that go by name; any CSV or Parquet file works as well.
 
     Example: asymcert datasets --json
     """
-    show.table("Data sets", [{"name": name, "what": what} for name, what in data_sets.names()], json)
+    show.table("Data sets", [{"name": name, "what": what} for name, what in data_sets.names()], as_json)
 
 
 def fit(run: RunFolder, data: BinaryData, config: TrainConfig, seed: int, device: str, quiet: bool) -> Any:
@@ -104,8 +105,7 @@ def fit(run: RunFolder, data: BinaryData, config: TrainConfig, seed: int, device
     if run.exists:
         if run.model_path.exists():
             raise RunError(f"{run.path}: already holds a trained model. Choose another --out, or delete it first.")
-        if run.facts().data_digest != data.digest:
-            raise RunError(f"{run.path}: was begun on other data. Choose another --out, or delete it first.")
+        _check_same(run, facts)
     else:
         run.create(facts)
     checkpoint = run.path / "checkpoint.safetensors"
@@ -122,6 +122,17 @@ def fit(run: RunFolder, data: BinaryData, config: TrainConfig, seed: int, device
     run.save_model(model)
     checkpoint.unlink(missing_ok=True)
     return model
+
+
+def _check_same(run: RunFolder, facts: RunFacts) -> None:
+    """Refuse to continue a run that was begun on other data, with another seed or another recipe."""
+    begun = run.facts()
+    same = {"data": begun.data_digest == facts.data_digest, "seed": begun.seed == facts.seed}
+    same["config"] = json.dumps(begun.config, sort_keys=True) == json.dumps(facts.config, sort_keys=True)
+    differing = [name for name, equal in same.items() if not equal]
+    if differing:
+        what = ", ".join(differing)
+        raise RunError(f"{run.path}: was begun with another {what}. Choose another --out, or delete it first.")
 
 
 def is_table(data: str) -> bool:

@@ -78,8 +78,9 @@ def audit(
         As `attack_rows`.
     """
     attacks = [ProjectedGradient()] if attacks is None else list(attacks)
-    stored = run.read(AUDIT) if len(run.read(AUDIT)) else AUDIT_SCHEMA.to_frame()
-    results = [stored.clear()]
+    stored = run.read(AUDIT)
+    stored = AUDIT_SCHEMA.to_frame() if stored.is_empty() else stored
+    results = [AUDIT_SCHEMA.to_frame()]
     certificates = _stored_certificates(model, run, threats, split_name)
     for attack in attacks:
         same = (pl.col("attack") == attack.name) & (pl.col("fraction") == fraction) & (pl.col("seed") == seed)

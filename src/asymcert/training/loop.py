@@ -82,7 +82,7 @@ def train(
         recipe = replace(recipe, **overrides)
     except TypeError as error:
         raise refuse("overrides", "fields of TrainConfig", str(error)) from None
-    trainer = Trainer(data, recipe, seed, torch.device(device), Path(checkpoint) if checkpoint else None)
+    trainer = Trainer(data, recipe, seed, _device(device), Path(checkpoint) if checkpoint else None)
     trainer.fit(on_epoch)
     return trainer.classifier()
 
@@ -271,6 +271,16 @@ def schedule(config: TrainConfig, progress: float, epoch: int) -> float:
     if progress < rise:
         return 1.0 - (1.0 - 1.0 / 25.0) * 0.5 * (1.0 + math.cos(math.pi * progress / rise))
     return 0.5 * (1.0 + math.cos(math.pi * (progress - rise) / (1.0 - rise)))
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise refuse("device", "one that torch can use here", f"{name!r} ({reason})", "Use cpu.") from None
+    return device
 
 
 def _optimizer(config: TrainConfig, score: torch.nn.Module) -> torch.optim.Optimizer:
