@@ -104,6 +104,32 @@ class ThreatModel:
             delta = delta * self.cost_for(tuple(delta.shape[1:])).to(delta)
         return torch.linalg.vector_norm(delta.flatten(1), ord=self.norm, dim=1)
 
+    def check(self, x: Tensor) -> None:
+        """Refuse inputs (n, *input_shape) outside the box, and parts that do not broadcast to them.
+
+        Raises
+        ------
+        InputError
+            An input lies outside its own box, or a part has the wrong shape.
+        """
+        shape = tuple(x.shape[1:])
+        for name in ("cost", "mutable", "direction"):
+            part = getattr(self, name)
+            if part is not None:
+                _broadcast(name, part, shape)
+        outside = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+        if self.lower is not None:
+            outside |= (x < _broadcast("lower", self.lower, shape).to(x)).flatten(1).any(1)
+        if self.upper is not None:
+            outside |= (x > _broadcast("upper", self.upper, shape).to(x)).flatten(1).any(1)
+        if bool(outside.any()):
+            raise refuse(
+                "x",
+                "inside the box of the threat model",
+                f"{int(outside.sum())} of {len(x)} samples outside it",
+                "Scale the input, or widen `lower` and `upper`.",
+            )
+
     def interval(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Least and greatest admissible change of each feature, each of shape (n, *input_shape).
 
@@ -112,17 +138,10 @@ class ThreatModel:
         InputError
             An input lies outside its own box.
         """
+        self.check(x)
         shape = tuple(x.shape[1:])
         low = torch.full_like(x, -math.inf) if self.lower is None else _broadcast("lower", self.lower, shape).to(x) - x
         high = torch.full_like(x, math.inf) if self.upper is None else _broadcast("upper", self.upper, shape).to(x) - x
-        if bool((low > 0).any()) or bool((high < 0).any()):
-            outside = int(((low > 0) | (high < 0)).flatten(1).any(1).sum())
-            raise refuse(
-                "x",
-                "inside the box of the threat model",
-                f"{outside} of {len(x)} samples outside it",
-                "Scale the input, or widen `lower` and `upper`.",
-            )
         if self.mutable is not None:
             frozen = ~_broadcast("mutable", self.mutable, shape).to(x.device)
             low, high = low.masked_fill(frozen, 0.0), high.masked_fill(frozen, 0.0)

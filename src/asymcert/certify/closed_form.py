@@ -46,9 +46,10 @@ class ClosedForm(Certifier):
         for chunk in model.chunks(x):
             margin, gradient = tangent_plane(model, chunk)
             margins.append(margin)
+            size = gradient.double().abs().flatten(1)
             for parts, threat in zip(slopes, threats, strict=True):
-                threat.interval(chunk)  # refuses an input outside its own box
-                parts.append(slope_bound(model, gradient, threat))
+                threat.check(chunk)
+                parts.append(slope_bound(model, size, threat))
         margin = _join(margins)
         return [self._certificate(margin, _join(parts), threat) for parts, threat in zip(slopes, threats, strict=True)]
 
@@ -75,18 +76,29 @@ def tangent_plane(model: FeatureConvexClassifier, x: Tensor) -> tuple[Tensor, Te
     return scores.detach() - model.threshold, gradient
 
 
-def slope_bound(model: FeatureConvexClassifier, gradient: Tensor, threat: ThreatModel) -> Tensor:
-    """``Lip_p(phi) * ||gradient / cost||_q``, rounded up: (n, *feature_shape) -> (n,)."""
-    size = gradient.double().abs()
+def slope_bound(model: FeatureConvexClassifier, size: Tensor, threat: ThreatModel) -> Tensor:
+    """``Lip_p(phi) * ||size / cost||_q``, rounded up, for absolute gradients by the features: (n, d) -> (n,)."""
     if isinstance(threat.cost, Tensor):
-        cost = threat.cost_for(model.input_shape).to(size.device)
-        size = _nonzero_stays(size, size / model.feature_map.feature_cost(cost, model.input_shape))
-    flat = size.flatten(1)
-    largest = flat.amax(dim=1, keepdim=True)  # scaling by it keeps squares from overflow and underflow
-    scaled = flat / torch.where((largest > 0) & largest.isfinite(), largest, 1.0)
-    norm = torch.linalg.vector_norm(scaled, ord=threat.dual_norm, dim=1) * largest.squeeze(1)
-    bound = norm * model.feature_map.lipschitz(threat.norm) * (1.0 + 2.0 * (flat.shape[1] + 16) * UNIT)
-    return _nonzero_stays(largest.squeeze(1), bound)
+        cost = model.feature_map.feature_cost(threat.cost_for(model.input_shape).to(size.device), model.input_shape)
+        shape = model.feature_map.output_shape(model.input_shape)
+        size = _nonzero_stays(size, size / cost.expand(shape).flatten())
+    norm = _norm(size, threat.dual_norm)
+    bound = norm * model.feature_map.lipschitz(threat.norm) * (1.0 + 2.0 * (size.shape[1] + 16) * UNIT)
+    return _nonzero_stays(norm, bound)
+
+
+def _norm(size: Tensor, order: float) -> Tensor:
+    """l_q norm of rows (n, d) of absolute values, scaled where powers could overflow or underflow."""
+    if order == 1:
+        return size.sum(1)
+    largest = size.amax(1)
+    if math.isinf(order):
+        return largest
+    safe = (largest == 0) | ((largest > 1e-100) & (largest < 1e100))
+    if order == 2 and bool(safe.all()):
+        return torch.linalg.vector_norm(size, dim=1)
+    unit = torch.where((largest > 0) & largest.isfinite(), largest, 1.0)
+    return _nonzero_stays(largest, torch.linalg.vector_norm(size / unit[:, None], ord=order, dim=1) * unit)
 
 
 def _nonzero_stays(before: Tensor, after: Tensor) -> Tensor:

@@ -60,7 +60,8 @@ def validate(model: FeatureConvexClassifier, x: Tensor, sensitive: Tensor, confi
     for chunk in model.chunks(x):
         margin, gradient = tangent_plane(model, chunk)
         scores.append(margin.double() + model.threshold)
-        slopes.append(torch.stack([slope_bound(model, gradient, threat) for threat in threats]))
+        size = gradient.double().abs().flatten(1)
+        slopes.append(torch.stack([slope_bound(model, size, threat) for threat in threats]))
     score, slope = torch.cat(scores).cpu(), torch.cat(slopes, dim=1).cpu()
     threshold = choose_threshold(config, score, sensitive)
     right = score > threshold

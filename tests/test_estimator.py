@@ -1,0 +1,116 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_breast_cancer, make_classification
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from asymcert.errors import InputError
+from asymcert.estimator import FeatureConvexDetector
+
+SMALL = {"hidden": (8,), "epochs": 5, "min_steps": 150, "random_state": 0}
+
+
+# No check is exempted; scikit-learn itself skips the two that need pandas and the array API.
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@parametrize_with_checks([FeatureConvexDetector(**SMALL)])
+def test_scikit_learn_contract(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Features of very different units, labels as text."""
+    x, y = make_classification(300, 6, n_informative=4, n_redundant=0, class_sep=2.0, random_state=1)
+    return x * np.array([1.0, 1e3, 1e-3, 5.0, 1.0, 2.0]) + 7.0, np.where(y == 1, "spam", "ham")
+
+
+@pytest.fixture(scope="module")
+def fitted(table):
+    return FeatureConvexDetector(sensitive="ham", **SMALL).fit(*table)
+
+
+def test_sensitive_class_goes_by_the_users_label(fitted, table):
+    x, y = table
+    assert fitted.sensitive_ == "ham"
+    assert fitted.score(x, y) > 0.85
+    assert np.array_equal(fitted.predict(x) == "ham", fitted.certify(x) > 0)
+    assert np.array_equal(fitted.decision_function(x) > 0, fitted.predict(x) == "spam")
+
+
+def test_probabilities_agree_with_the_decision(fitted, table):
+    x, _ = table
+    probability, decision = fitted.predict_proba(x), fitted.decision_function(x)
+    assert np.allclose(probability.sum(1), 1)
+    assert np.array_equal(probability[:, 1] > 0.5, decision > 0)
+    assert np.allclose(np.log(probability[:, 1] / probability[:, 0]), decision, atol=1e-6)
+
+
+@pytest.mark.parametrize("norm", [1, 1.5, 2, math.inf])
+@pytest.mark.parametrize("cost", [None, np.array([1.0, 2e-3, 3e3, 0.5, 1.0, 4.0])], ids=["plain", "costs"])
+def test_no_change_in_the_users_units_inside_the_radius_flips(fitted, table, norm, cost):
+    x, _ = table
+    price = np.ones(6) if cost is None else cost
+    radius = fitted.certify(x, norm=norm, cost=cost)
+    draw = np.random.default_rng(0)
+    chosen = radius > 0
+    assert chosen.sum() > 50
+    for scale in (1.0, fitted.range_):  # isotropic directions in the user's units, and in scaled ones
+        for _ in range(40):
+            change = draw.standard_normal(x.shape) * scale
+            size = np.linalg.norm(price * change, ord=norm, axis=1)
+            point = x + change * (0.999 * radius / size)[:, None]
+            assert (fitted.predict(point)[chosen] == "ham").all()
+
+
+def test_radius_is_tight_enough_to_be_reached_at_ten_times(fitted, table):
+    """The steepest direction at a few radii undoes most verdicts: the radius is no trivial zero."""
+    x, _ = table
+    radius = fitted.certify(x, norm=2)
+    point = torch.tensor((x - fitted.minimum_) / fitted.range_, requires_grad=True)
+    (gradient,) = torch.autograd.grad(fitted.model_(point).sum(), point)
+    slope = gradient.numpy() / fitted.range_
+    change = -slope / np.linalg.norm(slope, axis=1, keepdims=True) * 10 * radius[:, None]
+    flipped = fitted.predict(x + change)[radius > 0] != "ham"
+    assert flipped.mean() > 0.5
+
+
+def test_pipeline_grid_search_and_cross_validation(table):
+    x, y = table
+    pipeline = make_pipeline(StandardScaler(), FeatureConvexDetector(sensitive="spam", **SMALL))
+    search = GridSearchCV(pipeline, {"featureconvexdetector__target_radius": [0.1, 0.5]}, cv=2).fit(x, y)
+    assert search.best_score_ > 0.8
+    assert cross_val_score(FeatureConvexDetector(**SMALL), x, y, cv=2).min() > 0.8
+
+
+def test_breast_cancer_reaches_95_percent():
+    x, y = load_breast_cancer(return_X_y=True)
+    scores = cross_val_score(FeatureConvexDetector(sensitive=0, random_state=0), x, y, cv=3)
+    assert scores.mean() >= 0.95
+
+
+@pytest.mark.parametrize(
+    ("act", "error", "message"),
+    [
+        (lambda e, x, y: e.set_params(sensitive="eggs").fit(x, y), InputError, "`sensitive` must be one of"),
+        (lambda e, x, y: e.fit(x, np.full(len(x), "spam")), ValueError, "got 1 class"),
+        (lambda e, x, y: e.fit(x, np.arange(len(x)) % 3), ValueError, "got 3 classes"),
+        (lambda e, x, y: e.fit(x, np.where(np.arange(len(x)) == 0, "spam", "ham")), ValueError, "at least 2 samples"),
+        (lambda e, x, y: e.fit(np.where(x > 8, np.nan, x), y), ValueError, "NaN"),
+        (lambda e, x, y: e.certify(x), NotFittedError, "not fitted"),
+        (lambda e, x, y: e.fit(x, y).certify(x, norm=0.5), InputError, "`norm` must be"),
+        (lambda e, x, y: e.fit(x, y).certify(x, cost=np.ones(3)), InputError, "`cost` must be of shape"),
+        (lambda e, x, y: e.fit(x, y).certify(x, cost=-np.ones(6)), InputError, "`cost` must be positive"),
+        (lambda e, x, y: e.fit(x, y).certify(x[:, :3]), ValueError, "3 features"),
+        (lambda e, x, y: e.set_params(feature_map="fourier").fit(x, y), InputError, "`feature_map` must be one of"),
+        (lambda e, x, y: e.set_params(epochs=0, min_steps=0).fit(x, y), InputError, "`epochs` must be"),
+    ],
+)
+def test_bad_input_is_refused(table, act, error, message):
+    with pytest.raises(error, match=message):
+        act(FeatureConvexDetector(**SMALL), *table)
