@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from asymcert.classifier import FeatureConvexClassifier
-from asymcert.convex import ConvexConvNet, ConvexMLP, ConvexScore
+from asymcert.convex import ConvexConvNet, ConvexMLP, ConvexScore, SymmetricAverage
 from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import ModelFileError
 from asymcert.features import Centre, CentreAbsolute, Chain, FeatureMap, Identity, Standardise
@@ -73,7 +73,7 @@ def _contents(model: FeatureConvexClassifier) -> tuple[dict[str, Tensor], dict[s
     metadata = {
         "format": FORMAT,
         "feature_map": _describe_map(model.feature_map),
-        "score": {"kind": type(model.score).__name__, **model.score.options()},
+        "score": _describe_score(model.score),
         "threshold": model.threshold.hex(),
         "input_shape": list(model.input_shape),
         "classes": [model.other, model.sensitive],
@@ -94,8 +94,7 @@ def _digest(tensors: dict[str, Tensor], metadata: dict[str, Any]) -> str:
 
 def _build(tensors: dict[str, Tensor], metadata: dict[str, Any]) -> FeatureConvexClassifier:
     feature_map = _build_map(metadata["feature_map"], tensors, "feature_map.")
-    options = dict(metadata["score"])
-    score = SCORES[options.pop("kind")].blank(options).double()
+    score = _build_score(metadata["score"]).double()
     prefix = "score."
     score.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
     other, sensitive = metadata["classes"]
@@ -110,6 +109,21 @@ def _build(tensors: dict[str, Tensor], metadata: dict[str, Any]) -> FeatureConve
         scaling=None if scaling is None else TableScaling.from_dict(scaling),
         info=metadata["info"],
     )
+
+
+def _describe_score(score: ConvexScore) -> dict[str, Any]:
+    described = {"kind": type(score).__name__, **score.options()}
+    if isinstance(score, SymmetricAverage):
+        described["base"] = _describe_score(score.base)
+    return described
+
+
+def _build_score(described: dict[str, Any]) -> ConvexScore:
+    options = dict(described)
+    kind = options.pop("kind")
+    if kind == SymmetricAverage.__name__:
+        return SymmetricAverage(_build_score(options["base"]), options["mirror"], options["shift"])
+    return SCORES[kind].blank(options)
 
 
 def _describe_map(feature_map: FeatureMap) -> dict[str, Any]:

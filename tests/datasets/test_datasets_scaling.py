@@ -20,7 +20,7 @@ FRAME = pl.DataFrame(
         "same": [7.0] * 4,
         "flag": [True, False, True, True],
         "kind": ["b", "a", "b", "c"],
-        "body": ["Free FREE entry", "hello", "", "free " * 9],
+        "body": ["Free, FREE!", "hello", "", "free " * 9],
     }
 )
 

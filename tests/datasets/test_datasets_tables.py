@@ -60,7 +60,7 @@ SCHEMA = {"a": pl.Float64, "b": pl.Int64, "k": pl.String, "y": pl.Boolean}
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(ROWS, min_size=60, max_size=120), st.integers(0, 100), st.sampled_from(["mean", "zero", "median"]))
+@given(st.lists(ROWS, min_size=30, max_size=60), st.integers(0, 100), st.sampled_from(["mean", "zero", "median"]))
 def test_identical_rows_never_part(values, seed, impute):
     """Judged on the raw rows that reach the splits, before anything is scaled."""
     table = pl.DataFrame(values, schema=SCHEMA, orient="row")
@@ -69,8 +69,8 @@ def test_identical_rows_never_part(values, seed, impute):
         patch.setattr(TableScaling, "transform", lambda self, x: parts.append(x) or torch.rand(len(x), 1))
         try:
             split_table("t", table, None, True, TableOptions("y", impute=impute), DataSource("t", "true", seed))
-        except DataError:
-            return  # too few distinct rows of a class
+        except (DataError, InputError):
+            return  # too few distinct rows of a class, or none
     train, val, test = ({tuple(row) for row in part.iter_rows()} for part in parts)
     assert not train & val
     assert not train & test
@@ -78,15 +78,15 @@ def test_identical_rows_never_part(values, seed, impute):
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 30), st.booleans()), min_size=150, max_size=200), st.integers(0, 100))
+@given(st.lists(st.tuples(st.integers(0, 30), st.booleans()), min_size=40, max_size=80), st.integers(0, 100))
 def test_no_row_is_lost_without_imputation_and_inputs_do_not_leak(values, seed):
     """Distinct numbers within the training range stay distinct inputs, so that a leak would show in x."""
     table = pl.DataFrame(values, schema=["a", "y"], orient="row")
     source = DataSource("t", "true", seed)
     try:
         data = split_table("t", table, None, True, TableOptions("y", scaling="min-max"), source)
-    except DataError:
-        return  # too few distinct rows of a class
+    except (DataError, InputError):
+        return  # too few distinct rows of a class, or none
     parts = [{v for (v,) in rows(s) if 0 < v < 1} for s in splits(data)]
     assert sum(len(p) for p in parts) == len(set().union(*parts))
     assert sum(len(s) for s in splits(data)) == len(values)

@@ -149,6 +149,8 @@ ALTERNATIVES = {
     "averaging": 0.0,
     "crop": 1,
     "flip": True,
+    "mirror": True,
+    "shift": 1,
     "keep": "best",
     "patience": 1,
     "validate_every": 2,
@@ -217,6 +219,8 @@ def test_divergence_is_an_error_that_says_what_to_do(digits):
 def test_presets_follow_the_family(digits):
     assert preset_for(digits) == PRESETS["digits"]
     assert preset_for(dataclasses.replace(digits, name="my-table")) == PRESETS["table"]
+    table = datasets.load("breast-cancer")
+    assert preset_for(dataclasses.replace(table, name="mnist-x")) == PRESETS["table"]
 
 
 def test_one_cycle_rises_then_falls_to_zero():

@@ -3,5 +3,6 @@
 from asymcert.convex.base import ConvexScore
 from asymcert.convex.conv import ConvexConvNet
 from asymcert.convex.mlp import ConvexMLP
+from asymcert.convex.symmetric import SymmetricAverage, symmetrise
 
-__all__ = ["ConvexConvNet", "ConvexMLP", "ConvexScore"]
+__all__ = ["ConvexConvNet", "ConvexMLP", "ConvexScore", "SymmetricAverage", "symmetrise"]

@@ -59,6 +59,8 @@ class TrainConfig:
     averaging: float = _option(0.99, "Decay of the moving average of weights that is deployed; 0 deploys the last.")
     crop: int = _option(0, "images: pixels of edge-padded random crops.")
     flip: bool = _option(False, "images: random horizontal flips.")
+    mirror: bool = _option(False, "images: deploy the average over the image and its mirror image.")
+    shift: int = _option(0, "images: deploy the average over shifts by this many pixels; 0 for none.")
     keep: str = _option("last", "Which epoch to deploy; `best` is by validation certified accuracy.", KEEP)
     patience: int = _option(0, "Stop after this many validations without a better one; 0 never stops early.")
     validate_every: int = _option(1, "Epochs between validations.")
@@ -71,7 +73,7 @@ class TrainConfig:
                 check_choice(item.name, getattr(self, item.name), choices)
         for name in ("epochs", "batch_size", "validate_every"):
             check_count(name, getattr(self, name))
-        for name in ("crop", "patience"):
+        for name in ("crop", "patience", "shift"):
             check_count(name, getattr(self, name), 0)
         for name in ("target_l1", "target_l2", "target_linf", "radius_weight", "penalty_weight", "penalty_max"):
             check_number(name, getattr(self, name), 0.0)

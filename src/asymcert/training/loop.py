@@ -17,6 +17,7 @@ from torch import Tensor
 from asymcert._checks import refuse
 from asymcert._version import __version__
 from asymcert.classifier import FeatureConvexClassifier
+from asymcert.convex import symmetrise
 from asymcert.datasets import Augmentation, BinaryData
 from asymcert.errors import RunError
 from asymcert.training.build import build_map, build_score
@@ -207,7 +208,7 @@ class Trainer:
     def _deploy(self, score: torch.nn.Module) -> FeatureConvexClassifier:
         return FeatureConvexClassifier(
             copy.deepcopy(self.feature_map).cpu(),
-            copy.deepcopy(score).cpu(),  # pyright: ignore[reportArgumentType]
+            symmetrise(copy.deepcopy(score).cpu(), self.config.mirror, self.config.shift),  # pyright: ignore
             input_shape=self.data.input_shape,
             sensitive=self.data.sensitive,
             other=self.data.other,

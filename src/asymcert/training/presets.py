@@ -32,9 +32,29 @@ _GRADIENT = TrainConfig(loss="cross-entropy", penalty="rms", penalise_sensitive_
 PRESETS: dict[str, TrainConfig] = {
     "digits": replace(_MLP, hidden=(64, 32), batch_size=32, epochs=100, averaging=0.98, target_l2=0.7),
     "table": replace(_MLP, hidden=(64, 32), batch_size=32, epochs=60, averaging=0.98, target_l2=0.2),
-    "mnist": replace(_MLP, loss="radius", target_l2=2.7, radius_weight=1.2, crop=1),
+    "mnist": replace(_MLP, loss="radius", target_l2=2.4, radius_weight=0.8, crop=1),
     "fashion": replace(_GRADIENT, penalty_weight=0.1, penalty_max=0.5, epochs=40, crop=1),
-    "cifar10": replace(_MLP, architecture="conv", feature_map="centre-absolute", crop=3, flip=True),
+    "cifar10": replace(
+        _GRADIENT,
+        architecture="conv",
+        feature_map="centre-absolute",
+        channels=48,
+        depth=2,
+        first_kernel=7,
+        stride=2,
+        input_pool=2,
+        initialisation="principled",
+        penalty_weight=0.032,
+        penalty_max=0.5,
+        learning_rate=0.004,
+        batch_size=64,
+        epochs=50,
+        validate_every=5,
+        crop=3,
+        flip=True,
+        mirror=True,
+        shift=1,
+    ),
     "malimg": replace(_MLP, crop=20, epochs=150),
     "mnist-published": replace(_PUBLISHED, crop=1),
     "fashion-published": replace(
@@ -68,6 +88,6 @@ def preset_for(data: BinaryData, name: str | None = None) -> TrainConfig:
     """The preset called `name`; by default the one of the data's family, and ``table`` for anything else."""
     if name is None:
         family = data.name.split("-")[0]
-        name = family if family in PRESETS else "table"
+        name = family if data.scaling is None and family in PRESETS else "table"
     check_choice("preset", name, tuple(PRESETS))
     return PRESETS[name]

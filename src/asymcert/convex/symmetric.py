@@ -1,0 +1,80 @@
+"""A convex score averaged over mirror images and small shifts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from asymcert._checks import check_count, refuse
+from asymcert.convex.base import ConvexScore, freeze
+
+
+class SymmetricAverage(ConvexScore):
+    """``g(v) = mean over T of base(T v)``, T being shifts by up to `shift` pixels, mirrored or not.
+
+    Each T is linear, so the average is convex if the base is, and certificates hold for it as for any other score.
+    What the single networks get wrong at random averages out: both accuracy and radii grow, at the price of one pass
+    per transformation. It needs no training of its own.
+
+    Parameters
+    ----------
+    base
+        A convex score of images.
+    mirror
+        Whether the left-right mirror images take part.
+    shift
+        Edge-padded shifts by this many pixels up, down, left and right take part; 0 for none.
+    """
+
+    def __init__(self, base: ConvexScore, mirror: bool = True, shift: int = 0):
+        super().__init__()
+        self.input_shape = tuple(base.options()["input_shape"])
+        if len(self.input_shape) != 3:
+            raise refuse("base", "a score of images (channels, height, width)", f"one of {self.input_shape}")
+        check_count("shift", shift, 0)
+        self.base, self.mirror, self.shift = base, mirror, shift
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(n, c, h, w) -> (n,)."""
+        images = list(self._transformed(features))
+        return torch.stack([self.base(image) for image in images]).mean(0)
+
+    def nonnegative(self) -> Iterator[tuple[str, Tensor]]:
+        """Those of the base."""
+        for name, weight in self.base.nonnegative():
+            yield f"base.{name}", weight
+
+    @property
+    def activations(self) -> int:
+        """Those of every pass."""
+        return self.base.activations * (2 if self.mirror else 1) * (5 if self.shift else 1)
+
+    def options(self) -> dict[str, Any]:
+        """Constructor arguments; the base is described by whoever saves it."""
+        return {"input_shape": list(self.input_shape), "mirror": self.mirror, "shift": self.shift}
+
+    def fold(self) -> Self:
+        """The same average of the folded base."""
+        folded = type(self)(self.base.fold(), self.mirror, self.shift)
+        freeze(folded)
+        return folded
+
+    def _transformed(self, v: Tensor) -> Iterator[Tensor]:
+        s = self.shift
+        shifts = [(0, 0), (s, 0), (-s, 0), (0, s), (0, -s)] if s else [(0, 0)]
+        padded = functional.pad(v, (s, s, s, s), mode="replicate") if s else v
+        height, width = v.shape[2:]
+        for down, right in shifts:
+            image = padded[:, :, s + down : s + down + height, s + right : s + right + width]
+            yield image
+            if self.mirror:
+                yield image.flip(3)
+
+
+def symmetrise(score: ConvexScore, mirror: bool, shift: int) -> ConvexScore:
+    """The average where it is asked for, else the score itself."""
+    return SymmetricAverage(score, mirror, shift) if mirror or shift else score
