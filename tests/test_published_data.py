@@ -16,11 +16,12 @@ pytestmark = pytest.mark.skipif(
 THREATS = [ThreatModel(norm, lower=0.0, upper=1.0) for norm in (1, 2, math.inf)]
 
 
-@pytest.fixture(scope="module", params=[("mnist-3-8", 12), ("fashion-shirts", 6), ("cifar10-cats-dogs", 1)])
+@pytest.fixture(scope="module", params=[("mnist-3-8", 10), ("fashion-shirts", 5), ("cifar10-cats-dogs", 1)])
 def trained(request):
     name, epochs = request.param
     data = datasets.load(name)
-    return name, data, train(data, epochs=epochs, validate_every=epochs)
+    # the average over shifts, ten passes a sample, has tests of its own
+    return name, data, train(data, epochs=epochs, validate_every=epochs, mirror=False, shift=0)
 
 
 # What a short training must reach: balanced accuracy and median l2 radius of the sensitive test class.
@@ -40,12 +41,12 @@ def test_short_training_recognises_and_certifies(trained):
 def test_trained_network_is_convex(trained):
     _, data, model = trained
     shape = model.feature_map.output_shape(data.input_shape)
-    assert_convex(model.score, shape, torch.Generator().manual_seed(0))
+    assert_convex(model.score, shape, torch.Generator().manual_seed(0), pairs=64)
 
 
 def test_no_attack_succeeds_inside_the_radius(trained):
     _, data, model = trained
-    x = data.test.x[data.test.y][:40]
+    x = data.test.x[data.test.y][:20]
     for certificate in certify_each(model, x, THREATS):
         attack = ProjectedGradient(steps=20, restarts=2)
         budget = 0.999 * certificate.radius

@@ -35,7 +35,7 @@ class FeatureConvexDetector(ClassifierMixin, BaseEstimator):
         Widths of the convex network's hidden layers.
     feature_map : {"centre", "centre-absolute", "identity"}, default="centre"
         Lipschitz map before the network.
-    target_radius : float, default=1.0
+    target_radius : float, default=0.2
         l2 radius, in scaled features, that training aims at for sensitive samples.
     epochs : int, default=60
         Passes over the training data; small data sets get at least `min_steps` steps.
@@ -81,7 +81,7 @@ class FeatureConvexDetector(ClassifierMixin, BaseEstimator):
         *,
         hidden: tuple[int, ...] = (64, 32),
         feature_map: str = "centre",
-        target_radius: float = 1.0,
+        target_radius: float = 0.2,
         epochs: int = 60,
         min_steps: int = 400,
         batch_size: int = 64,

@@ -19,11 +19,13 @@ def midpoint_excess(score: Callable[[Tensor], Tensor], u: Tensor, v: Tensor) -> 
     return middle - (left + right) / 2 - allowance
 
 
-def assert_convex(score: Callable[[Tensor], Tensor], shape: tuple[int, ...], generator: torch.Generator) -> None:
+def assert_convex(
+    score: Callable[[Tensor], Tensor], shape: tuple[int, ...], generator: torch.Generator, pairs: int = 256
+) -> None:
     """Midpoint inequality on pairs of points that lie far apart, near each other, and along one coordinate."""
-    base = torch.randn(256, *shape, generator=generator).double()
+    base = torch.randn(pairs, *shape, generator=generator).double()
     for scale in (1e-3, 0.1, 1.0, 10.0):
-        step = scale * torch.randn(256, *shape, generator=generator).double()
+        step = scale * torch.randn(pairs, *shape, generator=generator).double()
         sparse = step * (torch.rand(step.shape, generator=generator) < 0.1)
         for change in (step, sparse):
             excess = midpoint_excess(score, base - change, base + change)
