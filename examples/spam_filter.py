@@ -34,7 +34,9 @@ def main(path: Path) -> None:
     print("(a change of size 1 moves one feature over its whole training range)")
 
     weakest = int(torch.where(flagged & spam, certificate.radius, torch.inf).argmin())
-    print(f"review first: test mail {weakest}, flagged with radius {floor_significant(float(certificate.radius[weakest]))}")
+    print(
+        f"review first: test mail {weakest}, flagged with radius {floor_significant(float(certificate.radius[weakest]))}"
+    )
 
 
 if __name__ == "__main__":
