@@ -21,6 +21,8 @@ ORDER = (
     "convex",
     "classifier",
     "model_file",
+    "threat_table",
+    "threat_file",
     "certify",
     "training",
     "attacks",

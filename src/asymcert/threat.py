@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,6 +13,7 @@ from torch import Tensor
 from asymcert._checks import check_finite, check_norm, refuse
 
 Values = float | Tensor | None
+LONGEST_NAME = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +35,19 @@ class ThreatModel:
         Boolean mask of the features that can change at all.
     direction
         Per feature: 0 both ways, +1 increase only, -1 decrease only.
+    name
+        What results call this adversary, such as ``spammer``; None describes its parts.
 
     Raises
     ------
     InputError
         A norm below 1, a cost that is not positive, a box that is empty, a direction outside {-1, 0, 1}.
+
+    Examples
+    --------
+    >>> threat = ThreatModel(norm=1, lower=0, upper=1, direction=torch.tensor([1, 0]))
+    >>> threat.describe(), threat.to_dict()["direction"]
+    ('l1 box[0,1] direction', [1, 0])
     """
 
     norm: float = 2.0
@@ -45,6 +56,7 @@ class ThreatModel:
     cost: Values = None
     mutable: Tensor | None = None
     direction: Tensor | None = None
+    name: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "norm", check_norm(self.norm))
@@ -61,17 +73,51 @@ class ThreatModel:
             raise refuse(
                 "cost", "positive", f"a least cost of {float(self.cost.min()):g}", "Use `mutable` to forbid a change."
             )
-        lower, upper = self.lower, self.upper
-        if isinstance(lower, Tensor) and isinstance(upper, Tensor) and not bool((lower <= upper).all()):
-            raise refuse("lower", "at most `upper` everywhere", "an empty box")
+        _check_box(self.lower, self.upper)
         for name in ("mutable", "direction"):
             part = getattr(self, name)
             if part is not None and not isinstance(part, Tensor):
                 raise refuse(name, "a torch.Tensor", type(part).__name__, "Convert it with torch.as_tensor.")
         if self.mutable is not None and self.mutable.dtype != torch.bool:
             raise refuse("mutable", "a boolean tensor", str(self.mutable.dtype))
-        if self.direction is not None and not bool(torch.isin(self.direction, torch.tensor([-1, 0, 1])).all()):
-            raise refuse("direction", "made of -1, 0 and 1", "other values")
+        if self.direction is not None:
+            if not bool(torch.isin(self.direction, torch.tensor([-1, 0, 1], device=self.direction.device)).all()):
+                raise refuse("direction", "made of -1, 0 and 1", "other values")
+            object.__setattr__(self, "direction", self.direction.long())
+        if self.name is not None:
+            _check_name(self.name)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ThreatModel:
+        """Read what `to_dict` gave; parts may be left out.
+
+        Raises
+        ------
+        InputError
+            An unknown key, or a value of the wrong type or range; the message names the key.
+        """
+        known = [item.name for item in fields(cls)]
+        if not isinstance(values, Mapping):
+            raise refuse("threat", "a dictionary", type(values).__name__)
+        unknown = sorted(str(key) for key in values if key not in known)
+        if unknown:
+            raise refuse("threat", f"a dictionary with keys among {known}", f"the unknown {unknown}")
+        parts: dict[str, Any] = {name: part for name, part in values.items() if part is not None or name == "norm"}
+        for name, kind in _KINDS.items():
+            if name in parts:
+                parts[name] = as_values(name, parts[name], kind)
+        if parts.get("norm") == "inf":
+            parts["norm"] = math.inf
+        return cls(**parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form with every part; `from_dict` gives back exactly this threat model.
+
+        An infinite norm is the text ``inf``, tensors are nested lists, absent parts are None.
+        """
+        parts = {item.name: getattr(self, item.name) for item in fields(self)}
+        plain = {name: part.tolist() if isinstance(part, Tensor) else part for name, part in parts.items()}
+        return {**plain, "norm": "inf" if math.isinf(self.norm) else self.norm}
 
     @property
     def dual_norm(self) -> float:
@@ -81,7 +127,9 @@ class ThreatModel:
         return 1.0 if math.isinf(self.norm) else self.norm / (self.norm - 1)
 
     def describe(self) -> str:
-        """Short text that identifies the threat model in result rows, such as ``l2`` or ``linf box[0,1]``."""
+        """Short text for result rows, such as ``l2``, ``linf box[0,1]`` or, with a name, ``l1 spammer``."""
+        if self.name is not None:
+            return f"{norm_name(self.norm)} {self.name}"
         parts = [norm_name(self.norm)]
         if self.lower is not None or self.upper is not None:
             parts.append(f"box[{_short(self.lower, '-inf')},{_short(self.upper, 'inf')}]")
@@ -154,6 +202,60 @@ class ThreatModel:
 def norm_name(norm: float) -> str:
     """Name of a norm: ``l1``, ``l2``, ``linf``, ``l1.5``."""
     return "linf" if math.isinf(norm) else f"l{norm:g}"
+
+
+_KINDS = {
+    "lower": torch.float64,
+    "upper": torch.float64,
+    "cost": torch.float64,
+    "mutable": torch.bool,
+    "direction": torch.int64,
+}
+
+
+def as_values(name: str, value: object, dtype: torch.dtype) -> Tensor:
+    """Tensor of a number or of nested lists of numbers, or of booleans for a boolean `dtype`.
+
+    Raises
+    ------
+    InputError
+        Anything else, also booleans for numbers, fractions for integers, or lists of unequal lengths.
+    """
+    kind = {torch.bool: "booleans", torch.int64: "integers"}.get(dtype, "numbers")
+    allowed = {"booleans": (bool,), "integers": (int,), "numbers": (int, float)}[kind]
+    for leaf in _leaves(value):
+        if not isinstance(leaf, allowed) or (isinstance(leaf, bool) and kind != "booleans"):
+            raise refuse(name, f"made of {kind}, single or in nested lists", repr(leaf))
+    try:
+        return torch.tensor(value, dtype=dtype)
+    except (ValueError, TypeError, RuntimeError, OverflowError):
+        raise refuse(name, f"nested lists of {kind}, of equal lengths", repr(value)[:80]) from None
+
+
+def _leaves(value: object) -> Iterator[object]:
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _leaves(item)
+    else:
+        yield value
+
+
+def _check_box(lower: Values, upper: Values) -> None:
+    if not isinstance(lower, Tensor) or not isinstance(upper, Tensor):
+        return
+    try:
+        empty = not bool((lower <= upper).all())
+    except RuntimeError:
+        shapes = f"{tuple(lower.shape)} and {tuple(upper.shape)}"
+        raise refuse("lower", "of a shape that broadcasts with that of `upper`", shapes) from None
+    if empty:
+        raise refuse("lower", "at most `upper` everywhere", "an empty box")
+
+
+def _check_name(name: object) -> None:
+    """Names stand in result rows before a ``#`` and a digest."""
+    if not isinstance(name, str) or not 0 < len(name.strip()) <= LONGEST_NAME or not name.isprintable() or "#" in name:
+        raise refuse("name", f"text of at most {LONGEST_NAME} printable characters without '#'", repr(name))
 
 
 def _broadcast(name: str, value: Values, shape: tuple[int, ...]) -> Tensor:

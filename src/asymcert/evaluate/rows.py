@@ -73,8 +73,8 @@ def threat_key(threat: ThreatModel) -> str:
     'l1 box[0,1]'
     """
     parts = {name: getattr(threat, name) for name in ("lower", "upper", "cost", "mutable", "direction")}
-    hidden = {name: part for name, part in parts.items() if isinstance(part, Tensor) and not _is_printed(name, part)}
-    if not hidden:
+    hidden = {name: part for name, part in parts.items() if isinstance(part, Tensor) and not _is_printed(threat, part)}
+    if not hidden and threat.name is None:
         return threat.describe()
     digest = hashlib.sha256()
     for name, part in hidden.items():
@@ -188,6 +188,8 @@ def distinct(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.unique(subset=KEY, keep="first", maintain_order=True).sort(KEY)
 
 
-def _is_printed(name: str, part: Tensor) -> bool:
+def _is_printed(threat: ThreatModel, part: Tensor) -> bool:
     """Whether `ThreatModel.describe` shows the exact value of a part."""
-    return name in ("lower", "upper") and part.numel() == 1 and float(f"{float(part):g}") == float(part)
+    if threat.name is not None or (part is not threat.lower and part is not threat.upper):
+        return False
+    return part.numel() == 1 and float(f"{float(part):g}") == float(part)
