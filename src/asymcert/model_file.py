@@ -8,7 +8,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -17,11 +16,13 @@ from asymcert.classifier import FeatureConvexClassifier
 from asymcert.convex import ConvexConvNet, ConvexMLP, ConvexScore, SymmetricAverage
 from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import ModelFileError
-from asymcert.features import Centre, CentreAbsolute, Chain, FeatureMap, Identity, Standardise
+from asymcert.features import Centre, CentreAbsolute, Chain, FeatureMap, Identity, SoftThreshold, Standardise
 
 FORMAT = 1
 SCORES: dict[str, type[ConvexScore]] = {c.__name__: c for c in (ConvexMLP, ConvexConvNet)}
-MAPS: dict[str, type[FeatureMap]] = {c.__name__: c for c in (Identity, Centre, CentreAbsolute, Standardise, Chain)}
+MAPS: dict[str, type[FeatureMap]] = {
+    c.__name__: c for c in (Identity, Centre, CentreAbsolute, SoftThreshold, Standardise, Chain)
+}
 KEY = "asymcert"
 
 
@@ -139,6 +140,5 @@ def _build_map(described: dict[str, Any], tensors: dict[str, Tensor], prefix: st
     if kind is Chain:
         members = enumerate(options["maps"])
         return Chain(*(_build_map(member, tensors, f"{prefix}maps.{index}.") for index, member in members))
-    if issubclass(kind, Centre):
-        return kind(tensors[f"{prefix}mean"].to(torch.float64))
-    return kind(**options)
+    buffers = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+    return kind(**buffers, **options)

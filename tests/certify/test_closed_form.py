@@ -26,10 +26,12 @@ class TestClosedForm(CertifierContract):
 def test_equals_the_exact_radius_of_a_linear_score(norm, seed):
     generator = seeded(seed)
     weight, x = dyadic((6,), generator), dyadic((64, 6), generator)
-    certified = certify(linear_model(weight, 0.75), x, ThreatModel(norm=norm, cost=COST)).radius
+    threat = ThreatModel(norm=norm, cost=COST)
     exact = exact_linear_radius(weight, x, 0.75, COST, norm)
-    assert all(radius <= truth for radius, truth in zip(certified.tolist(), exact, strict=True))
-    np.testing.assert_allclose(certified, [float(truth) for truth in exact], rtol=1e-12, atol=0)
+    for sound, absolute in ((True, 1e-13), (False, 0.0)):  # rounding costs the same however small the radius is
+        certified = certify(linear_model(weight, 0.75), x, threat, sound=sound).radius
+        assert all(radius <= truth for radius, truth in zip(certified.tolist(), exact, strict=True))
+        np.testing.assert_allclose(certified, [float(truth) for truth in exact], rtol=1e-12, atol=absolute)
 
 
 @pytest.mark.parametrize("norm", [1.0, 1.3, 2.0, 3.0, math.inf])
@@ -68,7 +70,10 @@ def test_is_below_the_programme_of_the_whole_network(norm):
 
 def test_a_constant_score_is_certified_everywhere():
     model = linear_model(torch.zeros(3), -1.0)
-    assert certify(model, torch.rand(4, 3)).radius.tolist() == [math.inf] * 4
+    assert certify(model, torch.rand(4, 3), sound=False).radius.tolist() == [math.inf] * 4
+    sound = certify(model, torch.rand(4, 3), ThreatModel(norm=1, lower=0, upper=1), "tangent")
+    assert sound.radius.tolist() == [math.inf] * 4
+    assert bool((certify(model, torch.rand(4, 3)).radius > 1e300).all())  # greater inputs would overflow
     never = model.with_threshold(1.0)
     assert certify(never, torch.rand(4, 3)).radius.tolist() == [0.0] * 4
 
@@ -87,7 +92,10 @@ def test_certifies_in_float64_a_model_that_runs_in_single_precision():
     certificate = certify(single, x.float())
     assert single.dtype == torch.float32
     assert certificate.radius.dtype == torch.float64
-    torch.testing.assert_close(certificate.radius, certify(model, x).radius, rtol=1e-3, atol=1e-4)
+    plain = certify(model, x).radius
+    torch.testing.assert_close(certify(single, x.float(), sound=False).radius, plain, rtol=1e-3, atol=1e-4)
+    assert bool((certificate.radius <= plain).all())
+    torch.testing.assert_close(certificate.radius, plain, rtol=0.1, atol=1e-3)  # single precision costs radius
 
 
 def test_several_threat_models_share_one_pass_and_agree_with_one_at_a_time():

@@ -2,6 +2,7 @@
 
 from asymcert.certify.base import Certificate, Certifier
 from asymcert.certify.closed_form import ClosedForm
-from asymcert.certify.interface import METHODS, certify, certify_each
+from asymcert.certify.interface import METHODS, certifier_for, certify, certify_each
+from asymcert.certify.tangent import Tangent
 
-__all__ = ["METHODS", "Certificate", "Certifier", "ClosedForm", "certify", "certify_each"]
+__all__ = ["METHODS", "Certificate", "Certifier", "ClosedForm", "Tangent", "certifier_for", "certify", "certify_each"]

@@ -29,11 +29,23 @@ class Certificate:
     margin
         Float64 (n,): score minus threshold.
     slope
-        Float64 (n,): bound on how fast the margin can fall per unit of size, the denominator of the radius.
+        Float64 (n,): bound on how fast the margin can fall per unit of size, the denominator of the closed form; NaN
+        for methods that have none.
     threat
         The adversary that the radii hold against.
     method
         Name of the certifier.
+    sound
+        Whether rounding errors were subtracted, so that the radius holds for the classifier that is run.
+    upper
+        Float64 (n,): size, rounded up, of a known admissible change that undoes the verdict; inf where none is known,
+        0 where the verdict is not sensitive. The best possible radius lies between `radius` and this.
+    adversarial
+        Float64 (n, *input_shape): the worst input that the certifier came across; where `upper` is finite, the verdict
+        on it is not sensitive.
+    anchors, weights
+        Float64 (n, K, *input_shape) and (n, K): the points whose tangent planes, averaged by these weights, prove the
+        radius.
 
     Raises
     ------
@@ -46,6 +58,11 @@ class Certificate:
     slope: Tensor
     threat: ThreatModel
     method: str
+    sound: bool = False
+    upper: Tensor | None = None
+    adversarial: Tensor | None = None
+    anchors: Tensor | None = None
+    weights: Tensor | None = None
 
     def __post_init__(self) -> None:
         if not self.radius.shape == self.margin.shape == self.slope.shape:
@@ -56,6 +73,8 @@ class Certificate:
             raise refuse("radius", "nonnegative", "NaN or negative entries", "The certifier is at fault.")
         if bool((self.radius[~self.sensitive] > 0).any()):
             raise refuse("radius", "0 where the verdict is not sensitive", "a positive entry")
+        if self.upper is not None and bool((self.radius > self.upper).any()):
+            raise refuse("radius", "at most `upper`", "a greater entry", "The certifier is at fault.")
 
     @property
     def sensitive(self) -> Tensor:
@@ -69,11 +88,20 @@ class Certificate:
 class Certifier(ABC):
     """Issues certificates for batches; never sees a label.
 
-    Sound when the model's score is convex and its feature map's declared Lipschitz constants hold.
+    Sound when the model's score is convex and its feature map keeps what it declares; with `sound`, in the floating
+    point that is run as well (unless an evaluation runs convolutions by Winograd's method or in TF32).
     """
 
     method: ClassVar[str]
+    sound: bool
 
     @abstractmethod
     def certify(self, model: FeatureConvexClassifier, x: Tensor, threats: Sequence[ThreatModel]) -> list[Certificate]:
         """One certificate per threat model for inputs of shape (n, *input_shape)."""
+
+
+def join(chunks: Sequence[tuple[Tensor, ...]], columns: int) -> list[Tensor]:
+    """Concatenate the results of chunks, column by column; empty float64 ones if there was no chunk."""
+    if not chunks:
+        return [torch.empty(0, dtype=torch.float64) for _ in range(columns)]
+    return [torch.cat(parts) for parts in zip(*chunks, strict=True)]

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from asymcert.certify.base import Certificate, Certifier
+from asymcert.certify.base import Certificate, Certifier, join
+from asymcert.certify.drops import UNIT
+from asymcert.certify.passes import deployed_margin, in_float64, slope_bound, tangent_plane
+from asymcert.certify.rounding import Rounding
 from asymcert.classifier import FeatureConvexClassifier
 from asymcert.threat import ThreatModel
 
-UNIT = 2.0**-53  # unit roundoff of float64
 
-
+@dataclass(frozen=True)
 class ClosedForm(Certifier):
     """``r_p(x) = margin / (Lip_p(phi) * ||grad g(phi(x))||_q)``, q dual to p, for any p in [1, inf].
 
@@ -27,84 +29,55 @@ class ClosedForm(Certifier):
     One forward and one backward pass serve all threat models; the gradient of the summed scores holds every
     sample's own gradient.
 
+    Parameters
+    ----------
+    sound
+        Whether bounds on all rounding errors are subtracted, the certifier's and the deployed classifier's.
+
     Source: Pfrommer, Anderson, Piet, Sojoudi, NeurIPS 2023, Theorem 3.1.
     """
 
     method: ClassVar[str] = "closed-form"
 
+    sound: bool = True
+
     def certify(self, model: FeatureConvexClassifier, x: Tensor, threats: Sequence[ThreatModel]) -> list[Certificate]:
-        """One certificate per threat model; the model runs in float64 whatever type it is deployed in.
+        """One certificate per threat model; passes run in float64 whatever type the model is deployed in.
 
         Raises
         ------
         InputError
             `x` is not a finite tensor of shape (n, *input_shape), or lies outside the box of a threat model.
         """
-        model = in_float64(model)
-        margins: list[Tensor] = []
-        slopes: list[list[Tensor]] = [[] for _ in threats]
-        for chunk in model.chunks(x):
-            margin, gradient = tangent_plane(model, chunk)
-            margins.append(margin)
-            size = gradient.double().abs().flatten(1)
-            for parts, threat in zip(slopes, threats, strict=True):
+        exact = in_float64(model)
+        rounding = Rounding(exact, model.dtype) if self.sound else None
+        parts: list[list[tuple[Tensor, ...]]] = [[] for _ in threats]
+        for chunk in exact.chunks(x):
+            margin, gradient = tangent_plane(exact, chunk)
+            size = gradient.abs().flatten(1)
+            if rounding is not None:
+                size = size + rounding.gradient_error.flatten()
+            deployed = deployed_margin(model, chunk, margin)
+            for chunks, threat in zip(parts, threats, strict=True):
                 threat.check(chunk)
-                parts.append(slope_bound(model, size, threat))
-        margin = _join(margins)
-        return [self._certificate(margin, _join(parts), threat) for parts, threat in zip(slopes, threats, strict=True)]
-
-    def _certificate(self, margin: Tensor, slope: Tensor, threat: ThreatModel) -> Certificate:
-        radius = torch.where(margin > 0, margin / slope, 0.0)
-        radius = torch.nextafter(radius, torch.zeros_like(radius))  # the quotient was rounded to nearest
-        radius = torch.where((margin > 0) & (slope == 0), math.inf, radius)
-        return Certificate(radius, margin, slope, threat, self.method)
+                slope = slope_bound(exact, size, threat)
+                chunks.append((_radius(rounding, threat, chunk, margin, slope, deployed), deployed, slope))
+        return [
+            Certificate(*join(chunks, 3), threat, self.method, self.sound)  # pyright: ignore[reportArgumentType]
+            for chunks, threat in zip(parts, threats, strict=True)
+        ]
 
 
-def in_float64(model: FeatureConvexClassifier) -> FeatureConvexClassifier:
-    """The model itself, or a double-precision copy of one that is deployed in another type."""
-    return model if model.dtype == torch.float64 else copy.deepcopy(model).double()
-
-
-def tangent_plane(model: FeatureConvexClassifier, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Margin (n,) and gradient of the score by the features (n, *feature_shape), in the model's type."""
-    with torch.no_grad():
-        features = model.feature_map(x)
-    features.requires_grad_(True)
-    with torch.enable_grad():
-        scores = model.score(features)
-        (gradient,) = torch.autograd.grad(scores.sum(), features)
-    return scores.detach() - model.threshold, gradient
-
-
-def slope_bound(model: FeatureConvexClassifier, size: Tensor, threat: ThreatModel) -> Tensor:
-    """``Lip_p(phi) * ||size / cost||_q``, rounded up, for absolute gradients by the features: (n, d) -> (n,)."""
-    if isinstance(threat.cost, Tensor):
-        cost = model.feature_map.feature_cost(threat.cost_for(model.input_shape).to(size.device), model.input_shape)
-        shape = model.feature_map.output_shape(model.input_shape)
-        size = _nonzero_stays(size, size / cost.expand(shape).flatten())
-    norm = _norm(size, threat.dual_norm)
-    bound = norm * model.feature_map.lipschitz(threat.norm) * (1.0 + 2.0 * (size.shape[1] + 16) * UNIT)
-    return _nonzero_stays(norm, bound)
-
-
-def _norm(size: Tensor, order: float) -> Tensor:
-    """l_q norm of rows (n, d) of absolute values, scaled where powers could overflow or underflow."""
-    if order == 1:
-        return size.sum(1)
-    largest = size.amax(1)
-    if math.isinf(order):
-        return largest
-    safe = (largest == 0) | ((largest > 1e-100) & (largest < 1e100))
-    if order == 2 and bool(safe.all()):
-        return torch.linalg.vector_norm(size, dim=1)
-    unit = torch.where((largest > 0) & largest.isfinite(), largest, 1.0)
-    return _nonzero_stays(largest, torch.linalg.vector_norm(size / unit[:, None], ord=order, dim=1) * unit)
-
-
-def _nonzero_stays(before: Tensor, after: Tensor) -> Tensor:
-    """`after`, but never rounded to zero or a subnormal number where `before` is positive."""
-    return torch.where(before > 0, after.clamp(min=torch.finfo(torch.float64).tiny), after)
-
-
-def _join(parts: list[Tensor]) -> Tensor:
-    return torch.cat(parts).double() if parts else torch.empty(0, dtype=torch.float64)
+def _radius(
+    rounding: Rounding | None, threat: ThreatModel, x: Tensor, margin: Tensor, slope: Tensor, deployed: Tensor
+) -> Tensor:
+    """Margin over slope, errors subtracted, rounded down; 0 where the deployed verdict is not sensitive."""
+    limit = math.inf
+    if rounding is not None:
+        error = rounding.deployed_error(x, threat)
+        margin = (margin - rounding.cut_error(x) - error.fixed).nan_to_num(0.0, neginf=0.0)
+        slope, limit = slope + error.rate, error.limit
+    positive = (margin > 0) & (deployed > 0)
+    radius = torch.where(positive, margin / slope * (1.0 - 8 * UNIT), 0.0)
+    radius = torch.where(positive & (slope == 0), math.inf, radius)
+    return torch.minimum(radius, torch.as_tensor(limit).to(radius))

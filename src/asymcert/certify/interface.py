@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
 
 from torch import Tensor
 
 from asymcert._checks import check_choice, refuse
 from asymcert.certify.base import Certificate, Certifier
 from asymcert.certify.closed_form import ClosedForm
+from asymcert.certify.tangent import Tangent
 from asymcert.classifier import FeatureConvexClassifier
 from asymcert.threat import ThreatModel
 
-METHODS: dict[str, type[Certifier]] = {ClosedForm.method: ClosedForm}
+METHODS: dict[str, type[Certifier]] = {kind.method: kind for kind in (ClosedForm, Tangent)}
 
 
 def certify(
-    model: FeatureConvexClassifier, x: Tensor, threat: ThreatModel | None = None, method: str = "closed-form"
+    model: FeatureConvexClassifier,
+    x: Tensor,
+    threat: ThreatModel | None = None,
+    method: str = "closed-form",
+    sound: bool = True,
+    **options: Any,
 ) -> Certificate:
     """Certify a batch against one adversary.
 
@@ -29,7 +37,11 @@ def certify(
     threat
         The adversary, by default any change measured in l2.
     method
-        ``closed-form``.
+        ``closed-form`` (fastest), ``tangent``, ``refined`` or ``exact`` (slowest); radii grow in this order.
+    sound
+        Whether the radius holds in the floating point that is run: bounds on all rounding errors are subtracted.
+    options
+        Of the method: ``cuts`` for refined; ``tolerance``, ``time_limit``, ``workers`` for exact.
 
     Returns
     -------
@@ -39,20 +51,41 @@ def certify(
     Raises
     ------
     InputError
-        The method is unknown, or the input does not fit the model.
+        The method or an option is unknown, or the input does not fit the model.
     """
-    return certify_each(model, x, [threat if threat is not None else ThreatModel()], method)[0]
+    return certify_each(model, x, [threat if threat is not None else ThreatModel()], method, sound, **options)[0]
 
 
 def certify_each(
-    model: FeatureConvexClassifier, x: Tensor, threats: Sequence[ThreatModel], method: str = "closed-form"
+    model: FeatureConvexClassifier,
+    x: Tensor,
+    threats: Sequence[ThreatModel],
+    method: str = "closed-form",
+    sound: bool = True,
+    **options: Any,
 ) -> list[Certificate]:
-    """Certify a batch against several adversaries at once, sharing the passes through the network.
+    """Certify a batch against several adversaries at once; the closed form shares its passes through the network.
 
     Returns one certificate per threat model, in their order.
     """
-    check_choice("method", method, tuple(METHODS))
     for threat in threats:
         if not isinstance(threat, ThreatModel):
             raise refuse("threat", "a ThreatModel", type(threat).__name__, "Use ThreatModel(norm=2).")
-    return METHODS[method]().certify(model, x, threats)
+    return certifier_for(method, sound, **options).certify(model, x, threats)
+
+
+def certifier_for(method: str, sound: bool = True, **options: Any) -> Certifier:
+    """The certifier of that name with its options.
+
+    Raises
+    ------
+    InputError
+        The method is unknown, or an option is not one of its own.
+    """
+    check_choice("method", method, tuple(METHODS))
+    kind = METHODS[method]
+    known = [item.name for item in fields(kind)]  # pyright: ignore[reportArgumentType]
+    for name in options:
+        if name not in known:
+            raise refuse(name, f"an option of method {method!r}: {', '.join(known)}", "another one")
+    return kind(sound=sound, **options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from asymcert._checks import check_choice, refuse
 
+POOLS = (nn.MaxPool2d, nn.AvgPool2d)
 Nonnegativity = Literal["projection", "softplus"]
 Initialisation = Literal["uniform", "principled"]
 
@@ -65,6 +67,27 @@ class ConvexScore(nn.Module, ABC):
     def options(self) -> dict[str, Any]:
         """Constructor arguments, JSON-able."""
 
+    @property
+    def operations(self) -> int:
+        """Bound on the roundings on any path from an input to the score, in whatever order sums are taken."""
+        sums = [weight[0].numel() + 8 for weight in self.state_dict().values() if weight.ndim > 1]
+        return sum(sums) + sum(_window(module) ** 2 for module in self.modules() if isinstance(module, POOLS))
+
+    @torch.no_grad()
+    def absolute(self) -> Self:
+        """The network with absolute weights and sums in place of maxima: for v >= 0 the sum of all absolute terms.
+
+        On nonnegative inputs no ReLU of it is inactive, so it is affine there; rounding errors are a multiple of it.
+        """
+        network = copy.deepcopy(self)
+        for value in network.state_dict().values():
+            value.abs_()
+        for parent in list(network.modules()):
+            for name, child in parent.named_children():
+                if isinstance(child, nn.MaxPool2d):
+                    setattr(parent, name, nn.LPPool2d(1, _window(child)))
+        return network
+
     @classmethod
     def blank(cls, options: dict[str, Any]) -> Self:
         """A network to be filled with weights: built without drawing from the global generator."""
@@ -97,3 +120,10 @@ class ConvexScore(nn.Module, ABC):
 def freeze(network: ConvexScore) -> None:
     """Switch to evaluation and drop weight gradients: a certificate differentiates by the input only."""
     network.eval().requires_grad_(False)
+
+
+def _window(pool: nn.Module) -> int:
+    """Width of a square pooling window."""
+    size = pool.kernel_size
+    assert isinstance(size, int)
+    return size

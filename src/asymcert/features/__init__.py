@@ -1,6 +1,16 @@
 """Lipschitz feature maps: the first half of a feature-convex classifier."""
 
-from asymcert.features.base import FeatureMap
+from asymcert.features.base import CoordinatewiseMap, FeatureMap
 from asymcert.features.maps import Centre, CentreAbsolute, Chain, Identity, Standardise
+from asymcert.features.soft_threshold import SoftThreshold
 
-__all__ = ["Centre", "CentreAbsolute", "Chain", "FeatureMap", "Identity", "Standardise"]
+__all__ = [
+    "Centre",
+    "CentreAbsolute",
+    "Chain",
+    "CoordinatewiseMap",
+    "FeatureMap",
+    "Identity",
+    "SoftThreshold",
+    "Standardise",
+]

@@ -5,7 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+
+from asymcert._checks import refuse
 
 
 class FeatureMap(nn.Module, ABC):
@@ -40,6 +43,81 @@ class FeatureMap(nn.Module, ABC):
         """
         return cost.min()
 
+    @property
+    def coordinatewise(self) -> bool:
+        """Whether each feature depends on one input coordinate only, which tangent certificates need."""
+        return False
+
+    def magnitude(self, size: Tensor) -> Tensor:
+        """Bound on the absolute terms that a feature is computed from: |x| <= size (n, *input_shape) -> features.
+
+        Rounding errors of the map are at most a few units of it; affine and nondecreasing in `size`.
+        """
+        remedy = "Define the method, or certify with sound=False."
+        raise refuse("feature_map", "able to bound its rounding", f"{type(self).__name__} without magnitude", remedy)
+
     @abstractmethod
     def options(self) -> dict[str, Any]:
         """Constructor arguments that are not tensors, JSON-able; tensors live in the state dict."""
+
+
+class CoordinatewiseMap(FeatureMap):
+    """A map whose every feature is a continuous piecewise linear function of one input coordinate.
+
+    Features are joined along the first axis of a sample, one block of the input's shape for each function: input
+    (c, ...), features (m * c, ...). With `knots` a subclass says all that the tangent certificates need to follow
+    the map exactly instead of by its Lipschitz constant.
+    """
+
+    @property
+    def coordinatewise(self) -> bool:
+        """True."""
+        return True
+
+    def knots(self, input_shape: tuple[int, ...]) -> Tensor:
+        """Where any of the functions bends, float64 (k, *input_shape) ascending along the first axis; more do no harm.
+
+        None by default: the functions are affine.
+        """
+        return torch.empty(0, *input_shape, dtype=torch.float64)
+
+    def preimages(self, values: Tensor, input_shape: tuple[int, ...]) -> Tensor:
+        """Inputs at which a feature takes the given values: (k, *output_shape) -> (j, *input_shape), in any order.
+
+        A chain of maps needs them, to carry the knots of later maps back to the input.
+        """
+        remedy = "Define the method, or put the map last in the chain."
+        raise refuse("maps", "able to carry knots back", f"{type(self).__name__} without preimages", remedy)
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Same as the input's."""
+        return input_shape
+
+    def feature_cost(self, cost: Tensor, input_shape: tuple[int, ...]) -> Tensor:
+        """The input's own costs, once for each function: each feature comes from one coordinate."""
+        copies = self.output_shape(input_shape)[0] // input_shape[0]
+        return cost if copies == 1 else torch.cat([cost.expand(input_shape)] * copies, dim=0)
+
+    def slopes(self, input_shape: tuple[int, ...]) -> Tensor:
+        """Derivatives of all features on the k + 1 pieces between knots: (k + 1, *output_shape)."""
+        knots = self.knots(input_shape)
+        if not len(knots):
+            inside = torch.zeros(1, *input_shape, dtype=torch.float64, device=knots.device)
+        else:
+            beyond = knots.abs().clamp(min=1.0)
+            edges = torch.cat((knots[:1] - beyond[:1], knots, knots[-1:] + beyond[-1:]))
+            inside = (edges[1:] + edges[:-1]) / 2
+        inside.requires_grad_(True)
+        with torch.enable_grad():
+            blocks = self(inside).split(input_shape[0], dim=1)
+            return torch.cat([torch.autograd.grad(b.sum(), inside, retain_graph=True)[0] for b in blocks], dim=1)
+
+    def magnitude(self, size: Tensor) -> Tensor:
+        """Values at zero, and slopes times size and knots; a map that computes with larger terms overrides it."""
+        shape = tuple(size.shape[1:])
+        steepest = self.slopes(shape).abs().amax(0)
+        knots = self.knots(shape).abs()
+        reach = size + knots.amax(0) if len(knots) else size
+        copies = steepest.shape[0] // shape[0]
+        at_zero = self(torch.zeros_like(size[:1])).abs()
+        return at_zero + steepest * torch.cat([reach] * copies, dim=1)

@@ -3,41 +3,38 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from asymcert._checks import check_finite, check_norm, check_number, refuse
-from asymcert.features.base import FeatureMap
+from asymcert.features.base import CoordinatewiseMap, FeatureMap
 
 
-class Identity(FeatureMap):
+class Identity(CoordinatewiseMap):
     """The features are the input: an input-convex classifier."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `x`."""
         return x
 
+    def preimages(self, values: Tensor, input_shape: tuple[int, ...]) -> Tensor:
+        """The values themselves."""
+        return values
+
     def lipschitz(self, norm: float) -> float:
         """1 in every norm."""
         check_norm(norm)
         return 1.0
-
-    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Same as the input's."""
-        return input_shape
-
-    def feature_cost(self, cost: Tensor, input_shape: tuple[int, ...]) -> Tensor:
-        """The input's own costs: each feature comes from one coordinate."""
-        return cost
 
     def options(self) -> dict[str, Any]:
         """None."""
         return {}
 
 
-class Centre(FeatureMap):
+class Centre(CoordinatewiseMap):
     """``x - mean``: moves the data's centre to the origin.
 
     Parameters
@@ -57,6 +54,10 @@ class Centre(FeatureMap):
         """(n, *shape) -> (n, *shape)."""
         return x - self.mean
 
+    def preimages(self, values: Tensor, input_shape: tuple[int, ...]) -> Tensor:
+        """One for each value."""
+        return values + self.mean
+
     def lipschitz(self, norm: float) -> float:
         """1 in every norm."""
         check_norm(norm)
@@ -75,10 +76,6 @@ class Centre(FeatureMap):
         except RuntimeError:
             raise refuse("mean", f"broadcastable to {input_shape}", f"shape {tuple(self.mean.shape)}") from None
         return input_shape
-
-    def feature_cost(self, cost: Tensor, input_shape: tuple[int, ...]) -> Tensor:
-        """The input's own costs: each feature comes from one coordinate."""
-        return cost
 
     def options(self) -> dict[str, Any]:
         """None besides the mean."""
@@ -109,13 +106,17 @@ class CentreAbsolute(Centre):
         super().output_shape(input_shape)
         return (2 * input_shape[0], *input_shape[1:])
 
-    def feature_cost(self, cost: Tensor, input_shape: tuple[int, ...]) -> Tensor:
-        """The input's own costs, once for each half."""
-        cost = cost.expand(input_shape)
-        return torch.cat((cost, cost), dim=0)
+    def knots(self, input_shape: tuple[int, ...]) -> Tensor:
+        """The mean, where the absolute value bends."""
+        return self.mean.double().expand(input_shape).unsqueeze(0)
+
+    def preimages(self, values: Tensor, input_shape: tuple[int, ...]) -> Tensor:
+        """One from the first half, two from the second."""
+        centred, absolute = values.chunk(2, dim=1)
+        return self.mean + torch.cat((centred, absolute, -absolute))
 
 
-class Standardise(FeatureMap):
+class Standardise(CoordinatewiseMap):
     """``x / deviation`` by one positive scalar; Lipschitz constant ``1 / deviation`` in every norm."""
 
     def __init__(self, deviation: float):
@@ -129,25 +130,21 @@ class Standardise(FeatureMap):
         """(n, *shape) -> (n, *shape)."""
         return x / self.deviation
 
+    def preimages(self, values: Tensor, input_shape: tuple[int, ...]) -> Tensor:
+        """One for each value."""
+        return values * self.deviation
+
     def lipschitz(self, norm: float) -> float:
         """``1 / deviation``, rounded up."""
         check_norm(norm)
         return _up(1.0 / self.deviation)
-
-    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Same as the input's."""
-        return input_shape
-
-    def feature_cost(self, cost: Tensor, input_shape: tuple[int, ...]) -> Tensor:
-        """The input's own costs: each feature comes from one coordinate."""
-        return cost
 
     def options(self) -> dict[str, Any]:
         """The deviation."""
         return {"deviation": self.deviation}
 
 
-class Chain(FeatureMap):
+class Chain(CoordinatewiseMap):
     """Maps applied one after another, the first one first; Lipschitz constants multiply."""
 
     def __init__(self, *maps: FeatureMap):
@@ -162,33 +159,66 @@ class Chain(FeatureMap):
             x = feature_map(x)
         return x
 
+    @property
+    def coordinatewise(self) -> bool:
+        """Whether all members are."""
+        return all(feature_map.coordinatewise for feature_map in self._members())
+
     def lipschitz(self, norm: float) -> float:
         """Product of the maps' constants, rounded up."""
         product = 1.0
-        for feature_map in self.maps:
-            assert isinstance(feature_map, FeatureMap)
+        for feature_map in self._members():
             constant = feature_map.lipschitz(norm)
             product = product if constant == 1.0 else _up(product * constant)
         return product
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape after the last map."""
-        for feature_map in self.maps:
-            assert isinstance(feature_map, FeatureMap)
+        for feature_map in self._members():
             input_shape = feature_map.output_shape(input_shape)
         return input_shape
 
     def feature_cost(self, cost: Tensor, input_shape: tuple[int, ...]) -> Tensor:
         """Costs carried through every map."""
-        for feature_map in self.maps:
-            assert isinstance(feature_map, FeatureMap)
+        for feature_map in self._members():
             cost = feature_map.feature_cost(cost, input_shape)
             input_shape = feature_map.output_shape(input_shape)
         return cost
 
+    def knots(self, input_shape: tuple[int, ...]) -> Tensor:
+        """Knots of every map, carried back to the input."""
+        return self._carry_back(None, input_shape).sort(dim=0).values
+
+    def preimages(self, values: Tensor, input_shape: tuple[int, ...]) -> Tensor:
+        """Carried back through every map (with knots among them, which do no harm)."""
+        return self._carry_back(values, input_shape)
+
+    def magnitude(self, size: Tensor) -> Tensor:
+        """Bounds carried through every map."""
+        for feature_map in self._members():
+            size = feature_map.magnitude(size)
+        return size
+
     def options(self) -> dict[str, Any]:
         """None: the members carry their own."""
         return {}
+
+    def _members(self) -> Iterator[FeatureMap]:
+        for feature_map in self.maps:
+            assert isinstance(feature_map, FeatureMap)
+            yield feature_map
+
+    def _carry_back(self, values: Tensor | None, input_shape: tuple[int, ...]) -> Tensor:
+        """Knots of all maps and preimages of `values` (k, *output_shape): (j, *input_shape)."""
+        shapes = [input_shape]
+        for feature_map in self._members():
+            shapes.append(feature_map.output_shape(shapes[-1]))
+        found = torch.empty(0, *shapes[-1], dtype=torch.float64) if values is None else values
+        for feature_map, shape in reversed(list(zip(self._members(), shapes, strict=False))):
+            assert isinstance(feature_map, CoordinatewiseMap)
+            knots = feature_map.knots(shape)
+            found = torch.cat((knots, feature_map.preimages(found.to(knots), shape)))
+        return found
 
 
 def _up(value: float) -> float:

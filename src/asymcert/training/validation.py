@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from asymcert.certify.closed_form import slope_bound, tangent_plane
+from asymcert.certify.passes import slope_bound, tangent_plane
 from asymcert.classifier import FeatureConvexClassifier
 from asymcert.threat import ThreatModel, norm_name
 from asymcert.training.balance import balanced_threshold, threshold_for_rate

@@ -1,0 +1,155 @@
+"""The least size of change that brings a tangent plane down by a given amount.
+
+Two steps. A solver finds, in plain floating point, how a least change spends its budget over coordinates, and with it
+a price for each. Then weak duality gives a radius that needs no trust in the solver: for *any* prices,
+``sum_i drop_i(t_i) <= sum_i max_t (drop_i(t) - price_i t) + ||price||_q ||t||_p``, so no change smaller than
+``(amount - sum_i max_t (drop_i(t) - price_i t)) / ||price||_q`` brings the plane down by the amount.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from asymcert.certify.drops import UNIT, Drops
+
+ITERATIONS = 80  # of the solver; Newton steps on a piecewise linear function mostly need less than ten
+ACCURACY = 1e-14  # relative, of the amount; what is left is lost as radius, never as soundness
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Concave majorant of each coordinate's drop: pieces in the order in which they are spent, (j, n, d) each."""
+
+    start: Tensor
+    length: Tensor
+    slope: Tensor
+
+
+def radius(amount: Tensor, drops: Drops, price: Tensor, dual_norm: float, rate: float = 0.0) -> Tensor:
+    """Size below which no change brings the plane down by ``amount - rate * size``, rounded down: (n,).
+
+    Parameters
+    ----------
+    amount
+        (n,), a lower bound on the plane's margin.
+    price
+        (n, d), nonnegative; lifted to the rays.
+    rate
+        What the margin loses besides, per unit of size.
+    """
+    slack = 4.0 * (price.shape[1] + 16) * UNIT
+    price = torch.maximum(price, drops.ray)
+    left = amount - drops.excess(price).sum(1) * (1.0 + slack)
+    norm = scaled_norm(price, dual_norm) * (1.0 + slack) + rate
+    found = torch.where(left > 0, left / norm * (1.0 - 8 * UNIT), 0.0)
+    return torch.where((left > 0) & (norm == 0), math.inf, found).nan_to_num(0.0, math.inf)
+
+
+def solve(amount: Tensor, drops: Drops, norm: float) -> tuple[Tensor, Tensor]:
+    """Budgets t (n, d) of a least change that spends ``drop`` until `amount` (n,), and prices (n, d) for `radius`.
+
+    Where the whole box does not suffice, budgets go to its ends and prices are 0.
+    """
+    segments = majorant(drops)
+    if norm == 1:
+        return _cheapest_first(amount, segments)
+    steepest = segments.slope[0].amax(1).clamp(min=torch.finfo(torch.float64).tiny)[:, None]  # (n, 1)
+    share = torch.ones_like(segments.slope)
+    if not math.isinf(norm):
+        share = (segments.slope.clamp(min=0.0) / steepest) ** (1.0 / (norm - 1.0))
+    level = _level(amount, segments, share)[:, None]
+    reached = (level * share - segments.start).nan_to_num(0.0).clamp(min=0.0)
+    budgets = torch.minimum(reached, segments.length).sum(0)
+    if math.isinf(norm):
+        active = (reached > 0) & (reached < segments.length)
+        price = (segments.slope * active).amax(0)
+    else:
+        price = steepest * (budgets / level) ** (norm - 1.0)
+    return budgets, torch.where(level.isfinite(), price.nan_to_num(0.0), 0.0)
+
+
+def majorant(drops: Drops) -> Segments:
+    """Upper hull of each coordinate's points and ray, by gift wrapping from the origin."""
+    if len(drops.reach) == 1:
+        return _single(drops)
+    at, height = torch.zeros_like(drops.ray), torch.zeros_like(drops.ray)
+    starts, lengths, slopes = [], [], []
+    for _ in range(len(drops.reach) // 2 + 1):
+        ahead = drops.reach > at
+        steepness = torch.where(ahead, (drops.drop - height) / (drops.reach - at), 0.0)
+        slope, chosen = steepness.max(0)
+        ray = drops.ray >= slope
+        reach, drop = (part.gather(0, chosen[None])[0] for part in (drops.reach, drops.drop))
+        length = torch.where(ray, math.inf, reach - at)
+        slope = torch.maximum(slope, drops.ray)
+        starts.append(at)
+        lengths.append(torch.where(slope > 0, length, 0.0))
+        slopes.append(slope)
+        stop = ray | (slope <= 0)
+        at, height = torch.where(stop, math.inf, reach), torch.where(stop, height, drop)
+    return Segments(torch.stack(starts), torch.stack(lengths), torch.stack(slopes))
+
+
+def scaled_norm(size: Tensor, order: float) -> Tensor:
+    """l_q norm of rows (n, d) of absolute values, scaled where powers could overflow or underflow."""
+    if order == 1:
+        return size.sum(1)
+    largest = size.amax(1)
+    if math.isinf(order):
+        return largest
+    safe = (largest == 0) | ((largest > 1e-100) & (largest < 1e100))
+    if order == 2 and bool(safe.all()):
+        return torch.linalg.vector_norm(size, dim=1)
+    unit = torch.where((largest > 0) & largest.isfinite(), largest, 1.0)
+    norm = torch.linalg.vector_norm(size / unit[:, None], ord=order, dim=1) * unit
+    return torch.where(largest > 0, norm.clamp(min=torch.finfo(torch.float64).tiny), 0.0)
+
+
+def _single(drops: Drops) -> Segments:
+    """The one segment of a plane that is affine in the change."""
+    ray = drops.ray > 0
+    reach = drops.reach[0]
+    slope = torch.where(ray, drops.ray, torch.where(reach > 0, drops.drop[0] / reach, 0.0))
+    length = torch.where(ray, math.inf, reach)
+    return Segments(torch.zeros_like(reach)[None], length[None], slope[None])
+
+
+def _cheapest_first(amount: Tensor, segments: Segments) -> tuple[Tensor, Tensor]:
+    """l1: spend on the steepest segments first; the price is the slope at which the amount is reached."""
+    slope, order = segments.slope.movedim(0, 1).flatten(1).sort(dim=1, descending=True)  # (n, j * d)
+    length = segments.length.movedim(0, 1).flatten(1).gather(1, order)
+    drop = torch.where(slope > 0, slope * length, 0.0).nan_to_num(0.0, math.inf)
+    before = drop.cumsum(1) - drop
+    spent = ((amount[:, None] - before.nan_to_num(math.inf, math.inf)) / slope).nan_to_num(0.0).clamp(min=0.0)
+    spent = torch.minimum(spent, length) * (slope > 0)
+    price = torch.where((spent > 0) & (spent < length), slope, 0.0).amax(1, keepdim=True)
+    full = (drop.sum(1) >= amount)[:, None]
+    price = torch.where(full & (price == 0), torch.where(spent > 0, slope, math.inf).amin(1, keepdim=True), price)
+    budgets = torch.zeros_like(spent).scatter_(1, order, spent).view(len(spent), len(segments.slope), -1).sum(1)
+    return budgets, torch.where(full, price, 0.0).expand(budgets.shape)
+
+
+def _level(amount: Tensor, segments: Segments, share: Tensor) -> Tensor:
+    """The level v at which ``sum slope * clamp(v * share - start, 0, length)`` is the amount; inf if none: (n,)."""
+    slope = segments.slope.clamp(min=0.0)
+    rate = slope * share
+    low = amount / rate.sum((0, 2))  # the sum rises at most this fast: a lower bound
+    high = torch.full_like(low, math.inf)
+    level = low.clone()
+    capacity = (slope * segments.length).nan_to_num(0.0, math.inf).sum((0, 2))
+    for _ in range(ITERATIONS):
+        reached = (level[:, None] * share - segments.start).nan_to_num(0.0).clamp(min=0.0)
+        active = (reached > 0) & (reached < segments.length)
+        value = (slope * torch.minimum(reached, segments.length)).sum((0, 2))
+        gap = amount - value
+        if bool(((gap.abs() <= ACCURACY * amount) | (capacity < amount) | ~(amount > 0)).all()):
+            break
+        low, high = torch.where(gap > 0, level, low), torch.where(gap > 0, high, level)
+        step = level + gap / (rate * active).sum((0, 2))
+        middle = torch.where(high.isinf(), 2.0 * low, 0.5 * (low + high))
+        level = torch.where((step > low) & (step < high), step, middle)
+    return torch.where(capacity < amount, math.inf, level)

@@ -1,0 +1,145 @@
+"""Bounds on floating-point errors: of the certifier's own passes, and of the classifier that is deployed.
+
+For any masks m in [0, 1] and any choice in a maximum, the network with its ReLUs and maxima replaced by them is an
+affine function that a convex network lies above. A computed forward pass *is* a computation of the affine function of
+its own masks, and the computed gradient is that function's. So every error is the error of evaluating a known affine
+function: at most ``gamma_K`` times the sum of absolute terms, K being the roundings on a path. The sum of absolute
+terms at v is ``slope . |v| + constant`` whatever the masks, and is found once per model.
+
+Source: N. Higham, Accuracy and Stability of Numerical Algorithms, 2002, chapter 3; for what ignoring this costs,
+Jia and Rinard, SAS 2021, and Jin, Ohrimenko, Rubinstein, 2022.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from asymcert._checks import refuse
+from asymcert.classifier import FeatureConvexClassifier
+from asymcert.threat import ThreatModel
+
+UNIT = 2.0**-53  # unit roundoff of float64, in which certificates are computed
+MAP_OPERATIONS = 8  # roundings of one feature map, conversion of the input to the deployed type included
+UP = 1.0 + 2.0**-30  # covers the rounding of the bounds themselves
+
+
+@dataclass(frozen=True)
+class _Arithmetic:
+    """Unit roundoff, least positive number and greatest number of a floating-point type."""
+
+    unit: float
+    least: float
+    greatest: float
+
+
+FLOAT64 = _Arithmetic(UNIT, 2.0**-1074, torch.finfo(torch.float64).max)
+FLOAT32 = _Arithmetic(2.0**-24, 2.0**-149, torch.finfo(torch.float32).max)
+ARITHMETIC = {torch.float64: FLOAT64, torch.float32: FLOAT32}
+
+
+@dataclass(frozen=True)
+class DeployedError:
+    """Bound ``fixed + rate * r`` on the error of the deployed margin at any admissible change of size r <= limit.
+
+    `fixed` and `limit` are float64 (n,); a larger change could overflow the deployed type.
+    """
+
+    fixed: Tensor
+    rate: float
+    limit: Tensor
+
+
+class Rounding:
+    """Error bounds of one classifier.
+
+    Parameters
+    ----------
+    model
+        The classifier in float64, with exactly the weights of the deployed one.
+    dtype
+        The floating-point type that the classifier is deployed in.
+    """
+
+    def __init__(self, model: FeatureConvexClassifier, dtype: torch.dtype):
+        if dtype not in ARITHMETIC:
+            remedy = "Deploy the model in one of them, or certify with sound=False."
+            raise refuse("model", "deployed in float32 or float64", str(dtype), remedy)
+        self.model, self.deployed_type = model, ARITHMETIC[dtype]
+        absolute = model.score.absolute()
+        ones = torch.ones(1, *absolute.options()["input_shape"], dtype=torch.float64, device=model.device)
+        ones.requires_grad_(True)
+        with torch.enable_grad():
+            value = absolute(ones).sum()
+            (slope,) = torch.autograd.grad(value, ones)
+        growth = math.prod(1.0 + float(weight.abs().sum()) for weight in absolute.state_dict().values())
+        self.operations = absolute.operations + MAP_OPERATIONS * len(list(model.feature_map.modules()))
+        self.growth = growth * self.operations  # of the error of any one operation until the end
+        self.slope = slope[0] * (1.0 + self._gamma(FLOAT64)) + self._underflow(FLOAT64)
+        with torch.no_grad():
+            at_zero = float(absolute(torch.zeros_like(ones)))
+        self.constant = (at_zero + abs(model.threshold)) * (1.0 + self._gamma(FLOAT64)) + self._underflow(FLOAT64)
+
+    @property
+    def gradient_error(self) -> Tensor:
+        """Bound on the error of each entry of a computed gradient by the features, float64 feature_shape."""
+        return (self._gamma(FLOAT64) * self.slope + self._underflow(FLOAT64)) * UP
+
+    def terms(self, features: Tensor) -> Tensor:
+        """Bound on the sum of absolute terms of a score at features of at most these sizes: (n, ...) -> (n,)."""
+        return ((features.abs().flatten(1) @ self.slope.flatten()) + self.constant) * UP
+
+    def cut_error(self, x: Tensor, anchor: Tensor | None = None) -> Tensor:
+        """Bound on the error of a cut's computed value at `x`, its anchor being `x` itself unless given: (n,)."""
+        magnitude = self.model.feature_map.magnitude
+        size = magnitude(x.abs())
+        gamma = self._gamma(FLOAT64)
+        if anchor is not None:
+            size = size + 2.0 * magnitude(anchor.abs())
+            gamma = self._gamma(FLOAT64, 2 * self.slope.numel())  # the product of gradient and difference
+        return self._error(size, gamma, FLOAT64)
+
+    def deployed_error(self, x: Tensor, threat: ThreatModel) -> DeployedError:
+        """Bound on the error of the deployed forward pass wherever the adversary can go from `x`."""
+        low, high = threat.interval(x)
+        bounded = low.isfinite() & high.isfinite()
+        reach = torch.where(bounded, torch.maximum((x + low).abs(), (x + high).abs()), x.abs()) * UP
+        features = self.model.feature_map.magnitude(reach)
+        fixed = self._error(features, self._gamma(self.deployed_type), self.deployed_type)
+        if bool(bounded.all()):
+            return DeployedError(fixed, 0.0, torch.full_like(fixed, math.inf))
+        farther = self._farther((~bounded).any(0), threat)
+        room = 0.25 * self.deployed_type.greatest / self.growth - features.flatten(1).amax(1) - 1.0
+        limit = (room / (farther.max() * UP)).clamp(min=0.0)
+        return DeployedError(fixed, self._rate(farther, threat), limit)
+
+    def _farther(self, unbounded: Tensor, threat: ThreatModel) -> Tensor:
+        """How much the features' terms grow per unit of size, where no box stops it: feature_shape."""
+        growth = (unbounded / threat.cost_for(self.model.input_shape).to(self.slope))[None]
+        magnitude = self.model.feature_map.magnitude
+        return (magnitude(growth) - magnitude(torch.zeros_like(growth)))[0].abs() * UP
+
+    def _rate(self, farther: Tensor, threat: ThreatModel) -> float:
+        """Growth of the deployed error per unit of size, by Hoelder's inequality where coordinates stay apart."""
+        terms = farther * self.slope
+        order = 1.0
+        if self.model.feature_map.coordinatewise:
+            terms, order = terms.view(-1, *self.model.input_shape).sum(0), threat.dual_norm
+        return float(self._gamma(self.deployed_type) * torch.linalg.vector_norm(terms.flatten(), ord=order) * UP)
+
+    def _error(self, features: Tensor, gamma: float, arithmetic: _Arithmetic) -> Tensor:
+        error = (gamma * self.terms(features) + self._underflow(arithmetic)) * UP
+        largest = (features.flatten(1).amax(1) + 1.0) * self.growth  # of any intermediate value
+        return torch.where(largest < 0.25 * arithmetic.greatest, error, math.inf).nan_to_num(math.inf, math.inf)
+
+    def _gamma(self, arithmetic: _Arithmetic, extra: int = 0) -> float:
+        """``K u / (1 - K u)``: relative error after K roundings."""
+        total = (self.operations + extra) * arithmetic.unit
+        return total / (1.0 - total) * UP if total < 0.5 else math.inf
+
+    def _underflow(self, arithmetic: _Arithmetic) -> float:
+        """What products below the least number can add to an error."""
+        return arithmetic.least * self.growth * self.operations

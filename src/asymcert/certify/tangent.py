@@ -1,0 +1,70 @@
+"""The exact radius of the tangent plane at the input, under the whole threat model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from asymcert.certify.base import Certificate, Certifier, join
+from asymcert.certify.cuts import Cuts, Planes
+from asymcert.certify.passes import deployed_margin
+from asymcert.classifier import FeatureConvexClassifier
+from asymcert.threat import ThreatModel
+
+
+@dataclass(frozen=True)
+class Tangent(Certifier):
+    """What the closed form throws away is used: how each feature follows its coordinate, and how far it may go.
+
+    The margin lies above its tangent plane at the input, and the plane falls by a known piecewise linear function of
+    each coordinate's change. The radius is the least size of an admissible change that brings the plane to zero;
+    infinite where none does. Never below the closed form, and equal to it for affine maps without a box.
+
+    Parameters
+    ----------
+    sound
+        Whether bounds on all rounding errors are subtracted.
+    """
+
+    method: ClassVar[str] = "tangent"
+
+    sound: bool = True
+
+    def certify(self, model: FeatureConvexClassifier, x: Tensor, threats: Sequence[ThreatModel]) -> list[Certificate]:
+        """One certificate per threat model; `adversarial` is the worst case of the plane.
+
+        Raises
+        ------
+        InputError
+            The feature map is not coordinatewise, or the input does not fit the model or the box.
+        """
+        planes = Planes(model, self.sound)
+        return [self._certify(model, planes, x, threat) for threat in threats]
+
+    def _certify(
+        self, model: FeatureConvexClassifier, planes: Planes, x: Tensor, threat: ThreatModel
+    ) -> Certificate:
+        chunks = []
+        for chunk in planes.chunks(x):
+            cuts = Cuts(planes, chunk, threat)
+            margin = deployed_margin(model, chunk, cuts.add(chunk))
+            weights = torch.ones_like(cuts.value)
+            plane = cuts.radius(weights)
+            radius = torch.where(margin > 0, plane.radius, 0.0)
+            chunks.append((radius, margin, chunk + plane.change, cuts.anchors, weights))
+        radius, margin, adversarial, anchors, weights = join(chunks, 5)
+        return Certificate(
+            radius,
+            margin,
+            torch.full_like(margin, torch.nan),
+            threat,
+            self.method,
+            self.sound,
+            adversarial=adversarial,
+            anchors=anchors,
+            weights=weights,
+        )
