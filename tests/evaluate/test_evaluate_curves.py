@@ -87,6 +87,13 @@ def test_summary_of_infinite_radii_and_of_one_class(rows):
     assert line["accuracy_balanced"] is None
 
 
+def test_summary_of_known_upper_ends(rows):
+    upper = pl.Series([2.0, 3.0, math.inf, 0.0])
+    line = summary(with_radii(rows, [1.0, 1.0, 1.0, None]).with_columns(upper=upper)).row(0, named=True)
+    assert line["median_upper"] == 2.5
+    assert summary(rows)["median_upper"].to_list() == [math.inf]
+
+
 def test_summary_has_one_row_a_curve(rows):
     other = rows.with_columns(threat=pl.lit("l1"), norm=pl.lit(1.0))
     assert summary(pl.concat([rows, other])).select("threat", "norm").rows() == [("l2", 2.0), ("l1", 1.0)]

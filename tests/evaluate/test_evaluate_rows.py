@@ -1,10 +1,22 @@
+import dataclasses
+import math
+
 import polars as pl
 import pytest
 import torch
 
-from asymcert.certify import Certificate
+from asymcert.certify import Certificate, ClosedForm
 from asymcert.errors import InputError
-from asymcert.evaluate.rows import SCHEMA, Origin, check_rows, distinct, make_rows, one_series, threat_key
+from asymcert.evaluate.rows import (
+    SCHEMA,
+    Origin,
+    check_rows,
+    distinct,
+    make_rows,
+    one_series,
+    options_text,
+    threat_key,
+)
 from asymcert.threat import ThreatModel
 
 ORIGIN = Origin("test", "model", "data", 7)
@@ -23,6 +35,32 @@ def test_rows_hold_what_the_certificate_says():
     ]
     constants = rows.select("norm", "method", "threat", "split", "model_digest", "data_digest", "seed", "seconds")
     assert constants.unique().rows() == [(1.0, "m", "l1", "test", "model", "data", 7, 0.125)]
+
+
+def test_rows_hold_the_known_upper_ends_and_the_options():
+    one = torch.ones(2, dtype=torch.float64)
+    upper = torch.tensor([1.5, math.inf], dtype=torch.float64)
+    certificate = Certificate(one, one, one, ThreatModel(1), "exact", True, upper=upper)
+    origin = Origin("test", "model", "data", 7, "sound=True, tolerance=0.01")
+    rows = make_rows(certificate, torch.arange(2), torch.tensor([True, True]), origin, 0.1)
+    assert rows["upper"].to_list() == [1.5, math.inf]
+    assert rows["options"].unique().to_list() == ["sound=True, tolerance=0.01"]
+    without = Certificate(one, one, one, ThreatModel(1), "m")
+    assert (
+        make_rows(without, torch.arange(2), torch.tensor([True, True]), ORIGIN, 0.1)["upper"].to_list()
+        == [math.inf] * 2
+    )
+
+
+def test_options_tell_results_apart_and_the_number_of_processes_does_not():
+    @dataclasses.dataclass(frozen=True)
+    class Many(ClosedForm):
+        cuts: int = 8
+        workers: int = 1
+
+    assert options_text(Many()) == "sound=True, cuts=8"
+    assert options_text(Many(workers=2)) == options_text(Many())
+    assert len({options_text(Many(*given)) for given in ((True, 8), (False, 8), (True, 4))}) == 3
 
 
 @pytest.mark.parametrize(
@@ -45,6 +83,8 @@ def test_rows_refuse_labels_and_indices_that_do_not_fit(index, label):
         ({"radius": pl.lit(float("nan"))}, "`radius` must be nonnegative"),
         ({"radius": pl.lit(-1.0)}, "`radius` must be nonnegative"),
         ({"prediction": pl.lit(False), "radius": pl.lit(1.0)}, "0 where the verdict is not sensitive"),
+        ({"upper": pl.col("radius") / 2}, "`radius` must be at most `upper`"),
+        ({"upper": pl.lit(float("nan"))}, "`radius` must be at most `upper`"),
         ({"seed": pl.lit(0.5)}, "columns and types"),
         ({"extra": pl.lit(1)}, "columns and types"),
         ({"method": pl.lit(None, dtype=pl.String)}, "nulls in"),

@@ -5,7 +5,7 @@ import torch
 from asymcert.certify import ClosedForm, certify
 from asymcert.datasets.binary import Split
 from asymcert.errors import InputError, RunError
-from asymcert.evaluate.rows import SERIES
+from asymcert.evaluate.rows import SERIES, threat_key
 from asymcert.evaluate.run import GALLERY_SIZE, evaluate
 from asymcert.evaluate.run_folder import RunFolder
 from asymcert.threat import ThreatModel
@@ -101,6 +101,24 @@ def test_a_new_threat_model_is_certified_alone(model, split, run):
     rows = evaluate(model, split, run, [ThreatModel(1), ThreatModel(2)], counting, **SETTINGS)
     assert counting.samples == 60
     assert len(rows) == 120
+
+
+def test_options_are_part_of_what_identifies_a_row(model, split, run):
+    threats = [ThreatModel(2)]
+    sound = evaluate(model, split, run, threats, ClosedForm(), **SETTINGS)
+    other = evaluate(model, split, run, threats, ClosedForm(sound=False), **SETTINGS)
+    assert len(run.read("certificates")) == 120
+    assert other["options"].unique().to_list() == ["sound=False"]
+    assert (other["radius"] >= sound["radius"]).all()
+    assert evaluate(model, split, run, threats, "closed-form", **SETTINGS).equals(sound)
+
+
+def test_the_threat_models_are_stored_with_the_rows(model, split, run):
+    threats = [ThreatModel(1, 0, 1), ThreatModel(2, cost=torch.full((1, 4, 4), 0.1), name="spammer")]
+    rows = evaluate(model, split, run, threats, **SETTINGS)
+    assert set(run.threats()) == set(rows["threat"])
+    for threat in threats:
+        assert run.threats()[threat_key(threat)].to_dict() == threat.to_dict()
 
 
 def test_rows_of_two_racing_processes_count_once(model, split, run, threats):

@@ -4,10 +4,13 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
+import torch
 
 from asymcert.errors import InputError, RunError
-from asymcert.evaluate.rows import SCHEMA
+from asymcert.evaluate.audit import AUDIT_SCHEMA
+from asymcert.evaluate.rows import SCHEMA, threat_key
 from asymcert.evaluate.run_folder import RunFolder
+from asymcert.threat import ThreatModel
 
 
 def test_facts_come_back_as_written(run, facts):
@@ -127,6 +130,41 @@ def test_model_is_stored_once(run, model):
     assert run.load_model().digest == model.digest
     with pytest.raises(RunError, match="another model"):
         run.save_model(model.with_threshold(model.threshold + 1))
+
+
+def test_of_a_repeated_epoch_the_last_record_counts(run):
+    for epoch, loss in ((1, 3.0), (2, 2.0), (3, 1.5), (2, 1.9), (3, 1.4), (4, 1.2)):
+        run.append_log({"epoch": epoch, "loss": loss})
+    run.append_log({"note": "a"})
+    run.append_log({"note": "b"})
+    records = run.read_log()
+    assert [record.get("epoch") for record in records] == [1, 2, 3, 4, None, None]
+    assert [record["loss"] for record in records[:4]] == [3.0, 1.9, 1.4, 1.2]
+
+
+def test_a_run_that_was_never_audited_has_the_columns_of_an_audit(run):
+    assert run.read("audit").schema == AUDIT_SCHEMA
+
+
+def test_threat_models_come_back_by_their_keys(run):
+    assert run.threats() == {}
+    threats = [ThreatModel(float("inf"), 0, 1), ThreatModel(1, mutable=torch.tensor([True, False]))]
+    for threat in (*threats, threats[0]):
+        run.save_threat(threat)
+    assert {key: threat.to_dict() for key, threat in run.threats().items()} == {
+        threat_key(threat): threat.to_dict() for threat in threats
+    }
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"key": "l2", "norm": 1.0}', '{"key": "l2", "nrom": 2.0}', "\x00"]
+)
+def test_a_damaged_threat_model_is_refused(run, content):
+    run.save_threat(ThreatModel(2))
+    (path,) = (run.path / "threats").iterdir()
+    path.write_text(content)
+    with pytest.raises(RunError, match=rf"{path.name}: damaged.*certify again"):
+        run.threats()
 
 
 def test_log_survives_a_cut_last_line(run):

@@ -17,7 +17,7 @@ def test_surface_is_that_of_certifying_again_at_every_threshold(rows, model, spl
     result = surface(rows)
     assert result.certified.shape == (len(result.radii), len(result.thresholds))
     assert 0.0 in result.thresholds
-    off = np.nextafter(result.radii, np.inf) * (1 + 1e-12)  # just beyond, where rounding cannot matter
+    off = np.nextafter(result.radii, np.inf) * (1 + 1e-9)  # just beyond, where rounding cannot matter
     for position, shift in enumerate(result.thresholds):
         moved = model.with_threshold(model.threshold + float(shift))
         again = make_rows(

@@ -106,7 +106,8 @@ def summary(rows: pl.DataFrame) -> pl.DataFrame:
         The columns of `SERIES`, then ``norm``, ``n_sensitive``, ``n_other``, ``accuracy_sensitive``,
         ``accuracy_other``, ``accuracy_balanced`` (their mean), ``median_radius`` and ``mean_radius`` over all
         sensitive samples, where one that is not recognised counts 0 and a mean with an infinite radius is
-        infinite, and ``seconds``, the median per sample. Null where a class has no samples.
+        infinite, ``median_upper``, the same of the sizes of known successful changes, infinite where none is known,
+        and ``seconds``, the median per sample. Null where a class has no samples.
     """
     check_rows(rows)
     parts = [_summary_of(one_series(part)) for part in rows.partition_by(SERIES, maintain_order=True)]
@@ -124,6 +125,7 @@ SUMMARY_SCHEMA = pl.Schema(
         "accuracy_balanced": pl.Float64(),
         "median_radius": pl.Float64(),
         "mean_radius": pl.Float64(),
+        "median_upper": pl.Float64(),
         "seconds": pl.Float64(),
     }
 )
@@ -131,7 +133,7 @@ SUMMARY_SCHEMA = pl.Schema(
 
 def _summary_of(rows: pl.DataFrame) -> dict[str, Any]:
     label, prediction = rows["label"].to_numpy(), rows["prediction"].to_numpy()
-    radius = np.where(prediction, rows["radius"].to_numpy(), 0.0)[label]
+    radius, upper = (np.where(prediction, rows[name].to_numpy(), 0.0)[label] for name in ("radius", "upper"))
     sensitive, other = _mean(prediction[label]), _mean(~prediction[~label])
     return {
         **{name: rows[name][0] for name in (*SERIES, "norm")},
@@ -142,6 +144,7 @@ def _summary_of(rows: pl.DataFrame) -> dict[str, Any]:
         "accuracy_balanced": None if sensitive is None or other is None else (sensitive + other) / 2,
         "median_radius": float(np.median(radius)) if len(radius) else None,
         "mean_radius": _mean(radius),
+        "median_upper": float(np.median(upper)) if len(upper) else None,
         "seconds": float(np.median(rows["seconds"].to_numpy())),
     }
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields, is_dataclass
 
 import polars as pl
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from asymcert._checks import refuse
 from asymcert._version import __version__
-from asymcert.certify import Certificate
+from asymcert.certify import Certificate, Certifier
 from asymcert.errors import InputError
 from asymcert.threat import ThreatModel
 
@@ -23,8 +24,10 @@ SCHEMA = pl.Schema(
         "margin": pl.Float64,  # score minus threshold
         "norm": pl.Float64,
         "radius": pl.Float64,  # in the units of ThreatModel.size; no change of size less than it undoes the verdict
+        "upper": pl.Float64,  # size of a known change that undoes the verdict; inf where none is known
         "slope": pl.Float64,  # bound on the margin's fall per unit of size; NaN where the method has none
         "method": pl.String,
+        "options": pl.String,  # of the method, as options_text gives them
         "threat": pl.String,  # threat_key
         "split": pl.String,
         "model_digest": pl.String,
@@ -34,8 +37,15 @@ SCHEMA = pl.Schema(
         "seconds": pl.Float64,  # time of the certification call, shared out over its samples
     }
 )
-SERIES = ("model_digest", "data_digest", "split", "method", "threat")  # what identifies one certified-accuracy curve
-KEY = (*SERIES, "index")  # what identifies one row
+SERIES = (
+    "model_digest",
+    "data_digest",
+    "split",
+    "method",
+    "options",
+    "threat",
+)  # what identifies one certified-accuracy curve
+KEY = (*SERIES, "index")
 
 GALLERY_SCHEMA = pl.Schema(
     {
@@ -60,6 +70,23 @@ class Origin:
     model_digest: str
     data_digest: str
     seed: int
+    options: str = ""
+
+
+def options_text(certifier: Certifier) -> str:
+    """Settings of a certifier that its radii depend on, such as ``sound=True, cuts=8``.
+
+    The number of processes is left out: it changes the time, not the radii.
+
+    Examples
+    --------
+    >>> from asymcert.certify import ClosedForm
+    >>> options_text(ClosedForm())
+    'sound=True'
+    """
+    names = [item.name for item in fields(certifier)] if is_dataclass(certifier) else []
+    ordered = sorted(names, key=lambda name: name != "sound")  # stable: sound first
+    return ", ".join(f"{name}={getattr(certifier, name)}" for name in ordered if name != "workers")
 
 
 def threat_key(threat: ThreatModel) -> str:
@@ -96,7 +123,7 @@ def make_rows(certificate: Certificate, index: Tensor, label: Tensor, origin: Or
     label
         Bool (n,): True where the sample is sensitive.
     origin
-        Model, data and seed.
+        Model, data, seed and the method's options.
     seconds
         Time of the certification call divided by its number of samples.
 
@@ -119,6 +146,7 @@ def make_rows(certificate: Certificate, index: Tensor, label: Tensor, origin: Or
         "prediction": certificate.sensitive,
         "margin": certificate.margin.double(),
         "radius": certificate.radius,
+        "upper": torch.full_like(certificate.radius, math.inf) if certificate.upper is None else certificate.upper,
         "slope": certificate.slope.double(),
     }
     constants = {
@@ -140,8 +168,8 @@ def check_rows(rows: pl.DataFrame) -> pl.DataFrame:
     Raises
     ------
     InputError
-        Columns or types differ from `SCHEMA`, a value is missing, or a radius is NaN, negative, or positive
-        for a verdict that is not sensitive.
+        Columns or types differ from `SCHEMA`, a value is missing, or a radius is NaN, negative, positive for a
+        verdict that is not sensitive, or greater than the size of a change that is known to undo the verdict.
     """
     check_schema("rows", rows, SCHEMA)
     radius = pl.col("radius")
@@ -150,6 +178,11 @@ def check_rows(rows: pl.DataFrame) -> pl.DataFrame:
         first = broken.row(0, named=True)
         got = f"{first['radius']} for sample {first['index']} (prediction {first['prediction']})"
         raise refuse("radius", "nonnegative, and 0 where the verdict is not sensitive", got)
+    contradicted = rows.filter(pl.col("upper").is_nan() | (pl.col("radius") > pl.col("upper")))
+    if not contradicted.is_empty():
+        first = contradicted.row(0, named=True)
+        got = f"{first['radius']} with upper {first['upper']} for sample {first['index']}"
+        raise refuse("radius", "at most `upper`", got, "The certifier is at fault.")
     return rows
 
 

@@ -10,10 +10,10 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from asymcert._checks import check_choice, check_count, refuse
-from asymcert.certify import METHODS, Certifier
+from asymcert._checks import check_count, refuse
+from asymcert.certify import Certifier, certifier_for
 from asymcert.classifier import FeatureConvexClassifier
-from asymcert.evaluate.rows import GALLERY_SCHEMA, SERIES, Origin, distinct, make_rows, threat_key
+from asymcert.evaluate.rows import GALLERY_SCHEMA, SERIES, Origin, distinct, make_rows, options_text, threat_key
 from asymcert.evaluate.run_folder import CERTIFICATES, GALLERY, RunFolder
 from asymcert.threat import ThreatModel
 
@@ -39,8 +39,9 @@ def evaluate(
 ) -> pl.DataFrame:
     """Certify every sample against every threat model and store a row for each.
 
-    Rows that the folder already holds for the same model, data, split, method and threat model are not computed
-    again, so an interrupted evaluation resumes; it loses at most the chunk in work.
+    Rows that the folder already holds for the same model, data, split, method with its options, and threat model are
+    not computed again, so an interrupted evaluation resumes; it loses at most the chunk in work. The threat models are
+    stored too, see `RunFolder.threats`.
 
     Parameters
     ----------
@@ -84,7 +85,9 @@ def evaluate(
     if len(x) == 0 or len(x) != len(label):
         raise refuse("split", "of as many labels as inputs, at least one", f"{len(x)} inputs, {len(label)} labels")
     run.facts()  # refuses a folder that holds no run
-    origin = Origin(split_name, model.digest, data_digest, seed)
+    for threat in threats:
+        run.save_threat(threat)
+    origin = Origin(split_name, model.digest, data_digest, seed, options_text(certifier))
     stored = _stored(run, origin, certifier, keys, len(x))
     pending = _pending(stored, dict(zip(keys, threats, strict=True)), len(x))
     total, done = len(x) * len(threats), len(stored)
@@ -106,8 +109,7 @@ def evaluate(
 def _certifier(method: str | Certifier) -> Certifier:
     if isinstance(method, Certifier):
         return method
-    check_choice("method", method, tuple(METHODS))
-    return METHODS[method]()
+    return certifier_for(method)
 
 
 def _keys(threats: Sequence[ThreatModel]) -> list[str]:
@@ -127,6 +129,7 @@ def _stored(run: RunFolder, origin: Origin, certifier: Certifier, keys: list[str
         & (pl.col("data_digest") == origin.data_digest)
         & (pl.col("split") == origin.split)
         & (pl.col("method") == certifier.method)
+        & (pl.col("options") == origin.options)
         & pl.col("threat").is_in(keys)
         & (pl.col("index") < n)
     )

@@ -19,17 +19,18 @@ from asymcert._checks import refuse
 from asymcert.classifier import FeatureConvexClassifier
 from asymcert.errors import RunError
 from asymcert.evaluate.facts import RunFacts
-from asymcert.evaluate.rows import GALLERY_SCHEMA, SCHEMA, check_rows, check_schema
+from asymcert.evaluate.rows import GALLERY_SCHEMA, SCHEMA, check_rows, check_schema, threat_key
+from asymcert.threat import ThreatModel
 
 FORMAT = 1
-CERTIFICATES, GALLERY, AUDIT = "certificates", "gallery", "audit"
+CERTIFICATES, GALLERY, AUDIT, THREATS = "certificates", "gallery", "audit", "threats"
 SCHEMAS = {CERTIFICATES: SCHEMA, GALLERY: GALLERY_SCHEMA}
 _PART = re.compile(r"part-(\d{5,})-[0-9a-f]{8}-([0-9a-f]{16})\.parquet")
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """One run on disk: ``run.json``, ``model.safetensors``, ``train_log.jsonl`` and tables of Parquet parts.
+    """One run on disk: ``run.json``, model, ``train_log.jsonl``, ``threats`` and tables of Parquet parts.
 
     A part is written under a temporary name, flushed to disk and renamed, so a process that dies leaves at most a
     temporary file that nobody reads. Part names are unique: two processes can append at once. A part's name carries
@@ -121,6 +122,37 @@ class RunFolder:
             raise RunError(f"{self.path}: holds no model. Training has not finished; run `asymcert train`.")
         return FeatureConvexClassifier.load(self.model_path)
 
+    def save_threat(self, threat: ThreatModel) -> None:
+        """Store what a row's ``threat`` stands for, once."""
+        self._require()
+        key = threat_key(threat)
+        path = self.path / THREATS / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+        if not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            content = json.dumps({"key": key, **threat.to_dict()}, allow_nan=False) + "\n"
+            self._write(f"{THREATS}/{path.name}", content.encode())
+
+    def threats(self) -> dict[str, ThreatModel]:
+        """The threat models that were stored, by their `threat_key`.
+
+        Raises
+        ------
+        RunError
+            A file is damaged.
+        """
+        folder = self.path / THREATS
+        found = {}
+        for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
+            try:
+                content = json.loads(path.read_text(encoding="utf-8"))
+                key = content.pop("key")
+                found[key] = ThreatModel.from_dict(content)
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+                raise RunError(f"{path}: damaged ({error}). Delete it and certify again.") from error
+            if threat_key(found[key]) != key:
+                raise RunError(f"{path}: damaged, it is not the threat model {key}. Delete it and certify again.")
+        return found
+
     def append(self, table: str, frame: pl.DataFrame) -> Path | None:
         """Add rows to a table as one new part; returns its path, or None for an empty frame.
 
@@ -159,7 +191,7 @@ class RunFolder:
             A part is damaged, or its columns are not those of the table.
         """
         frames = [_read_part(part) for part in self._parts(table)]
-        schema = SCHEMAS.get(table, frames[0].schema if frames else pl.Schema())
+        schema = SCHEMAS.get(table) or (frames[0].schema if frames else _first_schema(table))
         for part, frame in zip(self._parts(table), frames, strict=False):
             if frame.schema != schema:
                 raise RunError(f"{part}: its columns are not those of the table. Move it away and run again.")
@@ -175,6 +207,8 @@ class RunFolder:
     def read_log(self) -> list[dict[str, Any]]:
         """Records of ``train_log.jsonl``, in order; a last line that was cut off is left out.
 
+        Of an epoch that was run again after an interruption, the last record counts.
+
         Raises
         ------
         RunError
@@ -182,14 +216,15 @@ class RunFolder:
         """
         path = self.path / "train_log.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        records = []
+        records: dict[object, dict[str, Any]] = {}
         for number, line in enumerate(lines, 1):
             try:
-                records.append(dict(json.loads(line)))
+                record = dict(json.loads(line))
+                records[record.get("epoch", f"line {number}")] = record
             except (ValueError, TypeError) as error:
                 if number < len(lines):
                     raise RunError(f"{path}: line {number} is damaged. Delete the line or the file.") from error
-        return records
+        return list(records.values())
 
     def _require(self) -> None:
         if not self.exists:
@@ -222,6 +257,13 @@ class RunFolder:
             partial.unlink(missing_ok=True)
         _flush_folder(target.parent)
         return target
+
+
+def _first_schema(table: str) -> pl.Schema:
+    """Schema of a table that has no rows yet."""
+    from asymcert.evaluate.audit import AUDIT_SCHEMA  # the audit stands on run folders
+
+    return AUDIT_SCHEMA if table == AUDIT else pl.Schema()
 
 
 def _read_part(path: Path) -> pl.DataFrame:

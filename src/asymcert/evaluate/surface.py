@@ -56,7 +56,8 @@ def surface(rows: pl.DataFrame, radii: Grid | None = None, thresholds: Grid | No
     """Evaluate every radius and threshold of a grid at once, without running the model again.
 
     A threshold that is higher by t lowers every margin by t and leaves the slopes as they are, so the closed-form
-    radius becomes ``max(0, margin - t) / slope``. Rounding is towards fewer certified samples.
+    radius becomes ``max(0, margin - t) / slope``. Rounding is towards fewer certified samples: from every margin, twice
+    the most is subtracted that sound certificates have subtracted from a row's for rounding errors.
 
     Parameters
     ----------
@@ -81,12 +82,13 @@ def surface(rows: pl.DataFrame, radii: Grid | None = None, thresholds: Grid | No
     Sound when the rows' margins and slopes are those of the closed form.
     """
     label, margin, slope = _columns(rows)
+    proven = margin[label] - _rounding(rows)
     radius_grid = _default_radii(rows) if radii is None else _grid("radii", radii)
     shift_grid = _default_thresholds(label, margin) if thresholds is None else _grid("thresholds", thresholds)
     if radius_grid[0] < 0:
         raise refuse("radii", "nonnegative", float(radius_grid[0]))
     clean = _certified(margin[label], np.zeros(int(label.sum())), np.zeros(1), shift_grid)[0]
-    certified = np.minimum(_certified(margin[label], slope[label], radius_grid, shift_grid), clean)
+    certified = np.minimum(_certified(proven, slope[label], radius_grid, shift_grid), clean)
     others = np.sort(margin[~label] + 4 * UNIT * np.abs(margin[~label]))
     accuracy_other = np.searchsorted(others, shift_grid, side="right") / len(others)
     return Surface(radius_grid, shift_grid, certified, clean, accuracy_other)
@@ -105,6 +107,13 @@ def _columns(rows: pl.DataFrame) -> tuple[NDArray[np.bool_], Floats, Floats]:
     if label.all() or not label.any():
         raise refuse("rows", "of both classes", "one class only", "Evaluate a split that holds both.")
     return label, rows["margin"].to_numpy(), rows["slope"].to_numpy()
+
+
+def _rounding(rows: pl.DataFrame) -> float:
+    """Twice the most that certificates subtracted from a margin for rounding: errors hardly depend on the threshold."""
+    finite = rows.filter(pl.col("radius") > 0, pl.col("radius").is_finite())
+    subtracted = finite["margin"] - finite["radius"] * finite["slope"]
+    return 2.0 * max(0.0, float(subtracted.max() or 0.0))  # pyright: ignore[reportArgumentType] a series of floats
 
 
 def _certified(margin: Floats, slope: Floats, radii: Floats, thresholds: Floats) -> Floats:
