@@ -1,0 +1,121 @@
+"""One certificate of a table, column by column: how far each alone may move before it ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from asymcert._checks import refuse
+from asymcert.certify import Certifier
+from asymcert.classifier import FeatureConvexClassifier
+from asymcert.datasets.columns import CategoryColumn, Column, NumericColumn, WordColumn
+from asymcert.evaluate.units import box_of, column_amount, table_of
+from asymcert.threat import ThreatModel
+from asymcert.threat_table import TableThreat
+
+
+@dataclass(frozen=True)
+class ColumnRoom:
+    """How far one column of one sample may move, all others staying as they are.
+
+    Parameters
+    ----------
+    column
+        Its name.
+    value
+        Its value in the sample, as far as the scaled inputs tell: clipped to the range of training; the listed value
+        of a category; the number of words of running text.
+    fall, rise
+        Amounts in the column's units, rounded down, by which it may decrease and increase while the verdict is
+        certified to stay: infinite where no decrease or increase can undo it, None where the threat model forbids it.
+        A category has the same amount in both: infinite (any other value is safe) or 0. Running text counts words.
+    """
+
+    column: str
+    value: float | str
+    fall: float | None
+    rise: float | None
+
+
+def explain(
+    model: FeatureConvexClassifier, x: Tensor, threat: ThreatModel, certifier: Certifier
+) -> tuple[float, list[ColumnRoom]]:
+    """Certify a sample, then each of its columns alone against the same adversary.
+
+    Parameters
+    ----------
+    model
+        Classifier of a table.
+    x
+        One sample, (d,).
+    threat
+        The adversary.
+    certifier
+        What certifies; one that follows the threat model (tangent, refined, exact) finds the most room.
+
+    Returns
+    -------
+    tuple
+        The radius of the sample in the units of ``threat.size``, and one `ColumnRoom` for each column.
+
+    Raises
+    ------
+    InputError
+        The model is not of a table, `x` is not one sample, or the verdict on it is not sensitive.
+    """
+    table = table_of(model.scaling)
+    if tuple(x.shape) != model.input_shape:
+        raise refuse("x", f"one sample of shape {model.input_shape}", f"shape {tuple(x.shape)}")
+    signs = [(position, sign) for position in range(len(table.columns)) for sign in (-1, 1)]
+    alone = {key: single for key in signs if (single := _only(threat, table, *key)) is not None}
+    whole, *parts = certifier.certify(model, x[None], [threat, *alone.values()])
+    if not bool(whole.sensitive):
+        remedy = "Choose a sample that is called sensitive."
+        raise refuse("x", "a sample with a sensitive verdict", f"margin {float(whole.margin):.3g}", remedy)
+    radii = {key: float(part.radius) for key, part in zip(alone, parts, strict=True)}
+    rooms = []
+    for position, column in enumerate(table.columns):
+        fall, rise = (_room(table, position, sign, x, threat, radii.get((position, sign))) for sign in (-1, 1))
+        if isinstance(column, CategoryColumn):
+            fall = rise = None if fall is None or rise is None else min(fall, rise)
+        rooms.append(ColumnRoom(column.name, _value(column, x[table.places[position]]), fall, rise))
+    return float(whole.radius), rooms
+
+
+def _only(threat: ThreatModel, table: TableThreat, position: int, sign: int) -> ThreatModel | None:
+    """The adversary that can move this one column, one way (a category: both); None if the other one cannot."""
+    mutable = torch.zeros(table.size, dtype=torch.bool)
+    mutable[table.places[position]] = True
+    if threat.mutable is not None:
+        mutable &= threat.mutable.cpu().expand(table.size)
+    direction = torch.zeros(table.size, dtype=torch.int64)
+    if threat.direction is not None:
+        direction = direction + threat.direction.cpu()
+    if not isinstance(table.columns[position], CategoryColumn):
+        mutable &= direction != -sign
+        direction = torch.full_like(direction, sign)
+    return replace(threat, mutable=mutable, direction=direction, name=None) if bool(mutable.any()) else None
+
+
+def _room(
+    table: TableThreat, position: int, sign: int, x: Tensor, threat: ThreatModel, radius: float | None
+) -> float | None:
+    """Amount for one column and direction."""
+    if radius is None:
+        return None
+    place, column = table.places[position], table.columns[position]
+    low, high = (end[place] for end in box_of(threat, table.size))
+    value = x[place].double().cpu()
+    extent = high - low if isinstance(column, CategoryColumn) else (high - value if sign > 0 else value - low)
+    cost = float(threat.cost_for((table.size,))[place].max())
+    return column_amount(column, radius, cost, extent, threat.norm)
+
+
+def _value(column: Column, x: Tensor) -> float | str:
+    if isinstance(column, NumericColumn):
+        return column.low + float(x[0]) * (column.high - column.low)
+    if isinstance(column, WordColumn):
+        return float(round(float(x.double().sum()) * column.cap))
+    return column.feature_names[int(x.argmax())].removeprefix(f"{column.name}=")
