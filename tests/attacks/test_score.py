@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -13,9 +12,8 @@ from asymcert.errors import InputError
 from asymcert.features import CentreAbsolute
 from asymcert.threat import ThreatModel
 from contracts.certifier import COST
+from contracts.changes import NORMS, THREATS, check_admissible
 from contracts.models import dyadic, linear_model, random_mlp, seeded
-
-NORMS = (1.0, 1.3, 2.0, 3.0, math.inf)
 
 
 class Liar(Attack):
@@ -28,33 +26,6 @@ class Liar(Attack):
 
     def search(self, model, x, threat, size, generator):
         return torch.full_like(x, self.proposal) if isinstance(self.proposal, float) else self.proposal
-
-
-def check_admissible(result, x, threat, size):
-    """Independent of the code under test: numpy, and the box as the user gave it."""
-    point, delta = result.adversarial.double().numpy(), result.adversarial.double().numpy() - x.double().numpy()
-    np.testing.assert_array_equal(result.delta, delta)
-    cost = np.broadcast_to(1.0 if threat.cost is None else threat.cost.numpy(), delta.shape)
-    norms = np.linalg.norm((cost * delta).reshape(len(x), -1), ord=threat.norm, axis=1)
-    assert (norms <= size.numpy()).all()
-    np.testing.assert_allclose(result.size, norms, rtol=1e-12)
-    if threat.lower is not None:
-        assert (point >= threat.lower.numpy()).all()
-    if threat.upper is not None:
-        assert (point <= threat.upper.numpy()).all()
-    if threat.mutable is not None:
-        assert (delta[:, ~threat.mutable.numpy()] == 0).all()
-    if threat.direction is not None:
-        assert (delta * threat.direction.numpy() >= 0).all()
-
-
-THREATS = [
-    *(ThreatModel(norm=p) for p in NORMS),
-    *(ThreatModel(norm=p, lower=0, upper=1) for p in NORMS),
-    *(ThreatModel(norm=p, lower=-0.1, cost=COST) for p in NORMS),
-    ThreatModel(norm=1, upper=1.1, mutable=torch.tensor([True, False, True, True, False, True])),
-    ThreatModel(norm=2, lower=0, upper=1, cost=COST, direction=torch.tensor([1, -1, 0, 1, -1, 0])),
-]
 
 
 @pytest.mark.parametrize("threat", THREATS, ids=ThreatModel.describe)

@@ -102,3 +102,16 @@ def folded_model(weight: Tensor, threshold: float) -> FeatureConvexClassifier:
     d = len(weight)
     score = linear_score(torch.cat((weight, weight)))
     return FeatureConvexClassifier(CentreAbsolute(torch.zeros(d)), score, threshold, input_shape=(d,))
+
+
+def cancelling_model(seed: int, dtype: torch.dtype, d: int = 6) -> tuple[FeatureConvexClassifier, Tensor]:
+    """A linear classifier whose sum of large terms cancels, so that rounding decides many verdicts; and 32 samples.
+
+    All numbers are float32 numbers. Pairs of inputs that are nearly equal have opposite weights of about 30.
+    """
+    generator = seeded(seed)
+    half = torch.randn(d // 2, generator=generator) * 30.0
+    left = torch.rand(32, d // 2, generator=generator)
+    x = torch.cat((left, left + 0.03 * torch.rand(32, d // 2, generator=generator)), dim=1).double()
+    model = linear_model(torch.cat((half, -half)).double(), 0.0)
+    return model.with_threshold(float(model.margin(x).quantile(0.25))).to(dtype), x

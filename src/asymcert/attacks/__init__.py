@@ -2,5 +2,7 @@
 
 from asymcert.attacks.base import Attack, AttackResult, score
 from asymcert.attacks.pgd import ProjectedGradient
+from asymcert.attacks.rounding import RoundingAttack
+from asymcert.attacks.search import RandomSearch
 
-__all__ = ["Attack", "AttackResult", "ProjectedGradient", "score"]
+__all__ = ["Attack", "AttackResult", "ProjectedGradient", "RandomSearch", "RoundingAttack", "score"]

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from asymcert._checks import refuse
+from asymcert.attacks.exact_size import at_most, rounding_slack
+from asymcert.attacks.problem import scaled_interval
 from asymcert.attacks.projection import project
 from asymcert.classifier import FeatureConvexClassifier
 from asymcert.threat import ThreatModel
 
-UNIT = 2.0**-53  # unit roundoff of float64
 LARGEST = 1e15  # change of one feature: greater ones overflow in single precision, and prove nothing
 ROUNDS = 8  # of shrinking a change whose size was rounded above the budget
 
@@ -59,6 +60,11 @@ class Attack(ABC):
     @abstractmethod
     def name(self) -> str:
         """Kind and settings: what tells attacks apart in result rows."""
+
+    @property
+    def at_edge(self) -> bool:
+        """Whether an audit gives it all of a certified radius, not a little less: for attacks on rounding."""
+        return False
 
     @abstractmethod
     def search(
@@ -119,7 +125,8 @@ def score(model: FeatureConvexClassifier, x: Tensor, delta: Tensor, threat: Thre
 
     Each change is projected onto the admissible set, the changed input is rounded to the model's type and clamped
     into the box, and the change is measured anew from that input; it shrinks until its size, with the rounding of
-    the norm added, is within the budget.
+    the norm added, is within the budget. A proposal that undoes the verdict as it stands, and is within the budget
+    in exact arithmetic, is left as it is.
 
     Parameters
     ----------
@@ -146,22 +153,29 @@ def score(model: FeatureConvexClassifier, x: Tensor, delta: Tensor, threat: Thre
     delta = torch.nan_to_num(delta).clamp(-LARGEST, LARGEST)
     z = project(delta.flatten(1) * cost, size, low, high, threat.norm)
     point = _settle(x, (z / cost).view_as(x), threat, size, model.dtype)
+    sensitive = model.margin(x) > 0
+    proposed = (x + delta).to(model.dtype).double()
+    kept = _undoes(model, x, proposed, threat, size, sensitive)
+    point = torch.where(_columns(kept, x), proposed, point)
     margin = model.margin(point).double()
-    success = (model.margin(x) > 0) & ~(margin > 0)  # a NaN margin is not a sensitive verdict
+    success = sensitive & ~(margin > 0)  # a NaN margin is not a sensitive verdict
     return AttackResult(point, point - x, threat.size(point - x), margin, success)
 
 
-def scaled_interval(x: Tensor, threat: ThreatModel) -> tuple[Tensor, Tensor, Tensor]:
-    """Costs (1, d), least and greatest change in scaled coordinates ``cost * delta``, each (n, d).
+def admissible(x: Tensor, point: Tensor, threat: ThreatModel, size: Tensor) -> Tensor:
+    """Whether the adversary can turn `x` into `point`, both float64 (n, *input_shape), in exact arithmetic: bool (n,).
 
-    Raises
-    ------
-    InputError
-        An input lies outside its own box.
+    Box, immutable features and directions are comparisons of numbers; for the size see `at_most`.
     """
     low, high = threat.interval(x)
-    cost = threat.cost_for(tuple(x.shape[1:])).to(x).reshape(1, -1)
-    return cost, low.flatten(1) * cost, high.flatten(1) * cost
+    fits = (point == x) | ((point > x) & (high > 0)) | ((point < x) & (low < 0))
+    if isinstance(threat.lower, Tensor):
+        fits &= point >= threat.lower.to(x)
+    if isinstance(threat.upper, Tensor):
+        fits &= point <= threat.upper.to(x)
+    possible = (fits & point.isfinite()).flatten(1).all(1)
+    possible[possible.clone()] = at_most(x[possible], point[possible], threat, size[possible])
+    return possible
 
 
 def check_sizes(size: Tensor, n: int) -> Tensor:
@@ -186,9 +200,19 @@ def in_evaluation_mode(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
+def _undoes(
+    model: FeatureConvexClassifier, x: Tensor, point: Tensor, threat: ThreatModel, size: Tensor, sensitive: Tensor
+) -> Tensor:
+    """Whether a proposed input undoes a sensitive verdict and is admissible exactly as it is: bool (n,)."""
+    finite = point.isfinite().flatten(1).all(1)
+    flipped = sensitive & finite & ~(model.margin(torch.where(_columns(finite, x), point, x)) > 0)
+    flipped[flipped.clone()] = admissible(x[flipped], point[flipped], threat, size[flipped])
+    return flipped
+
+
 def _settle(x: Tensor, delta: Tensor, threat: ThreatModel, size: Tensor, dtype: torch.dtype) -> Tensor:
     """Changed inputs, exact in `dtype` and inside the box, whose change really is within the budget."""
-    slack = 2.0 * (x[0].numel() + 16) * UNIT if len(x) else 0.0  # a computed norm may be this much too small
+    slack = rounding_slack(x)
     point = _inside(x, x + delta, threat, dtype)
     for _ in range(ROUNDS):
         measured = threat.size(point - x) * (1.0 + slack)

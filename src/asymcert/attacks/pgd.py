@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import check_count, check_number
-from asymcert.attacks.base import Attack, scaled_interval
-from asymcert.attacks.projection import dual_direction, least_linear, project
+from asymcert.attacks.base import Attack
+from asymcert.attacks.problem import Problem
+from asymcert.attacks.projection import dual_direction
 from asymcert.classifier import FeatureConvexClassifier
 from asymcert.threat import ThreatModel
 
 SPARSITY = 0.05  # share of the coordinates that one l1 step moves
 LAST_STEP = 0.01  # the last step's share of the first one's length
-UNBOUNDED = 1e3  # an unlimited change is searched up to this multiple of the input's own size
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class ProjectedGradient(Attack):
         generator: torch.Generator,
     ) -> Tensor:
         """Best change found for each sample: (n, *input_shape), float64."""
-        problem = _Problem(model, x, threat, size)
+        problem = Problem(model, x, threat, size)
         margin, gradient = problem.evaluate(torch.zeros_like(problem.low))
         best, least = torch.zeros_like(problem.low), margin
         for restart in range(self.restarts):
@@ -74,65 +74,29 @@ class ProjectedGradient(Attack):
                 break
         return problem.change(best)
 
-    def _descend(self, problem: _Problem, z: Tensor, best: Tensor, least: Tensor) -> tuple[Tensor, Tensor]:
+    def _descend(self, problem: Problem, z: Tensor, best: Tensor, least: Tensor) -> tuple[Tensor, Tensor]:
         """Walk from the start `z`; return the best point so far and its margin."""
         for index in range(self.steps + 1):
             margin, gradient = problem.evaluate(z)
             better = margin < least
             best, least = torch.where(better[:, None], z, best), torch.where(better, margin, least)
             length = self.step * LAST_STEP ** (index / self.steps) * problem.radius
-            z = problem.project(z + length[:, None] * problem.direction(z, gradient))
+            z = problem.project(z + length[:, None] * _direction(problem, z, gradient))
         return best, least
 
 
-class _Problem:
-    """One batch in scaled coordinates ``z = cost * delta``, flattened to (n, d)."""
+def _direction(problem: Problem, z: Tensor, gradient: Tensor) -> Tensor:
+    """Steepest descent of unit size; zero where the gradient is."""
+    if problem.norm == 1:
+        return _sparse_direction(problem, z, gradient)
+    direction = dual_direction(gradient, problem.norm)
+    size = torch.linalg.vector_norm(direction, ord=problem.norm, dim=1, keepdim=True)
+    return direction / torch.where(size > 0, size, 1.0)
 
-    def __init__(self, model: FeatureConvexClassifier, x: Tensor, threat: ThreatModel, size: Tensor):
-        self.model, self.x, self.norm = model, x, threat.norm
-        self.cost, self.low, self.high = scaled_interval(x, threat)
-        corner = torch.linalg.vector_norm(torch.maximum(-self.low, self.high), ord=self.norm, dim=1)
-        unbounded = UNBOUNDED * threat.size(x).clamp(min=1.0)
-        radius = torch.minimum(size, corner)  # no change within the box is larger than to its far corner
-        self.radius = torch.where(radius.isinf(), unbounded, radius)
 
-    def change(self, z: Tensor) -> Tensor:
-        """Unscaled change, (n, *input_shape)."""
-        return (z / self.cost).view_as(self.x)
-
-    def evaluate(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Margins (n,) and their gradients by `z`, (n, d)."""
-        point = (self.x + self.change(z)).to(self.model.dtype).requires_grad_(True)
-        with torch.enable_grad():
-            margin = self.model(point)
-            (gradient,) = torch.autograd.grad(margin.sum(), point)
-        return margin.detach().double(), gradient.double().flatten(1) / self.cost
-
-    def project(self, z: Tensor) -> Tensor:
-        return project(z, self.radius, self.low, self.high, self.norm)
-
-    def tangent_worst(self, gradient: Tensor) -> Tensor:
-        return least_linear(gradient, self.radius, self.low, self.high, self.norm)
-
-    def random_start(self, generator: torch.Generator) -> Tensor:
-        """A random direction, a random share of the radius."""
-        n, d = self.low.shape
-        direction = torch.randn(n, d, generator=generator, dtype=torch.float64)
-        direction = direction / torch.linalg.vector_norm(direction, ord=self.norm, dim=1, keepdim=True)
-        share = torch.rand(n, 1, generator=generator, dtype=torch.float64)
-        return self.project((share * direction).to(self.low) * self.radius[:, None])
-
-    def direction(self, z: Tensor, gradient: Tensor) -> Tensor:
-        """Steepest descent of unit size; zero where the gradient is."""
-        if self.norm == 1:
-            return self._sparse_direction(z, gradient)
-        direction = dual_direction(gradient, self.norm)
-        size = torch.linalg.vector_norm(direction, ord=self.norm, dim=1, keepdim=True)
-        return direction / torch.where(size > 0, size, 1.0)
-
-    def _sparse_direction(self, z: Tensor, gradient: Tensor) -> Tensor:
-        """Equal shares of an l1 step on the steepest coordinates that still have room."""
-        room = torch.where(gradient > 0, z > self.low, z < self.high)
-        steepest = (gradient.abs() * room).topk(max(1, math.ceil(SPARSITY * z.shape[1])), dim=1)
-        chosen = torch.zeros_like(z).scatter_(1, steepest.indices, (steepest.values > 0).to(z))
-        return -gradient.sign() * chosen / chosen.sum(1, keepdim=True).clamp(min=1.0)
+def _sparse_direction(problem: Problem, z: Tensor, gradient: Tensor) -> Tensor:
+    """Equal shares of an l1 step on the steepest coordinates that still have room."""
+    room = torch.where(gradient > 0, z > problem.low, z < problem.high)
+    steepest = (gradient.abs() * room).topk(max(1, math.ceil(SPARSITY * z.shape[1])), dim=1)
+    chosen = torch.zeros_like(z).scatter_(1, steepest.indices, (steepest.values > 0).to(z))
+    return -gradient.sign() * chosen / chosen.sum(1, keepdim=True).clamp(min=1.0)
