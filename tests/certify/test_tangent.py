@@ -8,7 +8,7 @@ from asymcert.certify import Tangent
 from contracts.certifier import CertifierContract
 
 
-class TestTangentContract(CertifierContract):
+class TestTangent(CertifierContract):
     @pytest.fixture
     def certifier(self):
         return Tangent()

@@ -3,6 +3,17 @@
 from asymcert.certify.base import Certificate, Certifier
 from asymcert.certify.closed_form import ClosedForm
 from asymcert.certify.interface import METHODS, certifier_for, certify, certify_each
+from asymcert.certify.refined import Refined
 from asymcert.certify.tangent import Tangent
 
-__all__ = ["METHODS", "Certificate", "Certifier", "ClosedForm", "Tangent", "certifier_for", "certify", "certify_each"]
+__all__ = [
+    "METHODS",
+    "Certificate",
+    "Certifier",
+    "ClosedForm",
+    "Refined",
+    "Tangent",
+    "certifier_for",
+    "certify",
+    "certify_each",
+]

@@ -17,7 +17,7 @@ from torch import Tensor
 from asymcert.certify.drops import UNIT, Drops
 
 ITERATIONS = 80  # of the solver; Newton steps on a piecewise linear function mostly need less than ten
-ACCURACY = 1e-14  # relative, of the amount; what is left is lost as radius, never as soundness
+ACCURACY = 1e-13  # relative, of the amount; what is left is lost as radius, never as soundness
 
 
 @dataclass(frozen=True)
@@ -129,27 +129,45 @@ def _cheapest_first(amount: Tensor, segments: Segments) -> tuple[Tensor, Tensor]
     price = torch.where((spent > 0) & (spent < length), slope, 0.0).amax(1, keepdim=True)
     full = (drop.sum(1) >= amount)[:, None]
     price = torch.where(full & (price == 0), torch.where(spent > 0, slope, math.inf).amin(1, keepdim=True), price)
-    budgets = torch.zeros_like(spent).scatter_(1, order, spent).view(len(spent), len(segments.slope), -1).sum(1)
+    by_place = torch.zeros_like(spent).scatter_(1, order, spent)
+    budgets = by_place.view(len(spent), *segments.slope[:, 0].shape).sum(1) if len(spent) else spent
     return budgets, torch.where(full, price, 0.0).expand(budgets.shape)
 
 
 def _level(amount: Tensor, segments: Segments, share: Tensor) -> Tensor:
-    """The level v at which ``sum slope * clamp(v * share - start, 0, length)`` is the amount; inf if none: (n,)."""
+    """The level v at which ``sum slope * clamp(v * share - start, 0, length)`` is the amount; inf if none: (n,).
+
+    Newton steps inside a bracket, on the samples that are not done yet.
+    """
     slope = segments.slope.clamp(min=0.0)
-    rate = slope * share
-    low = amount / rate.sum((0, 2))  # the sum rises at most this fast: a lower bound
+    capacity = torch.where(slope > 0, slope * segments.length, 0.0).sum((0, 2))
+    level = torch.zeros_like(amount).masked_fill_(capacity < amount, math.inf)
+    rows = ((capacity >= amount) & (amount > 0)).nonzero().squeeze(1)
+    parts = [part[:, rows] for part in (slope, share, segments.start, segments.length)]
+    low = amount[rows] / (parts[0] * parts[1]).sum((0, 2))  # the sum rises at most this fast: a lower bound
     high = torch.full_like(low, math.inf)
-    level = low.clone()
-    capacity = (slope * segments.length).nan_to_num(0.0, math.inf).sum((0, 2))
+    level[rows] = low
     for _ in range(ITERATIONS):
-        reached = (level[:, None] * share - segments.start).nan_to_num(0.0).clamp(min=0.0)
-        active = (reached > 0) & (reached < segments.length)
-        value = (slope * torch.minimum(reached, segments.length)).sum((0, 2))
-        gap = amount - value
-        if bool(((gap.abs() <= ACCURACY * amount) | (capacity < amount) | ~(amount > 0)).all()):
+        if not len(rows):
             break
-        low, high = torch.where(gap > 0, level, low), torch.where(gap > 0, high, level)
-        step = level + gap / (rate * active).sum((0, 2))
+        gap, rate = _gap(amount[rows], level[rows], *parts)
+        now = level[rows]
+        low, high = torch.where(gap > 0, now, low), torch.where(gap > 0, high, now)
+        step = now + gap / rate
         middle = torch.where(high.isinf(), 2.0 * low, 0.5 * (low + high))
-        level = torch.where((step > low) & (step < high), step, middle)
-    return torch.where(capacity < amount, math.inf, level)
+        level[rows] = torch.where((step >= low) & (step <= high), step, middle)
+        unfinished = (gap.abs() > ACCURACY * amount[rows]) & (level[rows] != now)
+        if not bool(unfinished.all()):
+            rows, low, high = rows[unfinished], low[unfinished], high[unfinished]
+            parts = [part[:, unfinished] for part in parts]
+    return level
+
+
+def _gap(
+    amount: Tensor, level: Tensor, slope: Tensor, share: Tensor, start: Tensor, length: Tensor
+) -> tuple[Tensor, Tensor]:
+    """How much is missing from the amount at a level, and how fast that falls as the level rises: (n,) each."""
+    reached = torch.addcmul(-start, level[:, None], share).clamp_(min=0.0)
+    spent = torch.minimum(reached, length)
+    active = (reached > 0) & (reached < length)
+    return amount - (slope * spent).sum((0, 2)), (slope * share * active).sum((0, 2))

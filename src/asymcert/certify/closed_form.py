@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from asymcert.certify.base import Certificate, Certifier, join
-from asymcert.certify.drops import UNIT
-from asymcert.certify.passes import deployed_margin, in_float64, slope_bound, tangent_plane
+from asymcert.certify.passes import closed_form_radius, deployed_margin, in_float64, slope_bound, tangent_plane
 from asymcert.certify.rounding import Rounding
 from asymcert.classifier import FeatureConvexClassifier
 from asymcert.threat import ThreatModel
@@ -61,23 +58,8 @@ class ClosedForm(Certifier):
             for chunks, threat in zip(parts, threats, strict=True):
                 threat.check(chunk)
                 slope = slope_bound(exact, size, threat)
-                chunks.append((_radius(rounding, threat, chunk, margin, slope, deployed), deployed, slope))
+                chunks.append((closed_form_radius(rounding, threat, chunk, margin, slope, deployed), deployed, slope))
         return [
             Certificate(*join(chunks, 3), threat, self.method, self.sound)  # pyright: ignore[reportArgumentType]
             for chunks, threat in zip(parts, threats, strict=True)
         ]
-
-
-def _radius(
-    rounding: Rounding | None, threat: ThreatModel, x: Tensor, margin: Tensor, slope: Tensor, deployed: Tensor
-) -> Tensor:
-    """Margin over slope, errors subtracted, rounded down; 0 where the deployed verdict is not sensitive."""
-    limit = math.inf
-    if rounding is not None:
-        error = rounding.deployed_error(x, threat)
-        margin = (margin - rounding.cut_error(x) - error.fixed).nan_to_num(0.0, neginf=0.0)
-        slope, limit = slope + error.rate, error.limit
-    positive = (margin > 0) & (deployed > 0)
-    radius = torch.where(positive, margin / slope * (1.0 - 8 * UNIT), 0.0)
-    radius = torch.where(positive & (slope == 0), math.inf, radius)
-    return torch.minimum(radius, torch.as_tensor(limit).to(radius))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import torch
 from torch import Tensor
 
 from asymcert.certify.budgets import scaled_norm
 from asymcert.certify.drops import UNIT
+from asymcert.certify.rounding import Rounding
 from asymcert.classifier import FeatureConvexClassifier
 from asymcert.threat import ThreatModel
 
@@ -48,3 +50,18 @@ def slope_bound(model: FeatureConvexClassifier, size: Tensor, threat: ThreatMode
 def _nonzero_stays(before: Tensor, after: Tensor) -> Tensor:
     """`after`, but never rounded to zero or a subnormal number where `before` is positive."""
     return torch.where(before > 0, after.clamp(min=torch.finfo(torch.float64).tiny), after)
+
+
+def closed_form_radius(
+    rounding: Rounding | None, threat: ThreatModel, x: Tensor, margin: Tensor, slope: Tensor, deployed: Tensor
+) -> Tensor:
+    """Margin over slope, errors subtracted, rounded down; 0 where the deployed verdict is not sensitive."""
+    limit = math.inf
+    if rounding is not None:
+        error = rounding.deployed_error(x, threat)
+        margin = (margin - rounding.cut_error(x) - error.fixed).nan_to_num(0.0, neginf=0.0)
+        slope, limit = slope + error.rate, error.limit
+    positive = (margin > 0) & (deployed > 0)
+    radius = torch.where(positive, margin / slope * (1.0 - 8 * UNIT), 0.0)
+    radius = torch.where(positive & (slope == 0), math.inf, radius)
+    return torch.minimum(radius, torch.as_tensor(limit).to(radius))

@@ -45,9 +45,7 @@ class Tangent(Certifier):
         planes = Planes(model, self.sound)
         return [self._certify(model, planes, x, threat) for threat in threats]
 
-    def _certify(
-        self, model: FeatureConvexClassifier, planes: Planes, x: Tensor, threat: ThreatModel
-    ) -> Certificate:
+    def _certify(self, model: FeatureConvexClassifier, planes: Planes, x: Tensor, threat: ThreatModel) -> Certificate:
         chunks = []
         for chunk in planes.chunks(x):
             cuts = Cuts(planes, chunk, threat)

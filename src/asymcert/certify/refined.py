@@ -1,0 +1,141 @@
+"""Averages of several tangent planes: better radii than one plane's, and at any time a valid one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from asymcert._checks import check_count
+from asymcert.attacks import score
+from asymcert.certify.base import Certificate, Certifier, join
+from asymcert.certify.cuts import Cuts, PlaneRadius, Planes
+from asymcert.certify.passes import deployed_margin
+from asymcert.classifier import FeatureConvexClassifier
+from asymcert.threat import ThreatModel
+
+STEP = 0.7  # of the weights' logarithms
+FARTHEST = 2.0  # times the average answer: where an evasion is looked for
+BISECTIONS = 8
+AVERAGE = 2.0  # how much more the latest answer counts than the ones before
+
+
+@dataclass(frozen=True)
+class Refined(Certifier):
+    """Tangent planes at the worst points of the planes so far, averaged with weights that improve step by step.
+
+    Any convex combination of tangent planes lies below the margin, so *every* choice of weights gives a valid radius,
+    and the best one is kept. Each round adds the plane at the running average of the adversary's answers, then moves
+    weight towards the planes that are highest at its latest answer (multiplicative weights). A point at which the
+    deployed verdict is undone bounds the true radius from above.
+
+    Parameters
+    ----------
+    cuts
+        Planes per sample, that at the input included: as many forward and backward passes.
+    steps
+        Improvements of the weights after each new plane.
+    sound
+        Whether bounds on all rounding errors are subtracted.
+    """
+
+    method: ClassVar[str] = "refined"
+
+    cuts: int = 8
+    steps: int = 2
+    sound: bool = True
+
+    def __post_init__(self) -> None:
+        check_count("cuts", self.cuts)
+        check_count("steps", self.steps)
+
+    def certify(self, model: FeatureConvexClassifier, x: Tensor, threats: Sequence[ThreatModel]) -> list[Certificate]:
+        """One certificate per threat model, with `upper` where an evasion was found.
+
+        Raises
+        ------
+        InputError
+            The feature map is not coordinatewise, or the input does not fit the model or the box.
+        """
+        planes = Planes(model, self.sound)
+        return [self._certify(model, planes, x, threat) for threat in threats]
+
+    def _certify(self, model: FeatureConvexClassifier, planes: Planes, x: Tensor, threat: ThreatModel) -> Certificate:
+        chunks = []
+        for chunk in planes.chunks(x, self.cuts):
+            search = _Search(model, planes, chunk, threat)
+            for _ in range(1, self.cuts):
+                search.add_cut()
+                search.improve(self.steps)
+            chunks.append(search.result())
+        radius, margin, upper, adversarial, anchors, weights = join(chunks, 6)
+        slope = torch.full_like(margin, torch.nan)
+        parts = {"upper": upper, "adversarial": adversarial, "anchors": anchors, "weights": weights}
+        return Certificate(radius, margin, slope, threat, self.method, self.sound, **parts)
+
+
+class _Search:
+    """State of one chunk: the cuts, the current weights, the best weights so far, the adversary's answers."""
+
+    def __init__(self, model: FeatureConvexClassifier, planes: Planes, x: Tensor, threat: ThreatModel):
+        self.model, self.x, self.threat = model, x, threat
+        self.cuts = Cuts(planes, x, threat)
+        self.margin = deployed_margin(model, x, self.cuts.add(x))
+        self.weights = torch.ones_like(self.cuts.value)
+        plane = self.cuts.radius(self.weights)
+        self.best, self.best_weights = plane.radius, self.weights
+        self.average, self.answers = plane.change, 1
+
+    def add_cut(self) -> None:
+        """Add the plane at the average answer."""
+        self.cuts.add(self.x + self.average)
+        new = torch.full_like(self.weights[:, :1], 1.0 / (self.weights.shape[1] + 1))
+        self.weights = torch.cat((self.weights * (1.0 - new), new), 1)
+        self.best_weights = torch.cat((self.best_weights, torch.zeros_like(new)), 1)
+
+    def improve(self, steps: int) -> None:
+        """Move weight towards the planes that are highest where the adversary answers."""
+        for step in range(steps):
+            plane = self._evaluate()
+            value = self.cuts.at(plane.change)
+            highest = value.abs().amax(1, keepdim=True)
+            rate = STEP / (1.0 + step) ** 0.5
+            weights = self.weights * torch.exp(rate * value / torch.where(highest > 0, highest, 1.0))
+            self.weights = weights / weights.sum(1, keepdim=True)
+        self._evaluate()
+
+    def result(self) -> tuple[Tensor, ...]:
+        """Radius, margin, upper bound, adversarial input, anchors, weights."""
+        sensitive = self.margin > 0
+        radius = torch.where(sensitive, self.best, 0.0)
+        upper, adversarial = self._evade()
+        upper = torch.where(sensitive, torch.maximum(upper, radius), 0.0)
+        return radius, self.margin, upper, adversarial, self.cuts.anchors, self.best_weights
+
+    def _evaluate(self) -> PlaneRadius:
+        plane = self.cuts.radius(self.weights)
+        better = plane.radius > self.best
+        self.best = torch.where(better, plane.radius, self.best)
+        self.best_weights = torch.where(better[:, None], self.weights, self.best_weights)
+        self.answers += 1
+        share = AVERAGE / (self.answers + AVERAGE - 1)
+        self.average = self.average + share * (plane.change - self.average)
+        return plane
+
+    def _evade(self) -> tuple[Tensor, Tensor]:
+        """Shortest evasion found beyond the average answer: size (n,), inf where there is none, and input."""
+        low, high = self.threat.interval(self.x)
+        shape = (-1, *[1] * (self.x.ndim - 1))
+        near, far = torch.ones_like(self.margin), torch.full_like(self.margin, FARTHEST)
+        for _ in range(BISECTIONS):
+            middle = 0.5 * (near + far)
+            change = torch.clamp(self.average * middle.view(shape), low, high)
+            undone = self.cuts.model(self.x + change) <= 0
+            near, far = torch.where(undone, near, middle), torch.where(undone, middle, far)
+        change = torch.clamp(self.average * far.view(shape), low, high)
+        found = score(self.model, self.x, change, self.threat, torch.full_like(far, torch.inf))
+        size = torch.where(found.success, found.size * (1.0 + 2.0**-30), torch.inf)
+        return size, torch.where(found.success.view(shape), found.adversarial, self.x + self.average)
