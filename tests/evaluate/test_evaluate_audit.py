@@ -1,26 +1,30 @@
 """The audit finds nothing where certificates hold, and finds every certificate that does not."""
 
 import math
+from dataclasses import replace
 
 import polars as pl
 import pytest
 import torch
 
-from asymcert.attacks import Attack, ProjectedGradient
-from asymcert.certify import Certificate, certify_each
+from asymcert.attacks import Attack, ProjectedGradient, RandomSearch, RoundingAttack
+from asymcert.certify import METHODS, Certificate, certify_each
 from asymcert.datasets.binary import Split
 from asymcert.errors import InputError, RunError
 from asymcert.evaluate import evaluate
-from asymcert.evaluate.audit import AUDIT_SCHEMA, attack_rows, audit
+from asymcert.evaluate.audit import AUDIT_SCHEMA, attack_rows, audit, default_attacks
+from asymcert.evaluate.beyond import Beyond
 from asymcert.evaluate.rows import Origin, make_rows, threat_key
 from asymcert.evaluate.run_folder import AUDIT, CERTIFICATES
 from asymcert.features import CentreAbsolute
 from asymcert.threat import ThreatModel
 from contracts.certifier import COST
-from contracts.models import dyadic, linear_model, random_mlp, seeded
+from contracts.models import cancelling_model, dyadic, linear_model, random_mlp, seeded
 
 QUICK = [ProjectedGradient(steps=8, restarts=2)]
 THREATS = [*(ThreatModel(p, 0.0, 1.0) for p in (1, 2, math.inf)), ThreatModel(2, cost=COST)]
+
+needs_exact = pytest.mark.skipif("exact" not in METHODS, reason="the exact method is not built yet")
 
 
 def rows_of(model, certificates):
@@ -60,6 +64,68 @@ def test_certificates_five_percent_too_large_are_all_broken(norm):
     broken = result.group_by("method").agg(pl.col("success").all(), tried=pl.len()).sort("method")
     sensitive = int(true.sensitive.sum())
     assert broken.rows() == [("closed-form", False, sensitive), ("five percent more", True, sensitive)]
+
+
+def test_every_attack_s_rows_carry_its_name_and_budget(certified):
+    model, x, rows = certified
+    attacks = [ProjectedGradient(steps=3, restarts=1), RandomSearch(steps=5), RoundingAttack(5, 5, 5), Beyond()]
+    assert [type(attack) for attack in attacks] == [type(attack) for attack in default_attacks()]
+    result = attack_rows(model, x, rows, THREATS, attacks)
+    counts = result.group_by("attack", "fraction").agg(pl.len(), pl.col("success").any()).sort("fraction", "attack")
+    n = len(rows.filter(pl.col("radius") > 0))
+    expected = [(attacks[0].name, 0.999), (attacks[1].name, 0.999), (attacks[2].name, 1.0)]
+    assert counts.rows() == [(*pair, n, False) for pair in expected]
+    assert (result["size"] < result["radius"]).all()
+
+
+def test_rounding_is_attacked_at_the_very_radius():
+    """Certificates that ignore rounding hold at 0.999 of the radius, and not at all of it."""
+    model, x = cancelling_model(0, torch.float32)
+    (certificate,) = certify_each(model, x, [ThreatModel()], sound=False)
+    (sound,) = certify_each(model, x, [ThreatModel()])
+    result = attack_rows(model, x, rows_of(model, [certificate]), [ThreatModel()])
+    broken = result.filter("success")
+    assert broken["attack"].unique().to_list() == [RoundingAttack().name]
+    assert len(broken) > 10
+    assert (broken["size"] <= broken["radius"]).all()
+    assert not attack_rows(model, x, rows_of(model, [sound]), [ThreatModel()])["success"].any()
+
+
+@pytest.fixture(scope="module")
+def known_radii():
+    """A linear classifier, inputs, and their true radii in l2 up to rounding."""
+    generator = seeded(2)
+    model, x = linear_model(dyadic((6,), generator), 0.5), dyadic((32, 6), generator)
+    return model, x, certify_each(model, x, [ThreatModel()])[0]
+
+
+@needs_exact
+@pytest.mark.parametrize(("stated", "wrong"), [(1.0, False), (1.5, False), (0.95, True), (math.inf, None)])
+def test_an_exact_certificate_s_upper_bound_must_be_attained(known_radii, stated, wrong):
+    model, x, true = known_radii
+    upper = torch.where(true.sensitive, true.radius * stated * (1 + 1e-9), 0.0)
+    exact = replace(true, radius=true.radius * 0.9, method="exact", upper=upper)
+    result = attack_rows(model, x, rows_of(model, [exact]), [ThreatModel()], [Beyond(steps=20)])
+    if wrong is None:
+        assert result.is_empty()  # nothing is stated
+    else:
+        assert len(result) == int(true.sensitive.sum())
+        assert result["success"].unique().to_list() == [wrong]
+        assert result["fraction"].unique().to_list() == [1.001]
+        assert (result["size"] <= 1.001 * upper[true.sensitive].numpy()).all()
+    other = replace(exact, method="refined")
+    assert attack_rows(model, x, rows_of(model, [other]), [ThreatModel()], [Beyond()]).is_empty()
+
+
+@needs_exact
+def test_what_descent_does_not_find_the_certifier_names(known_radii, monkeypatch):
+    model, x, true = known_radii
+    certificate = certify_each(model, x, [ThreatModel()], "exact")[0]
+    assert certificate.upper is not None
+    monkeypatch.setattr(ProjectedGradient, "search", lambda self, model, x, *_: torch.zeros_like(x))
+    result = attack_rows(model, x, rows_of(model, [certificate]), [ThreatModel()], [Beyond()])
+    assert len(result) == int(true.sensitive.sum())
+    assert not result["success"].any()
 
 
 def test_an_infinite_radius_is_attacked_in_the_whole_box():

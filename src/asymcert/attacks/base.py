@@ -218,11 +218,11 @@ def _settle(x: Tensor, delta: Tensor, threat: ThreatModel, size: Tensor, dtype: 
         measured = threat.size(point - x) * (1.0 + slack)
         excess = measured > size
         if not bool(excess.any()):
-            return point
+            break
         shrink = torch.where(excess, size / measured * (1.0 - 2.0 * slack), 1.0)
         delta = (point - x) * shrink.view(-1, *[1] * (x.ndim - 1))
         point = torch.where(_columns(excess, x), _inside(x, x + delta, threat, dtype), point)
-    return torch.where(_columns(threat.size(point - x) * (1.0 + slack) > size, x), x, point)
+    return torch.where(_columns(at_most(x, point, threat, size), x), point, x)
 
 
 def _inside(x: Tensor, point: Tensor, threat: ThreatModel, dtype: torch.dtype) -> Tensor:

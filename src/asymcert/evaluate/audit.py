@@ -1,4 +1,4 @@
-"""Attacks just inside every certified radius: none may succeed."""
+"""Attacks inside every certified radius: none may succeed. Just beyond an exact one, one must."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from torch import Tensor
 
 from asymcert._checks import check_count, check_number, refuse
 from asymcert._version import __version__
-from asymcert.attacks import Attack, AttackResult, ProjectedGradient
+from asymcert.attacks import Attack, AttackResult, ProjectedGradient, RandomSearch, RoundingAttack
 from asymcert.classifier import FeatureConvexClassifier
 from asymcert.errors import RunError
+from asymcert.evaluate.beyond import BEYOND, EXACT, Beyond
 from asymcert.evaluate.rows import KEY, SCHEMA, SERIES, check_rows, distinct, threat_key
 from asymcert.evaluate.run_folder import AUDIT, CERTIFICATES, RunFolder
 from asymcert.threat import ThreatModel
@@ -30,11 +31,11 @@ AUDIT_SCHEMA = pl.Schema(
         "index": pl.Int64,
         "norm": pl.Float64,
         "attack": pl.String,
-        "fraction": pl.Float64,  # of the radius: the budget of the attack
+        "fraction": pl.Float64,  # of the radius, 1 for all below it: the attack's budget; above 1, of the upper bound
         "radius": pl.Float64,
-        "size": pl.Float64,  # of the best change found, at most fraction * radius
+        "size": pl.Float64,  # of the best change found, at most its budget
         "margin": pl.Float64,  # after that change
-        "success": pl.Boolean,  # True: the verdict was undone, so the certificate is broken
+        "success": pl.Boolean,  # True: the certificate is broken, inside the radius or beyond the upper bound
         "seed": pl.Int64,
         "version": pl.String,
     }
@@ -54,7 +55,7 @@ def audit(
     chunk: int = 256,
     progress: Progress | None = None,
 ) -> pl.DataFrame:
-    """Attack the certificates that a run folder holds, by every method, and store a row for each.
+    """Attack the certificates that a run folder holds, of every method, and store a row for each.
 
     Certificates that were attacked before with the same attack, fraction and seed are not attacked again.
 
@@ -68,7 +69,7 @@ def audit(
     Returns
     -------
     polars.DataFrame
-        One row for each certificate of positive radius and each attack, in `AUDIT_SCHEMA`.
+        One row for each certificate of positive radius and each attack that it is open to, in `AUDIT_SCHEMA`.
 
     Raises
     ------
@@ -77,13 +78,14 @@ def audit(
     InputError
         As `attack_rows`.
     """
-    attacks = [ProjectedGradient()] if attacks is None else list(attacks)
+    attacks = default_attacks() if attacks is None else list(attacks)
     stored = run.read(AUDIT)
     stored = AUDIT_SCHEMA.to_frame() if stored.is_empty() else stored
     results = [AUDIT_SCHEMA.to_frame()]
     certificates = _stored_certificates(model, run, threats, split_name)
     for attack in attacks:
-        same = (pl.col("attack") == attack.name) & (pl.col("fraction") == fraction) & (pl.col("seed") == seed)
+        same_budget = pl.col("fraction") == _budget_share(attack, fraction)
+        same = (pl.col("attack") == attack.name) & same_budget & (pl.col("seed") == seed)
         known = stored.filter(same).join(certificates, on=list(KEY), how="semi")
         pending = certificates.join(known, on=list(KEY), how="anti")
         for part in _attacked(model, split.x, pending, threats, [attack], fraction, seed, chunk, progress):
@@ -107,8 +109,10 @@ def attack_rows(
 ) -> pl.DataFrame:
     """Attack every certificate at a fraction of its radius; a certificate of infinite radius, anywhere in the box.
 
-    Rows that certify nothing (radius 0) are left out. Any ``success`` in the result means that a guarantee of this
-    package does not hold for this model.
+    Attacks on rounding get all of the radius: every change of smaller size, to the last bit. Rows of the exact method
+    also state an upper bound, and `Beyond` must undo the verdict just beyond it: its row is a success, as of any
+    attack, where the certificate turns out wrong, that is where no flip is found. Rows that certify nothing (radius 0)
+    are left out. Any ``success`` in the result means that a guarantee of this package does not hold for this model.
 
     Parameters
     ----------
@@ -121,9 +125,9 @@ def attack_rows(
     threats
         The adversaries that the rows name, in any order; more do no harm.
     attacks
-        By default, projected gradient descent.
+        By default those of `default_attacks`.
     fraction
-        Share of the radius that is the attack's budget, in (0, 1).
+        Share of the radius that is the attack's budget, in (0, 1); attacks on rounding and `Beyond` have their own.
     seed
         Of the attacks' random starts; each threat model and attack starts from it anew.
     chunk
@@ -134,7 +138,7 @@ def attack_rows(
     Returns
     -------
     polars.DataFrame
-        One row for each certificate and attack, in `AUDIT_SCHEMA`.
+        One row for each certificate and attack that it is open to, in `AUDIT_SCHEMA`.
 
     Raises
     ------
@@ -142,9 +146,14 @@ def attack_rows(
         The rows belong to another model, name a threat model that is not given or samples that `x` lacks, an input
         lies outside its box, or an option is out of range.
     """
-    attacks = [ProjectedGradient()] if attacks is None else list(attacks)
+    attacks = default_attacks() if attacks is None else list(attacks)
     parts = _attacked(model, x, rows, threats, attacks, fraction, seed, chunk, progress)
     return pl.concat([AUDIT_SCHEMA.to_frame(), *parts])
+
+
+def default_attacks() -> list[Attack]:
+    """Gradients, a search without them, rounding at the very edge, and the other side of exact certificates."""
+    return [ProjectedGradient(), RandomSearch(), RoundingAttack(), Beyond()]
 
 
 def _attacked(
@@ -162,17 +171,43 @@ def _attacked(
     _check_options(attacks, fraction, seed, chunk)
     known = {threat_key(threat): threat for threat in threats}
     rows = _certified(model, len(x), rows, known)
-    done = 0
-    for key, attack in itertools.product(rows["threat"].unique(maintain_order=True), attacks):
+    open_to = [_open_to(attack, rows) for attack in attacks]
+    done, total = 0, sum(len(part) for part in open_to)
+    keys = rows["threat"].unique(maintain_order=True)
+    for key, (attack, targets) in itertools.product(keys, zip(attacks, open_to, strict=True)):
         generator = torch.Generator().manual_seed(seed)
-        for part in rows.filter(pl.col("threat") == key).iter_slices(chunk):
+        for part in targets.filter(pl.col("threat") == key).iter_slices(chunk):
             index = torch.tensor(part["index"].to_list(), dtype=torch.int64, device=x.device)
-            budget = fraction * torch.tensor(part["radius"].to_list(), dtype=torch.float64)
-            result = attack.run(model, x[index], known[key], budget, generator)
+            result = attack.run(model, x[index], known[key], _budget(attack, part, fraction), generator)
             yield _audit_rows(part, result, attack, fraction, seed)
             done += len(part)
             if progress is not None:
-                progress(done, len(rows) * len(attacks))
+                progress(done, total)
+
+
+def _open_to(attack: Attack, rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows that an attack has something to say about."""
+    if not isinstance(attack, Beyond):
+        return rows
+    return rows.filter(pl.col("method") == EXACT, pl.col("upper").is_finite())
+
+
+def _budget_share(attack: Attack, fraction: float) -> float:
+    """What the audit row's ``fraction`` says."""
+    if isinstance(attack, Beyond):
+        return BEYOND
+    return 1.0 if attack.at_edge else fraction
+
+
+def _budget(attack: Attack, rows: pl.DataFrame, fraction: float) -> Tensor:
+    """Largest size of each row's change, float64 (n,)."""
+    if isinstance(attack, Beyond):
+        return BEYOND * torch.tensor(rows["upper"].to_list(), dtype=torch.float64)
+    radius = torch.tensor(rows["radius"].to_list(), dtype=torch.float64)
+    if not attack.at_edge:
+        return fraction * radius
+    below = torch.nextafter(radius, torch.zeros_like(radius))  # certificates speak of sizes less than the radius
+    return torch.where(radius.isinf(), radius, below)
 
 
 def _stored_certificates(
@@ -220,13 +255,14 @@ def _certified(
 
 def _audit_rows(rows: pl.DataFrame, result: AttackResult, attack: Attack, fraction: float, seed: int) -> pl.DataFrame:
     margin = result.margin.cpu()
+    # the row claims a sensitive verdict: any other one breaks it, even where the model denies it unattacked
+    undone = ~(margin > 0)
     columns = {
         "attack": pl.lit(attack.name),
-        "fraction": pl.lit(float(fraction)),
+        "fraction": pl.lit(float(_budget_share(attack, fraction))),
         "size": pl.Series(result.size.tolist(), dtype=pl.Float64),
         "margin": pl.Series(margin.tolist(), dtype=pl.Float64),
-        # the row claims a sensitive verdict: any other one breaks it, even where the model denies it unattacked
-        "success": pl.Series((~(margin > 0)).tolist(), dtype=pl.Boolean),
+        "success": pl.Series((~undone if isinstance(attack, Beyond) else undone).tolist(), dtype=pl.Boolean),
         "seed": pl.lit(seed, dtype=pl.Int64),
         "version": pl.lit(__version__),
     }
