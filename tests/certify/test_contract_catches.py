@@ -19,6 +19,7 @@ STRETCH = "test_never_above_the_flip_where_the_map_stretches_fully"
 PROGRAMME = "test_never_above_the_programme_of_the_whole_network"
 GRID = "test_never_above_brute_force_in_low_dimension"
 ATTACK = "test_no_attack_succeeds_inside_the_radius"
+ROUNDING = "test_no_rounding_attack_succeeds_at_the_very_radius"
 
 
 class Plain(Certifier):
@@ -155,6 +156,7 @@ class NeverCertifies(Plain):
 
 
 MISTAKES = [
+    (Plain, ROUNDING),
     (FivePercentMore, LINEAR),
     (FivePercentMore, FLIP),
     (FivePercentMore, STRETCH),
@@ -192,6 +194,9 @@ class TestPlain(CertifierContract):
     @pytest.fixture
     def certifier(self):
         return Plain()
+
+    def test_no_rounding_attack_succeeds_at_the_very_radius(self, certifier):
+        pytest.skip("it bounds no rounding errors: that is one of the mistakes below")
 
 
 @pytest.mark.parametrize(("wrong", "check"), MISTAKES, ids=lambda part: getattr(part, "__name__", part))

@@ -10,14 +10,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from asymcert.attacks import ProjectedGradient
+from asymcert.attacks import ProjectedGradient, RoundingAttack
+from asymcert.attacks.base import admissible
 from asymcert.attacks.projection import dual_direction
 from asymcert.certify import Certificate, Certifier
 from asymcert.classifier import FeatureConvexClassifier
 from asymcert.errors import InputError
 from asymcert.features import Centre, CentreAbsolute
 from asymcert.threat import ThreatModel
-from contracts.models import dyadic, folded_model, linear_model, random_conv, random_mlp, seeded
+from contracts.models import cancelling_model, dyadic, folded_model, linear_model, random_conv, random_mlp, seeded
 from contracts.references import exact_linear_radius, flipping_size, grid_radius, program_change
 
 COST = torch.tensor([0.25, 2.0, 0.5, 1.0, 4.0, 0.125], dtype=torch.float64)
@@ -158,6 +159,43 @@ class CertifierContract:
                 certified = self.certify(certifier, model, x, p, cost=cost).radius.tolist()
                 for radius, exact in zip(certified, truth, strict=True):
                     assert radius <= exact, f"p = {p}: {radius} above {float(exact)}"
+
+    def test_never_above_the_exact_radius_where_large_terms_cancel(self, certifier):
+        """Products of up to 2^44 that nearly cancel: exact in float64 and out of reach of single precision."""
+        generator = seeded(17)
+        large, small, left = dyadic((3,), generator) * 2**20, dyadic((3,), generator), dyadic((24, 3), generator)
+        weight = torch.cat((large + small, -large))
+        x = torch.cat((left, left), dim=1) * 2**20
+        threshold = float((left @ small).quantile(0.25).round() * 2**20)
+        for p in (1.0, math.inf):
+            truth = exact_linear_radius(weight, x, threshold, torch.ones(6).double(), p)
+            certified = self.certify(certifier, linear_model(weight, threshold), x, p).radius
+            for radius, exact in zip(certified.tolist(), truth, strict=True):
+                assert radius <= exact, f"p = {p}: {radius} above {float(exact)}"
+
+    def test_no_rounding_attack_succeeds_at_the_very_radius(self, certifier):
+        """Of sizes less than the radius, to the last bit, in single and in double precision."""
+        attack = RoundingAttack(roundings=10, flips=10, steps=4)
+        threats = [ThreatModel(1), ThreatModel(2), ThreatModel(math.inf), ThreatModel(2, -1.0, 2.0)]
+        for dtype in (torch.float32, torch.float64):
+            model, x = cancelling_model(1, dtype)
+            for certificate in certifier.certify(model, x[:12], threats):
+                below = torch.nextafter(certificate.radius, torch.zeros_like(certificate.radius))
+                result = attack.run(model, x[:12], certificate.threat, below, seeded(0))
+                assert not bool(result.success.any()), f"{certificate.threat.describe()} in {dtype}"
+
+    def test_the_upper_bound_is_the_size_of_a_flip(self, certifier):
+        """What a certificate says about the other side is a fact about the deployed classifier."""
+        model, x = random_mlp(15)
+        for certificate in certifier.certify(model, x, self.threats()):
+            if certificate.upper is None:
+                continue
+            assert certificate.adversarial is not None
+            known = certificate.sensitive & certificate.upper.isfinite()
+            flipped, start = certificate.adversarial[known], x[known]
+            assert not bool(model.predict(flipped).any()), certificate.threat.describe()
+            fits = admissible(start, flipped, certificate.threat, certificate.upper[known])
+            assert bool(fits.all()), certificate.threat.describe()
 
     def test_never_above_a_linear_score_s_flip_in_any_norm(self, certifier):
         generator = seeded(8)
