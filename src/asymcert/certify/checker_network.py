@@ -1,0 +1,300 @@
+"""The checker's own networks and feature maps, in numpy alone; sums have a fixed order, the same on every machine."""
+
+import math
+
+import numpy as np
+
+U = 2.0**-53  # unit roundoff of float64
+SHIFTED = ("Centre", "CentreAbsolute", "SoftThreshold")
+STAGE = 6  # roundings of one feature map, and of carrying a knot back through it
+
+
+class RefusedError(ValueError):
+    """The claim does not follow from model and proof."""
+
+
+def demand(condition, reason):
+    """Refuse the claim unless the condition holds."""
+    if not condition:
+        raise RefusedError(reason)
+
+
+def ordered_sum(terms, axis=0):
+    """Sum from first to last, in the same order on every machine."""
+    return np.cumsum(terms, axis=axis).take(-1, axis=axis)
+
+
+def gamma(roundings, unit=U):
+    """``K u / (1 - K u)``, rounded up: relative error after K roundings."""
+    demand(roundings * unit < 0.5, "the network is too deep to bound its rounding errors")
+    return roundings * unit / (1.0 - roundings * unit) * (1.0 + 2.0**-40)
+
+
+def power(base, exponent):
+    """Upper bound on ``base ** exponent`` by products and square roots, which all machines round alike."""
+    result, square, whole, root = np.ones_like(base), base, math.floor(exponent), base
+    fraction = exponent - whole
+    while whole:
+        result, square, whole = result * square if whole & 1 else result, square * square, whole >> 1
+    for _ in range(64):
+        root, (bit, fraction) = np.sqrt(root), divmod(2.0 * fraction, 1.0)
+        result = result * root if bit else result
+    return result * (1.0 + (16.0 * exponent + 400.0) * U) + 2.0**-1000
+
+
+def dual_norm(values, norm):
+    """Upper bound on the dual of the l_p norm of nonnegative values."""
+    top, up = values.max(), 1.0 + gamma(2 * values.size + 64)
+    if norm == 1 or top == 0:
+        return top
+    if math.isinf(norm):
+        return ordered_sum(values.ravel()) * up
+    q = norm / (norm - 1.0) * (1.0 - 8 * U)
+    return top * power(ordered_sum(power(values.ravel() / top, q)) * up, (1.0 + 8 * U) / q) * up
+
+
+class Nothing:
+    """A connection that is not there."""
+
+    fan_in = fan_out = 0
+
+    def back(self, g):
+        """Zero, as its value is."""
+        return 0.0
+
+    __call__ = back
+
+
+class Dense:
+    """``W v`` and its transpose."""
+
+    def __init__(self, weight):
+        self.weight, (self.fan_out, self.fan_in), self.bias_shape = weight, weight.shape, weight.shape[:1]
+
+    def __call__(self, v):
+        """(fan_in values of any shape) -> (fan_out,)."""
+        return ordered_sum(self.weight * v.ravel(), 1)
+
+    def back(self, g):
+        """(fan_out,) -> (fan_in,)."""
+        return ordered_sum(self.weight * g[:, None], 0)
+
+
+class Convolution:
+    """Zero-padded cross-correlation of (c, h, w) images with a kernel of odd width, and its transpose."""
+
+    def __init__(self, weight, stride, shape):
+        (outputs, inputs, self.width, _), self.weight, self.stride, self.shape = weight.shape, weight, stride, shape
+        self.fan_in, self.fan_out = inputs * self.width**2, outputs * self.width**2
+        self.out_shape, self.bias_shape = (outputs, *(-(-side // stride) for side in shape[1:])), (outputs, 1, 1)
+
+    def _windows(self, index):
+        """Part of the padded image that each kernel entry meets, entries in the order of `index`."""
+        reach = [self.stride * (side - 1) + 1 for side in self.out_shape[1:]]
+        for n, i, j in np.ndindex(index, self.width, self.width):
+            yield n, i, j, slice(i, i + reach[0], self.stride), slice(j, j + reach[1], self.stride)
+
+    def __call__(self, v):
+        """(c, h, w) -> out_shape."""
+        out, pad = np.zeros(self.out_shape), self.width // 2
+        padded = np.pad(v, ((0, 0), (pad, pad), (pad, pad)))
+        for n, i, j, rows, columns in self._windows(self.shape[0]):
+            out += self.weight[:, n, i, j, None, None] * padded[n, rows, columns]
+        return out
+
+    def back(self, g):
+        """out_shape -> (c, h, w)."""
+        pad, (_, height, width) = self.width // 2, self.shape
+        out = np.zeros((self.shape[0], height + 2 * pad, width + 2 * pad))
+        for n, i, j, rows, columns in self._windows(self.out_shape[0]):
+            out[:, rows, columns] += self.weight[n, :, i, j, None, None] * g[n]
+        return out[:, pad : pad + height, pad : pad + width]
+
+
+class Pool:
+    """Weighted sum, or maximum, over squares of an image; pixels that fill no square are left out."""
+
+    def __init__(self, width, share=None):
+        self.width, self.share = width, share  # no share: maximum
+
+    def _squares(self, image):
+        k, (height, width) = self.width, image.shape[1:]
+        for i, j in np.ndindex(k, k):
+            yield image[:, i : height // k * k : k, j : width // k * k : k]
+
+    def __call__(self, z):
+        """(c, h, w) -> pooled image, and the share (k * k, ...) that each member of a square has in it."""
+        if self.width == 1:
+            return z, None
+        members = np.stack(list(self._squares(z)))
+        chosen = np.arange(self.width**2).reshape(-1, 1, 1, 1) == members.argmax(0)
+        share = np.where(chosen, 1.0, 0.0) if self.share is None else np.full(members.shape, self.share)
+        return ordered_sum(members * share), share
+
+    def back(self, g, share, shape):
+        """Gradient by the pooled image -> gradient by the image of `shape`."""
+        if share is None:
+            return g
+        out = np.zeros(shape)
+        for square, part in zip(self._squares(out), share, strict=True):
+            square += part * g.reshape(part.shape)
+        return out
+
+
+class Network:
+    """A convex score; with `spill` > 0 its absolute network: absolute weights, biases + spill, sums for maxima."""
+
+    def __init__(self, described, tensors, spill=0.0):
+        options, prefix, mirror, shift = dict(described), "score.", False, 0
+        if options["kind"] == "SymmetricAverage":
+            options, prefix, mirror, shift = dict(options["base"]), "score.base.", options["mirror"], options["shift"]
+        pick = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        if spill:
+            pick = {name: np.abs(value) + (spill if "bias" in name else 0.0) for name, value in pick.items()}
+        self.spill, self.shape = spill, tuple(described["input_shape"])
+        self.images = list(_images(self.shape, mirror, shift))
+        self._build(options, pick)
+        demand(not pick and not options, f"{[*pick, *options]} are unknown to this checker")
+        scattered = len(self.images) * (shift + 1) ** 2
+        forward, entry = self.free[0].fan_in + 1, self.entry.width**2 + 2
+        for inner, free in zip(self.inner, self.free[1:], strict=True):
+            forward = max(forward + inner.fan_in, free.fan_in) + 3
+        self.forward_roundings = entry + forward + self.pool.width**2 + len(self.images) + 4
+        backward = sum(inner.fan_out + 2 for inner in self.inner) + max(free.fan_out for free in self.free)
+        self.roundings = self.forward_roundings + backward + len(self.free) + scattered + 8
+
+    def _build(self, options, pick):
+        """Take layers and options out of `pick` and `options`."""
+        kind, passthrough = options.pop("kind"), options.pop("passthrough")
+        demand(kind in ("ConvexMLP", "ConvexConvNet"), f"a score {kind} is unknown to this checker")
+        demand(tuple(options.pop("input_shape")) == self.shape, "the score is for other features")
+        demand(options.pop("batch_norm") is False, "the network is not folded")
+        self.residual, shape, stride = kind == "ConvexConvNet", self.shape, 1
+        depth = options.pop("depth") if self.residual else len(options.pop("hidden"))
+        last = "readout" if self.residual else f"hidden.{depth - 1}"
+        self.entry = self.pool = Pool(1)
+        if self.residual:
+            width, stride, pool = options.pop("input_pool"), options.pop("stride"), options.pop("pool")
+            demand(pool in ("max", "average"), f"pooling {pool} is unknown to this checker")
+            self.entry, shape = Pool(width, 1.0 / width), (shape[0], *(side // width for side in shape[1:]))
+            width = options.pop("pool_size")
+            self.pool = Pool(width, 1.0 / width**2 if pool == "average" else 1.0 if self.spill else None)
+            [options.pop(name) for name in ("channels", "first_kernel", "kernel")]
+        first, direct = _operator(pick.pop("first.weight"), stride, shape), [Nothing()] * depth
+        if passthrough:
+            direct = [_operator(pick.pop(f"direct.{index}.weight"), stride, shape) for index in range(depth)]
+        self.free = [first, *direct]
+        names = [*(f"hidden.{index}" for index in range(depth - 1)), last]
+        weights = [pick.pop(f"{name}.weight") for name in names]
+        demand(all((weight >= 0).all() for weight in weights), "a weight that must be nonnegative is negative")
+        self.inner = [_operator(weight, 1, getattr(first, "out_shape", None)) for weight in weights]
+        layers, biases = [first, *self.inner], [pick.pop(f"{name}.bias") for name in ("first", *names)]
+        self.bias = [bias.reshape(operator.bias_shape) for operator, bias in zip(layers, biases, strict=True)]
+
+    def evaluate(self, features):
+        """Score, gradient by the features, and the greatest intermediate value."""
+        value, gradient, peak = 0.0, np.zeros(features.size), 0.0
+        for image in self.images:
+            part, slope, top = self._evaluate(features.ravel()[image])
+            np.add.at(gradient, image.ravel(), slope.ravel())  # one after another
+            value, peak = value + part, max(peak, top)
+        gradient = gradient.reshape(features.shape) / len(self.images) + self.spill
+        return value / len(self.images), gradient, max(peak, value)
+
+    def _evaluate(self, image):
+        v, taken = self.entry(image)
+        s = self.free[0](v) + self.bias[0]
+        masks, peak, z = [s > 0], max(v.max(), s.max()), np.where(s > 0, s, 0.0)
+        for inner, free, bias in zip(self.inner[:-1], self.free[1:-1], self.bias[1:-1], strict=True):
+            s = inner(z) + bias + free(v)
+            masks.append(s > 0)
+            z = (z if self.residual else 0.0) + np.where(s > 0, s, 0.0)
+            peak = max(peak, s.max(), z.max())
+        pooled, share = self.pool(z)
+        (value,) = self.inner[-1](pooled) + self.bias[-1] + self.free[-1](v)
+        return value, self._gradient(masks, v, z, share, taken, image), max(peak, pooled.max(), value)
+
+    def _gradient(self, masks, v, z, share, taken, image):
+        to_v = self.free[-1].back(np.ones(1)) + np.zeros(v.size)
+        to_z = self.pool.back(self.inner[-1].back(np.ones(1)), share, z.shape).reshape(z.shape) + self.spill
+        for mask, inner, free in zip(masks[:0:-1], self.inner[-2::-1], self.free[-2:0:-1], strict=True):
+            to_s = np.where(mask, to_z, 0.0)
+            to_v = to_v + np.ravel(free.back(to_s))
+            to_z = (to_z if self.residual else 0.0) + inner.back(to_s) + self.spill
+        to_v = to_v + self.free[0].back(np.where(masks[0], to_z, 0.0)).ravel() + self.spill
+        return self.entry.back(to_v, taken, image.shape)
+
+
+def _operator(weight, stride, shape):
+    return Dense(weight) if weight.ndim == 2 else Convolution(weight, stride, shape)
+
+
+def _images(shape, mirror, shift):
+    """Which feature each pixel of every transformed image comes from."""
+    pixels = np.arange(math.prod(shape)).reshape(shape)
+    if len(shape) != 3:
+        yield pixels
+        return
+    padded = np.pad(pixels, ((0, 0), (shift, shift), (shift, shift)), mode="edge")
+    for down, right in dict.fromkeys([(0, 0), (shift, 0), (-shift, 0), (0, shift), (0, -shift)]):
+        image = padded[:, shift + down :, shift + right :][:, : shape[1], : shape[2]]
+        yield from (image, image[:, :, ::-1]) if mirror else (image,)
+
+
+class FeatureMap:
+    """A chain of coordinatewise maps of samples (c, ...), as (kind, mean, number); batches have one axis more."""
+
+    def __init__(self, described, tensors):
+        self.parts = list(self._flat(described, tensors, "feature_map."))
+
+    def _flat(self, described, tensors, prefix):
+        kind = described["kind"]
+        if kind == "Chain":
+            for index, member in enumerate(described["maps"]):
+                yield from self._flat(member, tensors, f"{prefix}maps.{index}.")
+            return
+        demand(kind in (*SHIFTED, "Identity", "Standardise"), f"a feature map {kind} is unknown to this checker")
+        number = float(described.get("deviation", described.get("width", 0.0)))
+        demand(0 <= number < math.inf, "a feature map's number is out of range")
+        yield kind, tensors[f"{prefix}mean"] if kind in SHIFTED else np.zeros(()), number
+
+    def __call__(self, x):
+        """(n, c, ...) -> (n, m * c, ...)."""
+        for kind, mean, number in self.parts:
+            x = x / number if kind == "Standardise" else x - mean
+            if kind == "CentreAbsolute":
+                x = np.concatenate((x, np.abs(x)), 1)
+            if kind == "SoftThreshold":
+                x = x - np.clip(x, -number, number)
+        return x
+
+    def magnitude(self, size, spill, shifts=True):
+        """Sum of the absolute terms of each feature of inputs of at most this size, spill added at every step.
+
+        Without shifts, of size 1 and spill 0: the greatest derivative of each feature.
+        """
+        size = size + spill
+        for kind, mean, number in self.parts:
+            size = (size / number if kind == "Standardise" else size + shifts * (np.abs(mean) + number)) + spill
+            size = np.concatenate((size, size), 1) if kind == "CentreAbsolute" else size
+        return size
+
+    def knots(self, shape):
+        """Inputs (k, *shape) among which every feature is affine, and the sums of absolute terms they come from."""
+        shapes = [shape]
+        for kind, *_ in self.parts:
+            shapes.append((shapes[-1][0] * (2 if kind == "CentreAbsolute" else 1), *shape[1:]))
+        knots = terms = np.zeros((0, *shapes[-1]))
+        for (kind, mean, number), before in zip(self.parts[::-1], shapes[-2::-1], strict=True):
+            none = np.zeros((1, *before))
+            if kind == "Standardise":
+                knots, terms = knots * number, terms * number
+            if kind == "CentreAbsolute":
+                (plain, absolute), (first, second) = np.split(knots, 2, 1), np.split(terms, 2, 1)
+                knots = np.concatenate((plain, absolute, -absolute, none))
+                terms = np.concatenate((first, second, second, none))
+            if kind == "SoftThreshold":
+                knots = np.concatenate((knots + number * np.sign(knots), none - number, none + number))
+                terms = np.concatenate((terms, none, none)) + number
+            knots, terms = knots + mean, terms + np.abs(mean)
+        return knots, terms
