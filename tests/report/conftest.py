@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 import torch
@@ -23,8 +25,8 @@ class Halved(ClosedForm):
 
     method = "halved"
 
-    def _certificate(self, margin, slope, threat):
-        return super()._certificate(margin, 2 * slope, threat)
+    def certify(self, model, x, threats):
+        return [replace(part, radius=part.radius / 2, method="halved") for part in super().certify(model, x, threats)]
 
 
 def make_run(path, hostile: bool = False) -> RunFolder:

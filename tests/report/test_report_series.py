@@ -1,18 +1,28 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asymcert.classifier import FeatureConvexClassifier
+from asymcert.datasets.binary import Split
 from asymcert.datasets.columns import CategoryColumn, NumericColumn
 from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import RunError
 from asymcert.evaluate.facts import RunFacts
+from asymcert.evaluate.run import evaluate
+from asymcert.evaluate.run_folder import RunFolder
+from asymcert.evaluate.units import radius_in_units
+from asymcert.features import Identity
 from asymcert.report.gallery import strips
-from asymcert.report.series import drawn_curve, norm_symbol, read_report_data
-from asymcert.report.tables import audit_table, round_sizes, scaling_table, summary_table, threat_text
+from asymcert.report.series import drawn_curve, norm_symbol, read_report_data, threat_text
+from asymcert.report.tables import audit_table, round_sizes, summary_table, units_table
+from asymcert.threat_file import parse_threat
+from contracts.models import linear_score
 
 
 @given(st.integers(1, 300), st.integers(2, 50))
@@ -93,9 +103,58 @@ def test_audit_counts_attacks_and_failures(run):
         audit_table(audit.drop("success"))
 
 
-def test_units_of_a_table_are_listed():
-    columns = (NumericColumn("age", None, 20.0, 70.0), CategoryColumn("<b>", None, ("x",)))
-    facts = RunFacts("t", None, "d", "a", "b", (3,), {}, 0, TableScaling(columns).to_dict())
-    rows = scaling_table(facts).rows
-    assert rows[0][1] == "50.0000"
-    assert all("no unit" in row[1] for row in rows[1:])
+def test_radii_are_shown_in_the_units_of_the_columns(rows_of_a_table):
+    run, scaling, threat = rows_of_a_table
+    data = read_report_data(run)
+    table = units_table(data.series, data.facts)
+    median = data.series[0].summary["median_radius"]
+    amounts = radius_in_units(scaling, median, threat)
+    assert table.header == ("Column", "ℓ₁ thief, closed-form")
+    assert [row[0] for row in table.rows] == ["age", "<b>", "rate"]
+    for name, text in table.rows:
+        shown = math.inf if text == "any amount" else float(text)
+        assert 0.999 * amounts[name] <= shown <= amounts[name]
+    assert units_table(data.series, replace(data.facts, scaling=None)) is None
+
+
+@pytest.fixture
+def rows_of_a_table(tmp_path):
+    """A run on a table, certified against a named adversary with prices."""
+    age, rate = NumericColumn("age", None, 20.0, 70.0), NumericColumn("rate", None, 0.0, 2.0)
+    scaling = TableScaling((age, CategoryColumn("<b>", None, ("x",)), rate))
+    model = FeatureConvexClassifier(
+        Identity(), linear_score(torch.tensor([1.0, 0.0, 0.0, 1.0])), 0.7, input_shape=(4,), scaling=scaling
+    )
+    threat = parse_threat({"norm": 1, "name": "thief", "cost": {"age": 0.5}}, model)
+    run = RunFolder(tmp_path / "run")
+    run.create(RunFacts("t", None, "d", "a", "b", (4,), {}, 0, scaling.to_dict()))
+    x = torch.rand(20, 4, generator=torch.Generator().manual_seed(0))
+    evaluate(model, Split(x, torch.arange(20) % 2 == 0), run, [threat], data_digest="d", seed=0)
+    return run, scaling, threat
+
+
+def test_curves_of_several_adversaries_have_readable_names(rows_of_a_table):
+    run = rows_of_a_table[0]
+    rows = run.read("certificates")
+    key = rows["threat"][0]
+    assert key.startswith("l1 thief #")
+    for change in ({"threat": "l1 box[0,1]"}, {"method": "refined", "options": "sound=True, cuts=8"}):
+        run.append("certificates", rows.with_columns(**{name: pl.lit(value) for name, value in change.items()}))
+    labels = [(series.label, series.threat is not None) for series in read_report_data(run).series]
+    assert labels == [("closed-form · box[0,1]", False), ("closed-form · thief", True), ("refined · thief", True)]
+    run.append("certificates", rows.with_columns(method=pl.lit("refined"), options=pl.lit("sound=True, cuts=4")))
+    labels = [series.label for series in read_report_data(run).series]
+    assert labels[2:] == ["refined (cuts=4) · thief", "refined (cuts=8) · thief"]
+    run.append("certificates", rows.with_columns(threat=pl.lit("l1 thief #00000000")))
+    labels = [series.label for series in read_report_data(run).series]
+    assert f"closed-form · {key.removeprefix('l1 ')}" in labels
+    assert "closed-form · thief #00000000" in labels
+
+
+def test_known_upper_ends_are_in_the_summary(run):
+    data = read_report_data(run)
+    assert "Median radius at most" not in summary_table(data.series, data.facts).header
+    first = replace(data.series[0], summary={**data.series[0].summary, "median_upper": 0.123456})
+    table = summary_table((first, *data.series[1:]), data.facts)
+    column = table.header.index("Median radius at most")
+    assert [row[column] for row in table.rows] == ["0.124", "inf", "inf", "inf"]

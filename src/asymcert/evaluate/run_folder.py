@@ -116,8 +116,9 @@ class RunFolder:
         Raises
         ------
         RunError
-            The folder holds no model.
+            The folder holds no run, or no model yet.
         """
+        self.facts()
         if not self.model_path.is_file():
             raise RunError(f"{self.path}: holds no model. Training has not finished; run `asymcert train`.")
         return FeatureConvexClassifier.load(self.model_path)

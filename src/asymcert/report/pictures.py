@@ -11,8 +11,16 @@ import numpy as np
 from asymcert.evaluate.formatting import floor_significant
 from asymcert.report.gallery import Strip, strips
 from asymcert.report.libraries import optional
-from asymcert.report.series import COLOURS, GREY, ReportData, drawn_curve, largest_radius, norm_symbol, radius_bins
-from asymcert.report.tables import threat_text
+from asymcert.report.series import (
+    COLOURS,
+    GREY,
+    ReportData,
+    drawn_curve,
+    largest_radius,
+    norm_symbol,
+    radius_bins,
+    threat_text,
+)
 
 PANEL = (4.2, 3.3)  # inches
 DPI = 200
@@ -111,7 +119,7 @@ def _surfaces(data: ReportData) -> Any:
         axis.axvline(0, color="white", linewidth=1.5)
         if values.balanced_threshold is not None:
             axis.axvline(values.balanced_threshold, color="#D55E00", linewidth=1.5, linestyle="--")
-        axis.set_title(_plain(threat_text(series.summary["threat"], series.norm)), fontsize=9)
+        axis.set_title(_plain(series.adversary), fontsize=9)
         axis.set_xlabel("Threshold, relative to the model's", fontsize=9)
         axis.set_ylabel(f"Size of the change, {norm_symbol(series.norm)}", fontsize=9)
     colours = figure.colorbar(image, ax=list(axes), pad=0.01)

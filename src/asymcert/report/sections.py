@@ -11,14 +11,13 @@ import numpy as np
 from asymcert.evaluate.formatting import floor_percent, floor_significant
 from asymcert.report import plots
 from asymcert.report.gallery import data_uri, strips
-from asymcert.report.series import ReportData, Series, norm_symbol
+from asymcert.report.series import ReportData, Series, norm_symbol, threat_text
 from asymcert.report.tables import (
     Table,
     accuracy_table,
     audit_table,
-    scaling_table,
     summary_table,
-    threat_text,
+    units_table,
 )
 
 Figures = dict[str, Any]
@@ -39,7 +38,7 @@ def body(data: ReportData) -> tuple[str, Figures]:
         _gallery(data),
         _audit(data),
         _training(data, figures),
-        _scaling(data),
+        _units(data),
         _details(data),
         "</main>",
         f"<footer>Written by asymcert {_text(data.facts.versions.get('asymcert', ''))} from the rows of one run "
@@ -114,7 +113,7 @@ def _surfaces(data: ReportData, figures: Figures) -> str:
             identifier = f"surface-{position}"
             figures[identifier] = plots.surface_figure(series.norm, values, data)
             plot = _plot(identifier, "Certified accuracy over threshold and size", "tall")
-            cards.append(_card(f"{threat_text(series.summary['threat'], series.norm)} · {series.label}", plot))
+            cards.append(_card(f"{series.adversary} · {series.method}", plot))
     if not cards:
         return ""
     note = (
@@ -175,11 +174,14 @@ def _training(data: ReportData, figures: Figures) -> str:
     return f'<h2>Training</h2>\n<div class="grid three">{"".join(cards)}</div>' if cards else ""
 
 
-def _scaling(data: ReportData) -> str:
-    table = scaling_table(data.facts)
+def _units(data: ReportData) -> str:
+    table = units_table(data.series, data.facts)
     if table is None:
         return ""
-    note = "Radii are in units of the scaled inputs. One such unit, in the units of the table:"
+    note = (
+        "How far one column alone may move, in its own units, before a change reaches the median radius. Words are "
+        "counted in all; a category is safe in any value or not at all (0)."
+    )
     shown = _table(table, "scroll long")
     return f'<h2>Units</h2>\n<p class="note">{note}</p>\n<div class="card">{shown}</div>'
 
@@ -204,7 +206,7 @@ def _details(data: ReportData) -> str:
 
 
 def _only_threat(panel: list[Series]) -> str:
-    threats = {threat_text(series.summary["threat"], series.norm) for series in panel}
+    threats = {series.adversary for series in panel}
     rest = next(iter(threats)).partition(" ")[2]
     return f", {rest}" if len(threats) == 1 and rest else ""
 

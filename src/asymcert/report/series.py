@@ -14,9 +14,11 @@ from asymcert.certify import ClosedForm
 from asymcert.errors import InputError, RunError
 from asymcert.evaluate.curves import certified_accuracy, summary
 from asymcert.evaluate.facts import RunFacts
+from asymcert.evaluate.labels import method_labels, threat_labels
 from asymcert.evaluate.rows import SERIES, check_schema, distinct
 from asymcert.evaluate.run_folder import AUDIT, CERTIFICATES, GALLERY, RunFolder
 from asymcert.evaluate.surface import Surface, surface
+from asymcert.threat import ThreatModel
 
 # Okabe and Ito's palette: told apart under every common colour blindness, and in grey
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -29,9 +31,12 @@ OVERLAY_SCHEMA = pl.Schema({"norm": pl.Float64, "radius": pl.Float64, "accuracy"
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """One curve: its rows, its summary, and how it is drawn."""
+    """One curve: its rows, its summary, what it is called, and how it is drawn."""
 
-    label: str
+    label: str  # method and adversary, as far as they differ from those of the panel's other curves
+    method: str  # with the options that tell it from other curves
+    adversary: str  # the threat model's name with the norm as a symbol
+    threat: ThreatModel | None  # None in a run whose threat models were not kept
     rows: pl.DataFrame
     curve: pl.DataFrame  # columns of certified_accuracy
     summary: Mapping[str, Any]  # columns of curves.summary
@@ -91,12 +96,20 @@ def read_report_data(run: RunFolder, overlay: Mapping[str, pl.DataFrame] | None 
     if not rows["label"].any():
         raise RunError(f"{run.path}: no sensitive sample was certified. Certify a split that holds both classes.")
     gallery = run.read(GALLERY).join(rows.select(SERIES).unique(), on=SERIES, how="semi")
-    return ReportData(facts, _series(rows), gallery, run.read(AUDIT), run.read_log(), _checked_overlay(overlay))
+    return ReportData(
+        facts, _series(rows, run.threats()), gallery, run.read(AUDIT), run.read_log(), _checked_overlay(overlay)
+    )
 
 
 def norm_symbol(norm: float) -> str:
     """A norm as text: ``ℓ₁``, ``ℓ₂``, ``ℓ∞``."""
     return "ℓ∞" if np.isinf(norm) else f"ℓ{f'{norm:g}'.translate(SUBSCRIPTS)}"
+
+
+def threat_text(threat: str, norm: float) -> str:
+    """A threat model's name or key with the norm as a symbol: ``l2 box[0,1]`` -> ``ℓ₂ box[0,1]``."""
+    _, _, rest = threat.partition(" ")
+    return f"{norm_symbol(norm)} {rest}".rstrip()
 
 
 def drawn_curve(curve: pl.DataFrame, length: int = LONGEST_CURVE) -> pl.DataFrame:
@@ -124,22 +137,37 @@ def radius_bins(panel: list[Series]) -> NDArray[np.float64]:
     return np.linspace(0.0, largest_radius(panel), 1 + int(np.clip(np.ceil(2 * count ** (1 / 3)), 8, 30)))
 
 
-def _series(rows: pl.DataFrame) -> tuple[Series, ...]:
-    summaries = summary(rows).sort("norm", "threat", "method", "model_digest").filter(pl.col("n_sensitive") > 0)
-    methods = summaries["method"].unique(maintain_order=True).to_list()
+def _series(rows: pl.DataFrame, known: Mapping[str, ThreatModel]) -> tuple[Series, ...]:
+    summaries = summary(rows).sort("norm", "threat", "method", "options", "model_digest")
+    summaries = summaries.filter(pl.col("n_sensitive") > 0)
+    kinds = summaries.select("method", "options").unique(maintain_order=True).rows()
+    methods = dict(zip(kinds, method_labels(kinds), strict=True))
+    keys = summaries["threat"].unique(maintain_order=True).to_list()
+    adversaries = dict(zip(keys, threat_labels(keys), strict=True))
     models = summaries["model_digest"].unique(maintain_order=True).to_list()
     result = []
     for line in summaries.iter_rows(named=True):
-        own = rows.filter(*(pl.col(name) == line[name] for name in SERIES))
-        panel = summaries.filter(pl.col("norm") == line["norm"])
-        threats = panel["threat"].unique(maintain_order=True).to_list()
-        copies = panel.filter(pl.col("method") == line["method"], pl.col("threat") == line["threat"])
-        parts = [line["method"], line["threat"] if len(threats) > 1 else ""]
+        kind, key = (line["method"], line["options"]), line["threat"]
+        threats = summaries.filter(pl.col("norm") == line["norm"])["threat"].unique(maintain_order=True).to_list()
+        copies = summaries.filter(*(pl.col(name) == line[name] for name in SERIES if name != "model_digest"))
+        adversary = threat_text(adversaries[key], line["norm"])
+        parts = [methods[kind], adversary.partition(" ")[2] if len(threats) > 1 else ""]
         parts += [line["model_digest"][:8] if len(copies) > 1 else ""]
-        colour = methods.index(line["method"]) + (models.index(line["model_digest"]) if len(copies) > 1 else 0)
-        label = " · ".join(filter(None, parts))
-        dash = DASHES[threats.index(line["threat"]) % len(DASHES)]
-        result.append(Series(label, own, certified_accuracy(own), line, COLOURS[colour % len(COLOURS)], dash))
+        colour = kinds.index(kind) + (models.index(line["model_digest"]) if len(copies) > 1 else 0)
+        own = rows.filter(*(pl.col(name) == line[name] for name in SERIES))
+        result.append(
+            Series(
+                " · ".join(filter(None, parts)),
+                methods[kind],
+                adversary,
+                known.get(key),
+                own,
+                certified_accuracy(own),
+                line,
+                COLOURS[colour % len(COLOURS)],
+                DASHES[threats.index(key) % len(DASHES)],
+            )
+        )
     return tuple(result)
 
 

@@ -12,10 +12,11 @@ from asymcert.errors import RunError
 from asymcert.evaluate.curves import certified_accuracy_at
 from asymcert.evaluate.facts import RunFacts
 from asymcert.evaluate.formatting import MISSING, ceil_percent, ceil_significant, floor_percent, floor_significant
+from asymcert.evaluate.units import radius_in_units
 from asymcert.report.series import Series, norm_symbol
 
 LISTED_SIZES = 5  # radii at which a panel's certified accuracies are listed
-LONGEST_SCALING = 200  # features listed with their units
+LONGEST_SCALING = 200  # columns listed
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Table:
 
 def summary_table(series: tuple[Series, ...], facts: RunFacts) -> Table:
     """One row a series: sizes, accuracies of both classes, radii, time."""
+    upper = any(np.isfinite(item.summary["median_upper"]) for item in series)
     header = (
         "Adversary",
         "Method",
@@ -36,19 +38,22 @@ def summary_table(series: tuple[Series, ...], facts: RunFacts) -> Table:
         f"{facts.other}: recognised",
         "Balanced accuracy",
         "Median radius",
+        *(("Median radius at most",) if upper else ()),
         "Mean radius",
         "Seconds per sample",
     )
     rows = []
-    for line in (item.summary for item in series):
+    for item in series:
+        line = item.summary
         rows.append(
             (
-                threat_text(line["threat"], line["norm"]),
-                line["method"],
+                item.adversary,
+                item.method,
                 f"{floor_percent(line['accuracy_sensitive'])} of {line['n_sensitive']}",
                 f"{floor_percent(line['accuracy_other'])} of {line['n_other']}",
                 floor_percent(line["accuracy_balanced"]),
                 floor_significant(line["median_radius"]),
+                *((ceil_significant(line["median_upper"]),) if upper else ()),
                 floor_significant(line["mean_radius"]),
                 ceil_significant(line["seconds"], 2),
             )
@@ -101,19 +106,16 @@ def audit_table(audit: pl.DataFrame) -> tuple[Table, int, int]:
     return Table(header, tuple(rows), 3), int(counts["broken"].sum()), int(counts["tried"].sum())
 
 
-def scaling_table(facts: RunFacts) -> Table | None:
-    """Original units in one unit of each scaled input; None for data without a scaling."""
+def units_table(series: tuple[Series, ...], facts: RunFacts) -> Table | None:
+    """How far each column of a table may move at each series' median radius; None for data without a scaling."""
     if facts.scaling is None:
         return None
     scaling = TableScaling.from_dict(facts.scaling)
-    pairs = list(zip(scaling.feature_names, scaling.units, strict=True))[:LONGEST_SCALING]
-    return Table(("Input", "A change of 1 is"), tuple((name, _unit_text(unit)) for name, unit in pairs))
-
-
-def threat_text(threat: str, norm: float) -> str:
-    """A threat model's description with the norm as a symbol: ``l2 box[0,1]`` -> ``ℓ₂ box[0,1]``."""
-    _, _, rest = threat.partition(" ")
-    return f"{norm_symbol(norm)} {rest}".rstrip()
+    known = [(item, item.threat) for item in series if item.threat is not None]
+    amounts = [radius_in_units(scaling, item.summary["median_radius"], threat) for item, threat in known]
+    names = [column.name for column in scaling.columns][:LONGEST_SCALING]
+    header = ("Column", *(f"{item.adversary}, {item.method}" for item, _ in known))
+    return Table(header, tuple((name, *(_amount_text(each[name]) for each in amounts)) for name in names))
 
 
 def _interval_text(point: dict[str, float]) -> str:
@@ -121,7 +123,5 @@ def _interval_text(point: dict[str, float]) -> str:
     return f"{accuracy} ({lower} – {ceil_percent(point['upper'])})"
 
 
-def _unit_text(unit: float) -> str:
-    if np.isnan(unit):
-        return "no unit (category or word)"
-    return "never changes (constant)" if np.isinf(unit) else floor_significant(unit, 6)
+def _amount_text(amount: float) -> str:
+    return "any amount" if np.isinf(amount) else floor_significant(amount, 4)
