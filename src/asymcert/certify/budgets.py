@@ -123,9 +123,9 @@ def _cheapest_first(amount: Tensor, segments: Segments) -> tuple[Tensor, Tensor]
     slope, order = segments.slope.movedim(0, 1).flatten(1).sort(dim=1, descending=True)  # (n, j * d)
     length = segments.length.movedim(0, 1).flatten(1).gather(1, order)
     drop = torch.where(slope > 0, slope * length, 0.0).nan_to_num(0.0, math.inf)
-    before = drop.cumsum(1) - drop
-    spent = ((amount[:, None] - before.nan_to_num(math.inf, math.inf)) / slope).nan_to_num(0.0).clamp(min=0.0)
-    spent = torch.minimum(spent, length) * (slope > 0)
+    before = torch.cat((torch.zeros_like(drop[:, :1]), drop.cumsum(1)[:, :-1]), 1)
+    spent = torch.where(slope > 0, (amount[:, None] - before) / slope, 0.0).clamp(min=0.0)
+    spent = torch.minimum(spent, length)
     price = torch.where((spent > 0) & (spent < length), slope, 0.0).amax(1, keepdim=True)
     full = (drop.sum(1) >= amount)[:, None]
     price = torch.where(full & (price == 0), torch.where(spent > 0, slope, math.inf).amin(1, keepdim=True), price)
