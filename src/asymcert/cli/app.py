@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from asymcert.cli import run_commands, train_commands
+from asymcert._version import __version__
+from asymcert.cli import certify_commands, run_commands, train_commands
 from asymcert.cli.show import console
 from asymcert.errors import AsymcertError
 
 app = typer.Typer(
     name="asymcert",
-    help="Train classifiers whose sensitive verdict provably holds, certify them, attack them, report on them.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
@@ -22,14 +23,29 @@ app = typer.Typer(
 for command in (
     train_commands.demo,
     train_commands.train,
-    run_commands.certify,
-    run_commands.evaluate,
+    certify_commands.certify,
+    certify_commands.evaluate,
     run_commands.audit,
     run_commands.surface,
     run_commands.report,
     train_commands.datasets,
 ):
     app.command()(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Train classifiers whose sensitive verdict provably holds, certify them, attack them, report on them."""
 
 
 def main() -> None:

@@ -11,7 +11,6 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from asymcert._checks import check_norm, refuse
-from asymcert.threat import ThreatModel
 
 
 def with_fields_of(config: type, panel: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -66,9 +65,3 @@ def parse_norm(text: str) -> float:
         return check_norm(math.inf if text.lower().lstrip("l") == "inf" else float(text.lower().lstrip("l")))
     except ValueError as error:
         raise refuse("norm", "a number of at least 1, or inf", repr(text)) from error
-
-
-def threats_for(norms: list[str], box: bool) -> list[ThreatModel]:
-    """One threat model per norm, in the box [0, 1] of scaled inputs if `box`."""
-    bounds: dict[str, Any] = {"lower": 0.0, "upper": 1.0} if box else {}
-    return [ThreatModel(parse_norm(norm), **bounds) for norm in norms]

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -27,21 +28,22 @@ def result(facts: dict[str, Any], as_json: bool) -> None:
 
 
 def table(title: str, rows: list[dict[str, Any]], as_json: bool) -> None:
-    """Print rows of equal keys as a table, or as one JSON list."""
+    """Print rows of equal keys as a table, columns with numbers aligned to the right, or as one JSON list."""
     if as_json:
         print(json.dumps(_jsonable(rows)))
         return
-    shown = Table(title=title, title_justify="left", header_style="bold")
+    shown = Table(title=escape(title), title_justify="left", header_style="bold")
     for index, name in enumerate(rows[0] if rows else []):
-        shown.add_column(name.replace("_", " "), justify="left" if index == 0 else "right")
+        numbers = index > 0 and any(_is_number(row[name]) for row in rows)
+        shown.add_column(escape(name.replace("_", " ")), justify="right" if numbers else "left")
     for row in rows:
-        shown.add_row(*(str(value) for value in row.values()))
+        shown.add_row(*(escape(str(value)) for value in row.values()))
     Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else 120).print(shown)
 
 
 @contextmanager
 def progress(what: str, total: int, quiet: bool = False) -> Iterator[Callable[..., None]]:
-    """A progress bar on standard error; yields ``update(done, note)``."""
+    """A progress bar on standard error; yields ``update(done, note, total)``."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -51,7 +53,7 @@ def progress(what: str, total: int, quiet: bool = False) -> Iterator[Callable[..
     )
     with Progress(*columns, console=console, disable=quiet, transient=not console.is_terminal) as bars:
         task = bars.add_task(what, total=total, note="")
-        yield lambda done, note="": bars.update(task, completed=done, note=note)
+        yield lambda done, note="", total=total: bars.update(task, completed=done, note=note, total=total)
 
 
 def epoch_note(record: dict[str, Any]) -> str:
@@ -61,6 +63,17 @@ def epoch_note(record: dict[str, Any]) -> str:
         parts.append(f"accuracy {record['accuracy_sensitive']:.1%} / {record['accuracy_other']:.1%}")
         parts.append("radius " + " ".join(f"{name} {value:.3g}" for name, value in record["medians"].items()))
     return ", ".join(parts)
+
+
+def _is_number(value: object) -> bool:
+    """Whether a value is a number or the text of one, such as ``12.5 %`` or ``inf``."""
+    if not isinstance(value, str):
+        return isinstance(value, int | float)
+    try:
+        float(value.removesuffix(" %"))
+    except ValueError:
+        return False
+    return True
 
 
 def _jsonable(value: Any) -> Any:

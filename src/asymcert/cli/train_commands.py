@@ -11,9 +11,12 @@ import typer
 
 from asymcert import datasets as data_sets
 from asymcert._checks import check_choice, refuse
+from asymcert.certify import ClosedForm
 from asymcert.cli import show
 from asymcert.cli.options import with_fields_of
-from asymcert.cli.run_commands import Json, Quiet, audit_run, certify_run, report_run, summary_rows, threats_for
+from asymcert.cli.parameters import Json, Quiet
+from asymcert.cli.steps import audit_run, certify_run, report_run, threats_for
+from asymcert.cli.summaries import summary_rows
 from asymcert.datasets import BinaryData
 from asymcert.errors import RunError
 from asymcert.evaluate import RunFacts, RunFolder
@@ -22,7 +25,6 @@ from asymcert.training import train as train_model
 
 TABLE_SUFFIXES = (".csv", ".csv.gz", ".parquet")
 RECIPES = ("asymcert", "published")
-NORMS = ["1", "2", "inf"]
 
 DataDir = Annotated[Path | None, typer.Option(help="Folder with published data; else $ASYMCERT_DATA, cache, download.")]
 
@@ -39,9 +41,9 @@ def demo(
     """
     data = data_sets.load("digits-3-8", seed=seed)
     run = RunFolder(out)
-    fit(run, data, preset_for(data), seed, "cpu", quiet)
-    rows = certify_run(run, data, threats_for(NORMS, box=True), "closed-form", "test", quiet)
-    successes = audit_run(run, data, NORMS, "test", quiet)
+    threats = threats_for(fit(run, data, preset_for(data), seed, "cpu", quiet))
+    rows = certify_run(run, data, threats, ClosedForm(), quiet=quiet)
+    successes = int(audit_run(run, data, threats, "test", quiet)["success"].sum())
     page = report_run(run)
     show.table(f"{data.name}: {data.sensitive} against {data.other}, test data", summary_rows(rows, as_json), as_json)
     show.console.print(f"[green]page:[/green] {page}")

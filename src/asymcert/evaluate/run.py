@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -13,7 +14,8 @@ from torch import Tensor
 from asymcert._checks import check_count, refuse
 from asymcert.certify import Certifier, certifier_for
 from asymcert.classifier import FeatureConvexClassifier
-from asymcert.evaluate.rows import GALLERY_SCHEMA, SERIES, Origin, distinct, make_rows, options_text, threat_key
+from asymcert.evaluate.proofs import Proofs
+from asymcert.evaluate.rows import GALLERY_SCHEMA, KEY, SERIES, Origin, distinct, make_rows, options_text, threat_key
 from asymcert.evaluate.run_folder import CERTIFICATES, GALLERY, RunFolder
 from asymcert.threat import ThreatModel
 
@@ -36,6 +38,7 @@ def evaluate(
     split_name: str = "test",
     chunk: int = 256,
     progress: Progress | None = None,
+    proofs: str | Path | None = None,
 ) -> pl.DataFrame:
     """Certify every sample against every threat model and store a row for each.
 
@@ -65,6 +68,9 @@ def evaluate(
         Samples certified and stored at a time.
     progress
         Called with (rows done, rows in all) after every chunk.
+    proofs
+        Folder to keep a proof of every positive radius in, in a folder of its own for each threat model.
+        Samples that have a row but no proof are certified again.
 
     Returns
     -------
@@ -89,13 +95,15 @@ def evaluate(
         run.save_threat(threat)
     origin = Origin(split_name, model.digest, data_digest, seed, options_text(certifier))
     stored = _stored(run, origin, certifier, keys, len(x))
-    pending = _pending(stored, dict(zip(keys, threats, strict=True)), len(x))
-    total, done = len(x) * len(threats), len(stored)
+    adversaries = dict(zip(keys, threats, strict=True))
+    kept = Proofs(proofs, origin, certifier.method, adversaries)
+    finished = kept.finished(stored)
+    total, done = len(x) * len(threats), len(finished)
     parts = [stored]
-    for indices, members in pending:
+    for indices, members in _pending(finished, adversaries, len(x)):
         for index in torch.tensor(indices).split(chunk):
-            rows = _certify(certifier, model, x[index], members, index, label[index], origin)
-            run.append(CERTIFICATES, rows)
+            rows = _certify(certifier, model, x[index], members, index, label[index], origin, kept)
+            run.append(CERTIFICATES, rows.join(stored, on=list(KEY), how="anti"))
             parts.append(rows)
             done += len(rows)
             if progress is not None:
@@ -158,10 +166,13 @@ def _certify(
     index: Tensor,
     label: Tensor,
     origin: Origin,
+    proofs: Proofs,
 ) -> pl.DataFrame:
+    """Rows of some samples; their proofs are kept first, so that a row tells that its proof was tried."""
     start = time.perf_counter()
     certificates = certifier.certify(model, x, threats)
     seconds = (time.perf_counter() - start) / len(x)
+    proofs.keep(model, x, index, certificates)
     return pl.concat([make_rows(certificate, index, label, origin, seconds) for certificate in certificates])
 
 

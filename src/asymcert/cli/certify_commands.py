@@ -1,0 +1,136 @@
+"""Commands that certify: certify and evaluate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from asymcert._checks import check_count, refuse
+from asymcert.certify import Certifier, ClosedForm, certifier_for
+from asymcert.cli import show
+from asymcert.cli.parameters import (
+    Box,
+    Cuts,
+    DataDir,
+    Json,
+    Limit,
+    Method,
+    Norms,
+    Quiet,
+    Run,
+    Sound,
+    SplitName,
+    Threats,
+    TimeLimit,
+    Tolerance,
+    Workers,
+)
+from asymcert.cli.steps import certify_run, chosen_split, load_data, threats_for
+from asymcert.cli.summaries import room_rows, summary_rows, unit_rows
+from asymcert.datasets import Split
+from asymcert.evaluate import RunFolder, floor_significant
+from asymcert.evaluate.explain import explain
+from asymcert.evaluate.labels import method_labels
+from asymcert.evaluate.rows import options_text
+from asymcert.threat import ThreatModel
+
+
+def certify(
+    run: Run,
+    norm: Norms = None,
+    threat: Threats = None,
+    method: Method = "closed-form",
+    sound: Sound = True,
+    cuts: Cuts = None,
+    tolerance: Tolerance = None,
+    time_limit: TimeLimit = None,
+    workers: Workers = None,
+    split: SplitName = "test",
+    limit: Limit = None,
+    box: Box = True,
+    proof: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write proofs into, for `python -m asymcert.certify.checker`.", show_default=False),
+    ] = None,
+    explain_index: Annotated[
+        int | None,
+        typer.Option("--explain", help="Table: one sample of the split, column by column.", show_default=False),
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Certify every sample of a split; an interrupted certification continues.
+
+    Examples: asymcert certify runs/a --norm 1 --norm inf · asymcert certify runs/a --threat spammer.toml --method
+    tangent · asymcert certify runs/a --threat spammer.toml --method tangent --explain 7
+    """
+    folder = RunFolder(run)
+    given = {"cuts": cuts, "tolerance": tolerance, "time_limit": time_limit, "workers": workers}
+    certifier = certifier_from(method, sound, given)
+    threats = threats_for(folder.load_model(), norm, threat, box)
+    data = load_data(folder, data_dir)
+    if explain_index is not None:
+        if proof is not None or limit is not None:
+            raise refuse("explain", "used without --proof and --limit", "both", "It certifies one sample only.")
+        _print_explanation(folder, chosen_split(data, split), split, explain_index, threats, certifier, as_json)
+        return
+    rows = certify_run(folder, data, threats, certifier, split, limit, quiet, proof)
+    _print_summary(folder, rows, f"Certificates, {split} data", as_json)
+
+
+def evaluate(
+    run: Run, split: SplitName = "test", data_dir: DataDir = None, as_json: Json = False, quiet: Quiet = False
+) -> None:
+    """Accuracies and radii in l1, l2 and l_inf; certifies what is not certified yet.
+
+    Example: asymcert evaluate runs/a --json
+    """
+    folder = RunFolder(run)
+    data = load_data(folder, data_dir)
+    rows = certify_run(folder, data, threats_for(folder.load_model()), ClosedForm(), split, quiet=quiet)
+    _print_summary(folder, rows, f"{data.name}: {data.sensitive} against {data.other}, {split} data", as_json)
+
+
+def certifier_from(method: str, sound: bool, given: dict[str, Any]) -> Certifier:
+    """The certifier that the options of a command name; those not given keep their defaults."""
+    return certifier_for(method, sound, **{name: value for name, value in given.items() if value is not None})
+
+
+def _print_summary(folder: RunFolder, rows: Any, title: str, as_json: bool) -> None:
+    """Accuracies and radii; for a table, the radii in its columns' units too."""
+    lines, units = summary_rows(rows, as_json), unit_rows(folder, rows, as_json)
+    if as_json:
+        for position, line in enumerate(lines if units else []):
+            line["median_radius_in_units"] = {row["column"]: list(row.values())[1 + position] for row in units}
+    show.table(title, lines, as_json)
+    if units and not as_json:
+        show.table("How far one column alone may move at the median radius, in its own units", units, as_json)
+
+
+def _print_explanation(
+    folder: RunFolder,
+    split: Split,
+    name: str,
+    index: int,
+    threats: list[ThreatModel],
+    certifier: Certifier,
+    as_json: bool,
+) -> None:
+    check_count("explain", index, 0)
+    if index >= len(split):
+        raise refuse("explain", f"at most {len(split) - 1}, the last sample of the {name} split", index)
+    model, results = folder.load_model(), []
+    label = method_labels([(certifier.method, options_text(certifier))])[0]
+    for threat in threats:
+        radius, rooms = explain(model, split.x[index], threat, certifier)
+        rows = room_rows(rooms, as_json)
+        if as_json:
+            results.append({"threat": threat.describe(), "method": label, "radius": radius, "columns": rows})
+        else:
+            size = floor_significant(radius, 4)
+            show.table(f"{name} sample {index}, {threat.describe()}, {label}: radius {size}", rows, as_json)
+    if as_json:
+        show.table("", results, as_json)

@@ -1,0 +1,131 @@
+"""What the commands do: load, certify, attack, report, with progress bars."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from asymcert._checks import check_choice, check_count
+from asymcert.certify import Certifier
+from asymcert.classifier import FeatureConvexClassifier
+from asymcert.cli import show
+from asymcert.cli.options import parse_norm
+from asymcert.datasets import BinaryData, DataSource, Split
+from asymcert.errors import RunError
+from asymcert.evaluate import RunFolder, evaluate, threat_key
+from asymcert.evaluate.audit import audit
+from asymcert.evaluate.rows import distinct, options_text
+from asymcert.evaluate.run_folder import CERTIFICATES
+from asymcert.threat import ThreatModel
+from asymcert.threat_file import read_threat
+
+SPLITS = ("train", "val", "test")
+NORMS = ("1", "2", "inf")
+CHUNKS = {"exact": 64, "refined": 128}  # samples between two savings, for each process
+CHUNK = 256
+
+
+def load_data(run: RunFolder, data_dir: Path | None) -> BinaryData:
+    """The data that a run was trained on, checked by its digest."""
+    facts = run.facts()
+    if facts.source is None:
+        raise RunError(f"{run.path}: its data was made by hand. Certify it from Python with asymcert.certify.")
+    data = DataSource.from_dict(facts.source).load(data_dir)
+    if data.digest != facts.data_digest:
+        raise RunError(f"{run.path}: the data is not what the model was trained on. Point --data-dir at the original.")
+    return data
+
+
+def chosen_split(data: BinaryData, name: str, limit: int | None = None) -> Split:
+    """A split by name, or its first samples."""
+    check_choice("split", name, SPLITS)
+    split = {"train": data.train, "val": data.val, "test": data.test}[name]
+    if limit is None:
+        return split
+    check_count("limit", limit)
+    return Split(split.x[:limit], split.y[:limit])
+
+
+def threats_for(
+    model: FeatureConvexClassifier, norms: list[str] | None = None, files: list[Path] | None = None, box: bool = True
+) -> list[ThreatModel]:
+    """Threat models of files, and one for each norm, in [0, 1] if `box`; the three usual norms if none is named."""
+    if not norms and not files:
+        norms = list(NORMS)
+    bounds: dict[str, Any] = {"lower": 0.0, "upper": 1.0} if box else {}
+    plain = [ThreatModel(parse_norm(norm), **bounds) for norm in norms or []]
+    return plain + [read_threat(path, model) for path in files or []]
+
+
+def certify_run(
+    run: RunFolder,
+    data: BinaryData,
+    threats: list[ThreatModel],
+    certifier: Certifier,
+    split: str = "test",
+    limit: int | None = None,
+    quiet: bool = False,
+    proofs: Path | None = None,
+) -> pl.DataFrame:
+    """Certify a split into the run folder, and proofs into theirs, with a progress bar; returns the rows."""
+    chosen = chosen_split(data, split, limit)
+    with show.progress("certify", len(chosen) * len(threats), quiet) as update:
+        return evaluate(
+            run.load_model(),
+            chosen,
+            run,
+            threats,
+            certifier,
+            data_digest=data.digest,
+            seed=run.facts().seed,
+            split_name=split,
+            chunk=CHUNKS.get(certifier.method, CHUNK) * getattr(certifier, "workers", 1),
+            progress=lambda done, total: update(done),
+            proofs=proofs,
+        )
+
+
+def uncertified(
+    run: RunFolder, threats: list[ThreatModel], split: str, certifier: Certifier | None
+) -> list[ThreatModel]:
+    """Threat models without a certificate of the run's model: by this certifier, or by any."""
+    check_choice("split", split, SPLITS)
+    rows = own_rows(run, split)
+    if certifier is not None:
+        rows = rows.filter(pl.col("method") == certifier.method, pl.col("options") == options_text(certifier))
+    known = set(rows["threat"])
+    return [threat for threat in threats if threat_key(threat) not in known]
+
+
+def own_rows(run: RunFolder, split: str) -> pl.DataFrame:
+    """Rows of the run's own model and of one split."""
+    model = run.load_model().digest
+    rows = run.read(CERTIFICATES).filter(pl.col("split") == split, pl.col("model_digest") == model)
+    return distinct(rows)
+
+
+def audit_run(run: RunFolder, data: BinaryData, threats: list[ThreatModel], split: str, quiet: bool) -> pl.DataFrame:
+    """Attack the certified samples of a split and store the rows; says so if a certificate broke."""
+    chosen = chosen_split(data, split)
+    with show.progress("attack", len(chosen) * len(threats), quiet) as update:
+        rows = audit(
+            run.load_model(),
+            chosen,
+            run,
+            threats,
+            split_name=split,
+            progress=lambda done, total: update(done, total=total),
+        )
+    successes = int(rows["success"].sum())
+    if successes:
+        show.console.print(f"[bold red]{successes} of {len(rows)} attacks broke a certificate.[/bold red]")
+    return rows
+
+
+def report_run(run: RunFolder) -> Path:
+    """Write the report of a run and return the page's path."""
+    from asymcert.report import write_report
+
+    return write_report(run)

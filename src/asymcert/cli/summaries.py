@@ -1,0 +1,94 @@
+"""Results as rows to print: numbers as they are for JSON, rounded outward for people."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import polars as pl
+
+from asymcert.evaluate import RunFolder, floor_percent, floor_significant, summary
+from asymcert.evaluate.explain import ColumnRoom
+from asymcert.evaluate.formatting import ceil_significant
+from asymcert.evaluate.labels import method_labels, threat_labels
+from asymcert.evaluate.units import radius_in_units
+
+UNLIMITED, FORBIDDEN = "any amount", "cannot"
+
+
+def summary_rows(rows: pl.DataFrame, as_json: bool) -> list[dict[str, Any]]:
+    """Summary of evaluation rows, one for each curve."""
+    table = summary(rows).sort("norm", maintain_order=True)
+    if as_json:
+        return table.to_dicts()
+    threats = dict(zip(table["threat"], _labels_of_threats(table), strict=True))
+    methods = method_labels(list(table.select("method", "options").iter_rows()))
+    with_upper = bool(table["median_upper"].is_finite().any())
+    return [
+        {
+            "threat": threats[row["threat"]],
+            "method": method,
+            "sensitive accuracy": floor_percent(row["accuracy_sensitive"], 2),
+            "other accuracy": floor_percent(row["accuracy_other"], 2),
+            "median radius": floor_significant(row["median_radius"], 4),
+            **({"at most": ceil_significant(row["median_upper"], 4)} if with_upper else {}),
+            "mean radius": floor_significant(row["mean_radius"], 4),
+            "samples": row["n_sensitive"] + row["n_other"],
+        }
+        for row, method in zip(table.to_dicts(), methods, strict=True)
+    ]
+
+
+def unit_rows(run: RunFolder, rows: pl.DataFrame, as_json: bool) -> list[dict[str, Any]]:
+    """For a table: how far each column alone may move at the median radius, one row for each column."""
+    scaling = run.load_model().scaling
+    if scaling is None:
+        return []
+    table = summary(rows).sort("norm", maintain_order=True)
+    known = run.threats()
+    titles = _curve_titles(table)
+    amounts = [
+        radius_in_units(scaling, radius or 0.0, known[key]) for key, radius in table["threat", "median_radius"].rows()
+    ]
+    text = (lambda value: value) if as_json else amount_text
+    return [
+        {"column": column.name, **{title: text(each[column.name]) for title, each in zip(titles, amounts, strict=True)}}
+        for column in scaling.columns
+    ]
+
+
+def room_rows(rooms: list[ColumnRoom], as_json: bool) -> list[dict[str, Any]]:
+    """One certificate, column by column."""
+    if as_json:
+        return [vars(room) for room in rooms]
+    return [
+        {
+            "column": room.column,
+            "value": f"{room.value:.4g}" if isinstance(room.value, float) else room.value,
+            "may fall by": amount_text(room.fall),
+            "may rise by": amount_text(room.rise),
+        }
+        for room in rooms
+    ]
+
+
+def amount_text(amount: float | None) -> str:
+    """An amount in a column's units, rounded down; words where there is no limit, or no change at all."""
+    if amount is None:
+        return FORBIDDEN
+    return UNLIMITED if math.isinf(amount) else floor_significant(amount, 4)
+
+
+def _labels_of_threats(table: pl.DataFrame) -> list[str]:
+    distinct = table["threat"].unique(maintain_order=True).to_list()
+    labels = dict(zip(distinct, threat_labels(distinct), strict=True))
+    return [labels[key] for key in table["threat"]]
+
+
+def _curve_titles(table: pl.DataFrame) -> list[str]:
+    """Threat model, and the method where there are several."""
+    methods = method_labels(list(table.select("method", "options").iter_rows()))
+    threats = _labels_of_threats(table)
+    if len(set(methods)) == 1:
+        return threats
+    return [f"{threat}, {method}" for threat, method in zip(threats, methods, strict=True)]

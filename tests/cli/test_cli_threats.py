@@ -1,0 +1,221 @@
+"""The command line with threat models from files, other methods than the closed form, and explanations."""
+
+import csv
+import json
+import math
+import random
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from asymcert import __version__
+from asymcert.certify import METHODS
+from asymcert.certify.checker import main as check
+from asymcert.cli import show
+from asymcert.cli.app import app, main
+from asymcert.evaluate import RunFolder
+from asymcert.evaluate.units import radius_in_units
+
+THIEF = """
+name = "thief"
+norm = 1
+immutable = ["kind"]
+increase_only = ["rate"]
+
+[cost]
+size = 0.02
+"""
+TRAIN = ["--label", "class", "--sensitive", "malware", "--epochs", "6", "--hidden", "8", "--quiet"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A folder with a table, a run on it, and a threat model."""
+    folder = tmp_path_factory.mktemp("cli-threats")
+    draw = random.Random(0)
+    with (folder / "files.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(("size", "kind", "rate", "class"))
+        for _ in range(200):
+            bad = draw.random() < 0.5
+            size, kind = round(draw.gauss(500 if bad else 300, 60), 1), draw.choice("abc")
+            table.writerow((size, kind, draw.random() + bad, "malware" if bad else "clean"))
+    (folder / "thief.toml").write_text(THIEF)
+    assert call("train", folder / "files.csv", "--out", folder / "run", *TRAIN).exit_code == 0
+    return folder
+
+
+def call(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
+
+
+def lines_of(*arguments):
+    done = call(*arguments, "--json")
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def test_threat_models_from_files_and_norms(place):
+    threats = ["--threat", place / "thief.toml", "--norm", "2"]
+    lines = lines_of("certify", place / "run", *threats, "--method", "tangent")
+    assert [line["threat"].partition(" #")[0] for line in lines] == ["l1 thief", "l2 box[0,1]"]
+    assert {line["method"] for line in lines} == {"tangent"}
+    run = RunFolder(place / "run")
+    threat = run.threats()[lines[0]["threat"]]
+    assert threat.name == "thief"
+    assert threat.mutable.tolist() == [True, False, False, False, False, True]
+    amounts = radius_in_units(run.load_model().scaling, lines[0]["median_radius"], threat)
+    shown = {name: math.inf if value == "inf" else value for name, value in lines[0]["median_radius_in_units"].items()}
+    assert shown == amounts
+    assert shown["kind"] == math.inf
+
+
+def test_options_of_a_method_reach_it_and_tell_its_rows_apart(place):
+    common = ["certify", place / "run", "--threat", place / "thief.toml", "--limit", 20]
+    few = lines_of(*common, "--method", "refined", "--cuts", 2)[0]
+    more = lines_of(*common, "--method", "refined", "--cuts", 6)[0]
+    loose = lines_of(*common, "--no-sound")[0]
+    assert "sound=True, cuts=2" in few["options"]
+    assert "sound=True, cuts=6" in more["options"]
+    assert loose["options"] == "sound=False"
+    assert few["n_sensitive"] + few["n_other"] == 20
+    assert more["mean_radius"] >= few["mean_radius"]
+    rows = RunFolder(place / "run").read("certificates")
+    assert len(rows.filter(pl.col("options") == few["options"])) == 20
+
+
+@pytest.mark.skipif("exact" not in METHODS, reason="the exact method is not there")
+def test_exact_options(place):
+    pytest.importorskip("highspy")
+    common = ["certify", place / "run", "--norm", "inf", "--limit", 3, "--method", "exact"]
+    line = lines_of(*common, "--tolerance", 0.01, "--time-limit", 30)[0]
+    assert "tolerance=0.01, time_limit=30.0" in line["options"]
+    assert line["median_radius"] <= line["median_upper"] <= 1.02 * line["median_radius"]
+
+
+def test_more_samples_are_added_to_fewer(place):
+    common = ["certify", place / "run", "--norm", "3", "--method", "tangent"]
+    lines_of(*common, "--limit", 5)
+    lines_of(*common, "--limit", 9)
+    rows = RunFolder(place / "run").read("certificates").filter(pl.col("norm") == 3)
+    assert sorted(rows["index"]) == list(range(9))
+
+
+def test_proofs_are_written_and_hold(place):
+    arguments = ["certify", place / "run", "--threat", place / "thief.toml", "--method", "tangent", "--limit", 9]
+    lines_of(*arguments, "--proof", place / "proofs")
+    (folder,) = (place / "proofs").iterdir()
+    rows = RunFolder(place / "run").read("certificates").filter(pl.col("method") == "tangent", pl.col("index") < 9)
+    proved = rows.filter(pl.col("threat").str.starts_with("l1 thief"), pl.col("radius") > 0)
+    assert sorted(int(path.stem) for path in folder.iterdir()) == sorted(proved["index"])
+    assert check([str(place / "run" / "model.safetensors"), *map(str, sorted(folder.iterdir()))]) == 0
+
+
+def test_audit_of_a_method_and_a_threat_model(place):
+    """Certifies what it needs and no more, and attacks it."""
+    (place / "other.toml").write_text(THIEF.replace("thief", "other"))
+    arguments = ["audit", place / "run", "--threat", place / "other.toml", "--method", "tangent"]
+    first = lines_of(*arguments)
+    assert first["attacked"] > 0
+    assert first["successes"] == 0
+    run = RunFolder(place / "run")
+    parts = sorted((run.path / "certificates").iterdir())
+    assert lines_of(*arguments) == first
+    assert lines_of("audit", place / "run", "--threat", place / "other.toml") == first
+    assert sorted((run.path / "certificates").iterdir()) == parts
+    rows = run.read("audit").filter(pl.col("threat").str.starts_with("l1 other"))
+    assert rows["method"].unique().to_list() == ["tangent"]
+
+
+def test_surface_of_a_threat_model(place):
+    (place / "third.toml").write_text(THIEF.replace("thief", "third"))
+    refused = call("surface", place / "run", "--threat", place / "third.toml")
+    assert "Run `asymcert certify` first" in str(refused.exception)
+    lines_of("certify", place / "run", "--threat", place / "third.toml")
+    grid = lines_of("surface", place / "run", "--threat", place / "third.toml")
+    assert 0 <= grid[0]["other_accuracy"] <= 1
+
+
+def test_report_names_methods_and_adversaries(place):
+    lines_of("certify", place / "run", "--threat", place / "thief.toml", "--method", "tangent")
+    page = Path(lines_of("report", place / "run")["page"]).read_text(encoding="utf-8")
+    assert "ℓ₁ thief" in page
+    assert "any amount" in page
+
+
+def test_explanation_of_one_sample(place):
+    index = sensitive_sample(place)
+    common = ["certify", place / "run", "--threat", place / "thief.toml", "--method", "tangent", "--explain", index]
+    parts = sorted((place / "run" / "certificates").iterdir())
+    (line,) = lines_of(*common)
+    assert line["radius"] > 0
+    rooms = {room["column"]: room for room in line["columns"]}
+    assert list(rooms) == ["size", "kind", "rate"]
+    assert (rooms["kind"]["fall"], rooms["kind"]["rise"]) == (None, None)
+    assert rooms["rate"]["fall"] is None
+    assert sorted((place / "run" / "certificates").iterdir()) == parts  # one sample is no evaluation
+    text = call(*common).stdout
+    assert f"test sample {index}, l1 thief, tangent: radius" in text
+    assert "cannot" in text
+
+
+def sensitive_sample(place) -> int:
+    rows = RunFolder(place / "run").read("certificates").filter("prediction", pl.col("split") == "test")
+    return int(rows["index"][0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["certify", "run", "--threat", "none.toml"], "none.toml: no such file"),
+        (["certify", "run", "--threat", "wrong.toml"], "wrong.toml: `immutable` must be about columns of the table"),
+        (["certify", "run", "--cuts", "4"], "`cuts` must be an option of method 'closed-form'"),
+        (["certify", "run", "--method", "refined", "--cuts", "0"], "`cuts` must be"),
+        (["certify", "run", "--limit", "0"], "`limit` must be an integer of at least 1"),
+        (["certify", "run", "--explain", "9999"], "`explain` must be at most"),
+        (["certify", "run", "--explain", "-1"], "`explain` must be an integer of at least 0"),
+        (["certify", "run", "--explain", "0", "--limit", "3"], "`explain` must be used without --proof and --limit"),
+        (["audit", "run", "--method", "magic"], "`method` must be one of"),
+        (["audit", "nowhere"], "not a run folder"),
+        (["surface", "run", "--norm", "7"], "Run `asymcert certify` first"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_a_mistake_is_one_line_and_exit_code_2(place, arguments, said, monkeypatch, capsys):
+    (place / "wrong.toml").write_text('immutable = ["sise"]')
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(sys, "argv", ["asymcert", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    error = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert said in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_version():
+    done = call("--version")
+    assert (done.exit_code, done.stdout.strip()) == (0, __version__)
+
+
+def test_text_is_aligned_to_the_left_and_numbers_to_the_right(capsys):
+    rows = [
+        {"name": "a", "what": "short", "radius": "1.25"},
+        {"name": "b", "what": "a longer text", "radius": "any amount"},
+    ]
+    show.table("Title [bold]", rows, as_json=False)
+    printed = capsys.readouterr().out
+    assert "Title [bold]" in printed
+    assert "│ short         │       1.25 │" in printed
+
+
+def test_an_unlabelled_table_of_other_data_cannot_be_explained(place, monkeypatch):
+    run = RunFolder(place / "run")
+    model = run.load_model()
+    model.scaling = None
+    monkeypatch.setattr(RunFolder, "load_model", lambda _: model)
+    done = call("certify", place / "run", "--norm", "2", "--explain", "0")
+    assert "`model` must be of a table" in str(done.exception)
