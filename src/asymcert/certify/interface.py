@@ -89,4 +89,4 @@ def certifier_for(method: str, sound: bool = True, **options: Any) -> Certifier:
     for name in options:
         if name not in known:
             raise refuse(name, f"an option of method {method!r}: {', '.join(known)}", "another one")
-    return kind(sound=sound, **options)
+    return kind(sound=sound, **options)  # pyright: ignore[reportCallIssue]

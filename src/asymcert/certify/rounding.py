@@ -81,59 +81,68 @@ class Rounding:
         self.slope = slope[0] * (1.0 + self._gamma(FLOAT64)) + self._underflow(FLOAT64)
         with torch.no_grad():
             at_zero = float(absolute(torch.zeros_like(ones)))
-        self.constant = (at_zero + abs(model.threshold)) * (1.0 + self._gamma(FLOAT64)) + self._underflow(FLOAT64)
+        constant = (at_zero + abs(model.threshold)) * (1.0 + self._gamma(FLOAT64)) + self._underflow(FLOAT64)
+        self._carry_back(constant)
+
+    def _carry_back(self, constant: float) -> None:
+        """The sum of absolute terms as ``constant + per_input . |x|``; features' sizes as ``base + steep * max |x|``."""
+        magnitude, shape = self.model.feature_map.magnitude, self.model.input_shape
+        size = torch.zeros(1, *shape, dtype=torch.float64, device=self.slope.device, requires_grad=True)
+        with torch.enable_grad():
+            at_zero = magnitude(size)
+            (per_input,) = torch.autograd.grad((at_zero * self.slope).sum(), size)
+        at_zero = at_zero.detach()
+        self._per_input = per_input.flatten() * UP
+        self._constant = (float((at_zero * self.slope).sum()) + constant) * UP
+        self._base = float(at_zero.max()) * UP
+        self._steep = float((magnitude(torch.ones_like(size).detach()) - at_zero).max()) * UP
 
     @property
     def gradient_error(self) -> Tensor:
         """Bound on the error of each entry of a computed gradient by the features, float64 feature_shape."""
         return (self._gamma(FLOAT64) * self.slope + self._underflow(FLOAT64)) * UP
 
-    def terms(self, features: Tensor) -> Tensor:
-        """Bound on the sum of absolute terms of a score at features of at most these sizes: (n, ...) -> (n,)."""
-        return ((features.abs().flatten(1) @ self.slope.flatten()) + self.constant) * UP
-
     def cut_error(self, x: Tensor, anchor: Tensor | None = None) -> Tensor:
         """Bound on the error of a cut's computed value at `x`, its anchor being `x` itself unless given: (n,)."""
-        magnitude = self.model.feature_map.magnitude
-        size = magnitude(x.abs())
-        gamma = self._gamma(FLOAT64)
-        if anchor is not None:
-            size = size + 2.0 * magnitude(anchor.abs())
-            gamma = self._gamma(FLOAT64, 2 * self.slope.numel())  # the product of gradient and difference
-        return self._error(size, gamma, FLOAT64)
+        if anchor is None:
+            return self._error(x.abs(), self._gamma(FLOAT64), FLOAT64)
+        gamma = self._gamma(FLOAT64, 2 * self.slope.numel())  # the product of gradient and difference
+        return self._error(x.abs(), gamma, FLOAT64) + 2.0 * self._error(anchor.abs(), gamma, FLOAT64)
 
     def deployed_error(self, x: Tensor, threat: ThreatModel) -> DeployedError:
         """Bound on the error of the deployed forward pass wherever the adversary can go from `x`."""
-        low, high = threat.interval(x)
-        bounded = low.isfinite() & high.isfinite()
-        reach = torch.where(bounded, torch.maximum((x + low).abs(), (x + high).abs()), x.abs()) * UP
-        features = self.model.feature_map.magnitude(reach)
-        fixed = self._error(features, self._gamma(self.deployed_type), self.deployed_type)
+        size, bounded = self._reach(x, threat)
+        fixed = self._error(size, self._gamma(self.deployed_type), self.deployed_type).expand(len(x))
         if bool(bounded.all()):
             return DeployedError(fixed, 0.0, torch.full_like(fixed, math.inf))
-        farther = self._farther((~bounded).any(0), threat)
-        room = 0.25 * self.deployed_type.greatest / self.growth - features.flatten(1).amax(1) - 1.0
-        limit = (room / (farther.max() * UP)).clamp(min=0.0)
-        return DeployedError(fixed, self._rate(farther, threat), limit)
+        farther = (~bounded).flatten() / threat.cost_for(self.model.input_shape).to(size).flatten()
+        growth = torch.linalg.vector_norm(self._per_input * farther, ord=threat.dual_norm)  # Hoelder's inequality
+        rate = float(self._gamma(self.deployed_type) * growth * UP)
+        room = 0.25 * self.deployed_type.greatest / self.growth - self._largest_feature(size) - 1.0
+        limit = (room / (self._steep * float(farther.max()) * UP)).clamp(min=0.0).expand(len(x))
+        return DeployedError(fixed, rate, limit)
 
-    def _farther(self, unbounded: Tensor, threat: ThreatModel) -> Tensor:
-        """How much the features' terms grow per unit of size, where no box stops it: feature_shape."""
-        growth = (unbounded / threat.cost_for(self.model.input_shape).to(self.slope))[None]
-        magnitude = self.model.feature_map.magnitude
-        return (magnitude(growth) - magnitude(torch.zeros_like(growth)))[0].abs() * UP
+    def _reach(self, x: Tensor, threat: ThreatModel) -> tuple[Tensor, Tensor]:
+        """Greatest |x + change| where a box bounds it, |x| elsewhere: (n or 1, ...); and where it does, input_shape."""
+        nowhere = torch.full(self.model.input_shape, math.inf, dtype=torch.float64, device=x.device)
+        farthest = torch.zeros_like(nowhere)
+        for end in (threat.lower, threat.upper):
+            farthest = torch.maximum(farthest, end.to(nowhere).abs() if isinstance(end, Tensor) else nowhere)
+        bounded = farthest.isfinite()
+        if bool(bounded.all()):
+            return farthest[None], bounded
+        return torch.where(bounded, farthest, x.abs()), bounded
 
-    def _rate(self, farther: Tensor, threat: ThreatModel) -> float:
-        """Growth of the deployed error per unit of size, by Hoelder's inequality where coordinates stay apart."""
-        terms = farther * self.slope
-        order = 1.0
-        if self.model.feature_map.coordinatewise:
-            terms, order = terms.view(-1, *self.model.input_shape).sum(0), threat.dual_norm
-        return float(self._gamma(self.deployed_type) * torch.linalg.vector_norm(terms.flatten(), ord=order) * UP)
-
-    def _error(self, features: Tensor, gamma: float, arithmetic: _Arithmetic) -> Tensor:
-        error = (gamma * self.terms(features) + self._underflow(arithmetic)) * UP
-        largest = (features.flatten(1).amax(1) + 1.0) * self.growth  # of any intermediate value
+    def _error(self, size: Tensor, gamma: float, arithmetic: _Arithmetic) -> Tensor:
+        """Bound on the error of a computed score where |x| <= size (n, *input_shape): (n,)."""
+        terms = (size.flatten(1) @ self._per_input + self._constant) * UP
+        error = (gamma * terms + self._underflow(arithmetic)) * UP
+        largest = (self._largest_feature(size) + 1.0) * self.growth  # of any intermediate value
         return torch.where(largest < 0.25 * arithmetic.greatest, error, math.inf).nan_to_num(math.inf, math.inf)
+
+    def _largest_feature(self, size: Tensor) -> Tensor:
+        """Bound on the terms of every feature: (n,)."""
+        return (self._base + self._steep * size.flatten(1).amax(1)) * UP
 
     def _gamma(self, arithmetic: _Arithmetic, extra: int = 0) -> float:
         """``K u / (1 - K u)``: relative error after K roundings."""
