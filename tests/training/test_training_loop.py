@@ -116,6 +116,7 @@ def test_epoch_records_fit_into_json(digits):
 ALTERNATIVES = {
     "architecture": "conv",
     "feature_map": "centre-absolute",
+    "centre_on": "pixel",
     "hidden": (7,),
     "passthrough": False,
     "channels": 3,

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from asymcert.convex import ConvexConvNet, ConvexMLP, ConvexScore
 from asymcert.convex.base import WeightOptions
+from asymcert.datasets import BinaryData
 from asymcert.features import Centre, CentreAbsolute, FeatureMap, Identity
 from asymcert.training.config import TrainConfig
 
 
-def build_map(config: TrainConfig, mean: Tensor) -> FeatureMap:
-    """The configured feature map, centred at `mean` (broadcastable to one sample) where it centres."""
+def build_map(config: TrainConfig, data: BinaryData) -> FeatureMap:
+    """The configured feature map, centred at a mean of the training data where it centres."""
     if config.feature_map == "identity":
         return Identity()
+    mean = data.train.x.mean(0) if config.centre_on == "pixel" else data.channel_mean
     return Centre(mean) if config.feature_map == "centre" else CentreAbsolute(mean)
 
 

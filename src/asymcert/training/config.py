@@ -9,6 +9,7 @@ from asymcert._checks import check_choice, check_count, check_number, refuse
 
 ARCHITECTURES = ("mlp", "conv")
 FEATURE_MAPS = ("identity", "centre", "centre-absolute")
+CENTRES = ("channel", "pixel")
 LOSSES = ("cross-entropy", "radius", "certified")
 PENALTIES = ("none", "rms", "published")
 OPTIMIZERS = ("adam", "sgd")
@@ -26,6 +27,7 @@ class TrainConfig:
 
     architecture: str = _option("mlp", "Convex network.", ARCHITECTURES)
     feature_map: str = _option("centre", "Lipschitz map before it.", FEATURE_MAPS)
+    centre_on: str = _option("channel", "centre, centre-absolute: mean of each channel, or of each pixel.", CENTRES)
     hidden: tuple[int, ...] = _option((200, 50), "mlp: widths of the hidden layers.")
     passthrough: bool = _option(True, "Connect the input to every layer.")
     channels: int = _option(16, "conv: channels of every convolution.")

@@ -95,7 +95,7 @@ class Trainer:
         self.data, self.config, self.seed, self.device, self.checkpoint = data, config, seed, device, checkpoint
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.feature_map = build_map(config, data.channel_mean)
+            self.feature_map = build_map(config, data)
             self.score = build_score(config, self.feature_map.output_shape(data.input_shape)).to(device)
         self.feature_map.to(device)
         self.average = copy.deepcopy(self.score) if config.averaging else self.score

@@ -33,7 +33,7 @@ PRESETS: dict[str, TrainConfig] = {
     "digits": replace(_MLP, hidden=(64, 32), batch_size=32, epochs=100, averaging=0.98, target_l2=0.7),
     "table": replace(_MLP, hidden=(64, 32), batch_size=32, epochs=60, averaging=0.98, target_l2=0.2),
     "mnist": replace(_MLP, loss="radius", target_l2=2.4, radius_weight=0.8, crop=1),
-    "fashion": replace(_GRADIENT, penalty_weight=0.1, penalty_max=0.5, epochs=40, crop=1),
+    "fashion": replace(_GRADIENT, centre_on="pixel", penalty_weight=0.115, penalty_max=0.2, epochs=40, crop=1),
     "cifar10": replace(
         _GRADIENT,
         architecture="conv",
