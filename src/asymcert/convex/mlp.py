@@ -34,6 +34,9 @@ class ConvexMLP(ConvexScore):
         Whether a scalar batch normalisation precedes each ReLU.
     weights
         Initialisation and upkeep of the nonnegative weights.
+    monotone
+        Whether the second half of the features enters with nonnegative weights only: behind the centre-and-absolute map
+        the score is then convex in the input itself, and exact certificates apply.
 
     Source: Amos, Xu, Kolter, ICML 2017; the shape 200-50 is that of Pfrommer et al. 2023 for MNIST and Malimg.
     """
@@ -45,6 +48,7 @@ class ConvexMLP(ConvexScore):
         passthrough: bool = True,
         batch_norm: bool = False,
         weights: WeightOptions | None = None,
+        monotone: bool = False,
     ):
         super().__init__()
         if not hidden:
@@ -53,7 +57,7 @@ class ConvexMLP(ConvexScore):
             check_count("hidden", width)
         self.input_shape, self.hidden_widths = tuple(input_shape), tuple(hidden)
         self.passthrough, self.batch_norm = passthrough, batch_norm
-        self.weights = weights or WeightOptions()
+        self.weights, self.monotone = weights or WeightOptions(), monotone
         inputs, widths = math.prod(input_shape), (*hidden, 1)
         self.first = nn.Linear(inputs, widths[0])
         pairs = list(itertools.pairwise(widths))
@@ -63,6 +67,7 @@ class ConvexMLP(ConvexScore):
         for layer in self.hidden:
             assert isinstance(layer, nn.Linear)
             make_nonnegative(layer, self.weights)
+        self.project_()
 
     def forward(self, features: Tensor) -> Tensor:
         """(n, *input_shape) -> (n,)."""
@@ -77,13 +82,18 @@ class ConvexMLP(ConvexScore):
         return s.squeeze(1)
 
     def nonnegative(self) -> Iterator[tuple[str, Tensor]]:
-        """Hidden weights, and the scales of batch normalisation."""
+        """Hidden weights, the scales of batch normalisation, and those of monotone features."""
         for index, layer in enumerate(self.hidden):
             assert isinstance(layer, nn.Linear)
             yield f"hidden.{index}.weight", layer.weight
         for index, norm in enumerate(self.norms):
             assert isinstance(norm, ScalarBatchNorm)
             yield f"norms.{index}.scale", norm.scale
+        if self.monotone:
+            for name, layer in (("first", self.first), *((f"direct.{i}", part) for i, part in enumerate(self.direct))):
+                weight = layer.weight
+                assert isinstance(weight, Tensor)
+                yield f"{name}.weight on the second half", weight[:, weight.shape[1] // 2 :]
 
     @property
     def activations(self) -> int:
@@ -97,6 +107,7 @@ class ConvexMLP(ConvexScore):
             "hidden": list(self.hidden_widths),
             "passthrough": self.passthrough,
             "batch_norm": self.batch_norm,
+            "monotone": self.monotone,
         }
 
     @torch.no_grad()
