@@ -1,0 +1,183 @@
+"""The audit matrix: every norm, method, data set and kind of threat model, attacked; no attack may succeed.
+
+    python benchmarks/audit_matrix.py --samples 20
+    python benchmarks/audit_matrix.py digits-3-8 breast-cancer --samples 5 --dtype float64
+
+Models are trained for a few epochs with the presets (what is audited are certificates, not accuracies), deployed in
+single precision by default, and certified by every method of the package. The first sensitive test samples meet all
+attacks of the audit: projected gradient and random search at 0.999 of the radius, the rounding attack at all of it,
+and, where the method is exact, the flip just beyond the upper bound. Prints a line for each combination: samples with
+a positive radius, attacks, successes, seconds for certificates and for attacks (shared out over the methods, which are
+attacked together); exits with 1 if any attack succeeded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import torch
+from torch import Tensor
+
+from asymcert import FeatureConvexClassifier, ThreatModel, datasets, train
+from asymcert.attacks import Attack
+from asymcert.certify import METHODS, certify
+from asymcert.datasets import BinaryData
+from asymcert.errors import InputError
+from asymcert.evaluate.audit import attack_rows
+from asymcert.evaluate.rows import Origin, make_rows
+
+NORMS = (1.0, 2.0, math.inf)
+TABLE = "spambase"
+SETS = {  # epochs, and at most so many samples
+    "digits-3-8": (20, 1000),
+    "breast-cancer": (20, 1000),
+    TABLE: (10, 1000),
+    "mnist-3-8": (4, 1000),
+    "fashion-shirts": (3, 10),
+    "cifar10-cats-dogs": (1, 4),
+}
+SECONDS_A_SAMPLE = 5.0  # limit of the exact method
+KINDS = ("plain", "box", "costs", "immutable", "increase-only", "all")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination and what became of it; `attacks` is 0 where the method does not apply."""
+
+    name: str
+    kind: str
+    norm: float
+    method: str
+    certified: int
+    attacks: int
+    successes: int
+    certify_seconds: float
+    attack_seconds: float
+    note: str = ""
+
+    def line(self) -> str:
+        """Under `HEADER`."""
+        norm = "inf" if math.isinf(self.norm) else f"{self.norm:g}"
+        head = f"{self.name:<18} {self.kind:<14} {norm:<4} {self.method:<12}"
+        if self.note:
+            return f"{head} {self.note}"
+        counts = f"{self.certified:>9} {self.attacks:>8} {self.successes:>10}"
+        return f"{head} {counts} {self.certify_seconds:>9.2f} {self.attack_seconds:>8.2f}"
+
+
+HEADER = f"{'data':<18} {'threat':<14} {'norm':<4} {'method':<12} certified  attacks  successes certify s attack s"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help=f"data sets, by default {', '.join(SETS)}")
+    parser.add_argument("--data-dir", default=os.environ.get("ASYMCERT_DATA"))
+    parser.add_argument("--samples", type=int, default=20)
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
+    parser.add_argument("--dtype", default="float32", choices=["float32", "float64"])
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    cells, start = [], time.perf_counter()
+    print(HEADER)
+    for name in arguments.names or SETS:
+        model, x = trained(name, arguments.data_dir, arguments.samples, getattr(torch, arguments.dtype))
+        for cell in matrix(name, model, x, arguments.methods, arguments.kinds):
+            print(cell.line(), flush=True)
+            cells.append(cell)
+    successes, attacks = sum(cell.successes for cell in cells), sum(cell.attacks for cell in cells)
+    ran = sum(not cell.note for cell in cells)
+    print(f"{successes} of {attacks} attacks succeeded; {ran} combinations, {time.perf_counter() - start:.0f} s")
+    sys.exit(1 if successes else 0)
+
+
+def trained(
+    name: str, data_dir: str | None, samples: int, dtype: torch.dtype, epochs: int | None = None
+) -> tuple[FeatureConvexClassifier, Tensor]:
+    """A quickly trained classifier in the type that it is deployed in, and its first sensitive test samples."""
+    data = load(name, data_dir)
+    usual, most = SETS.get(name, (3, 20))
+    epochs = epochs or usual
+    # the average over shifts and mirror images, ten passes a sample, would only cost time
+    model = train(data, epochs=epochs, validate_every=epochs, mirror=False, shift=0)
+    x = data.test.x[data.test.y]
+    x = x[model.predict(x)][: min(samples, most)]
+    return model.to(dtype), x
+
+
+def load(name: str, data_dir: str | None) -> BinaryData:
+    if name != TABLE:
+        return datasets.load(name, data_dir)
+    path = Path(data_dir or ".") / "tables" / f"{TABLE}.csv.gz"
+    return datasets.load_table(path, label="spam", sensitive="1")
+
+
+def matrix(
+    name: str,
+    model: FeatureConvexClassifier,
+    x: Tensor,
+    methods: Sequence[str] = tuple(METHODS),
+    kinds: Sequence[str] = KINDS,
+    attacks: Sequence[Attack] | None = None,
+) -> Iterator[Cell]:
+    """Certify and attack samples that are called sensitive, in every combination."""
+    for kind in kinds:
+        for norm in NORMS:
+            threat = ThreatModel(norm, **threat_parts(kind, model.input_shape))
+            certified = [certified_rows(model, x, threat, method) for method in methods]
+            frames = [rows for rows, _, _ in certified if rows is not None]
+            start = time.perf_counter()
+            result = attack_rows(model, x, pl.concat(frames), [threat], attacks)
+            share = (time.perf_counter() - start) / len(frames)
+            for method, (rows, seconds, note) in zip(methods, certified, strict=True):
+                own = result.filter(pl.col("method") == method)
+                positive = 0 if rows is None else len(rows.filter(pl.col("radius") > 0))
+                counts = positive, len(own), int(own["success"].sum())
+                yield Cell(name, kind, norm, method, *counts, seconds, share, note)
+
+
+def certified_rows(
+    model: FeatureConvexClassifier, x: Tensor, threat: ThreatModel, method: str
+) -> tuple[pl.DataFrame | None, float, str]:
+    """Rows and seconds; None and the reason where the method does not apply."""
+    options = {"time_limit": SECONDS_A_SAMPLE} if method == "exact" else {}
+    start = time.perf_counter()
+    try:
+        certificate = certify(model, x, threat, method, **options)
+    except InputError as error:
+        return None, 0.0, f"does not apply: {error}"[:120]
+    seconds = time.perf_counter() - start
+    label = torch.ones(len(x), dtype=torch.bool)
+    origin = Origin("test", model.digest, "matrix", 0)
+    return make_rows(certificate, torch.arange(len(x)), label, origin, seconds / len(x)), seconds, ""
+
+
+def threat_parts(kind: str, shape: tuple[int, ...]) -> dict[str, Tensor | float]:
+    """Parts of a threat model besides the norm; costs, masks and directions repeat along the features."""
+    place = torch.arange(math.prod(shape)).view(shape)
+    box: dict[str, Tensor | float] = {"lower": 0.0, "upper": 1.0}
+    cost = {"cost": torch.tensor([0.5, 1.0, 3.0, 1.7], dtype=torch.float64)[place % 4]}
+    mutable = {"mutable": place % 3 > 0}
+    increase = {"direction": torch.ones(shape, dtype=torch.int64)}
+    parts = {
+        "plain": {},
+        "box": box,
+        "costs": {**box, **cost},
+        "immutable": {**box, **mutable},
+        "increase-only": {**box, **increase},
+        "all": {**box, **cost, **mutable, "direction": place % 2},
+    }
+    return parts[kind]
+
+
+if __name__ == "__main__":
+    main()
