@@ -116,6 +116,11 @@ class ConvexConvNet(ConvexScore):
         height, width = (-(-(side // self.input_pool) // self.stride) for side in self.input_shape[1:])
         return math.prod(self.input_shape) + 3 * self.depth * self.channels * height * width
 
+    @property
+    def operations(self) -> int:
+        """Those of the layers, and the input's pooling."""
+        return super().operations + self.input_pool**2 + 1
+
     def options(self) -> dict[str, Any]:
         """Constructor arguments."""
         return {

@@ -53,6 +53,11 @@ class SymmetricAverage(ConvexScore):
         """Those of every pass."""
         return self.base.activations * (2 if self.mirror else 1) * (5 if self.shift else 1)
 
+    @property
+    def operations(self) -> int:
+        """Those of the base, and the mean's."""
+        return self.base.operations + self.activations // self.base.activations + 2
+
     def options(self) -> dict[str, Any]:
         """Constructor arguments; the base is described by whoever saves it."""
         return {"input_shape": list(self.input_shape), "mirror": self.mirror, "shift": self.shift}
