@@ -1,0 +1,117 @@
+"""The exact robust radius of a network whose margin is convex in the input, to a relative gap."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from asymcert._checks import check_count, check_inputs, check_number, refuse
+from asymcert.attacks.base import in_evaluation_mode
+from asymcert.certify.base import Certificate, Certifier
+from asymcert.certify.composition import check_composition_convex
+from asymcert.certify.cutting_planes import Bounds
+from asymcert.certify.masters import NORMS, load_solver
+from asymcert.certify.passes import deployed_margin, in_float64
+from asymcert.certify.workers import Limits, solver
+from asymcert.classifier import FeatureConvexClassifier
+from asymcert.threat import ThreatModel
+
+
+@dataclass(frozen=True)
+class Exact(Certifier):
+    """The true robust radius, between a proven bound and an adversarial example, by cutting planes.
+
+    Where the margin is convex in the input, the least admissible change that undoes the verdict is a convex programme.
+    Its cuts are tangent planes: a solver finds the least change that they do not rule out, the network is evaluated
+    there, its tangent plane is the next cut, until the bounds meet. The solver is not trusted: its multipliers are the
+    weights of an average of the cuts, whose radius is computed as for every other method; and its point counts as an
+    adversarial example only after the deployed classifier has changed its verdict on it.
+
+    Needs a coordinatewise feature map that is affine, or convex with a score that is nondecreasing in the features
+    that bend, and a norm of 1, 2 or inf.
+
+    Parameters
+    ----------
+    tolerance
+        Relative gap ``(upper - radius) / upper`` at which a sample is done. Rounding can keep the gap open, above all
+        that of a model deployed in single precision; the best bounds are then returned.
+    time_limit
+        Seconds for each sample, after which its best bounds so far are returned; None for no limit.
+    workers
+        Processes. Several are started afresh, so a script needs the usual ``if __name__ == "__main__":``.
+    max_cuts
+        Cuts for each sample, after which its best bounds so far are returned.
+    sound
+        Whether bounds on all rounding errors are subtracted.
+
+    Source: Kelley, The cutting-plane method for solving convex programs, 1960.
+    """
+
+    method: ClassVar[str] = "exact"
+
+    tolerance: float = 1e-4
+    time_limit: float | None = None
+    workers: int = 1
+    max_cuts: int = 200
+    sound: bool = True
+
+    def __post_init__(self) -> None:
+        check_number("tolerance", self.tolerance, 1e-7, 1.0)  # solvers do not resolve finer ones
+        if self.time_limit is not None:
+            check_number("time_limit", self.time_limit, 0.0)
+        check_count("workers", self.workers)
+        check_count("max_cuts", self.max_cuts)
+
+    def certify(self, model: FeatureConvexClassifier, x: Tensor, threats: Sequence[ThreatModel]) -> list[Certificate]:
+        """One certificate per threat model, with `upper` and the adversarial example that attains it.
+
+        Raises
+        ------
+        InputError
+            The norm is none of 1, 2 and inf, the margin need not be convex in the input, a solver is not installed, or
+            the input does not fit the model or the box.
+        """
+        for threat in threats:
+            _check_norm(threat.norm)
+        check_composition_convex(model)
+        x = check_inputs(x, model.input_shape).to(model.device, torch.float64)
+        for threat in threats:
+            threat.check(x)
+        limits = Limits(self.tolerance, self.time_limit, self.max_cuts)
+        with in_evaluation_mode(model):
+            margin = deployed_margin(model, x, in_float64(model).margin(x))
+            sensitive = margin > 0
+            workers = min(self.workers, max(1, int(sensitive.sum())))
+            with solver(model, self.sound, limits, workers) as solve:
+                return [self._gather(x, margin, solve.bounds(x[sensitive], threat), threat) for threat in threats]
+
+    def _gather(self, x: Tensor, margin: Tensor, found: list[Bounds], threat: ThreatModel) -> Certificate:
+        """One certificate from the bounds of the sensitive samples; cuts are padded with weight 0."""
+        most = max((len(bounds.weights) for bounds in found), default=1)
+        radius, upper = torch.zeros_like(margin), torch.zeros_like(margin)
+        adversarial, anchors = x.clone(), torch.stack([x] * most, dim=1)
+        weights = x.new_zeros(len(x), most)
+        weights[:, 0] = 1.0
+        for index, bounds in zip((margin > 0).nonzero().flatten().tolist(), found, strict=True):
+            count = len(bounds.weights)
+            # Without the bounds on rounding, a radius may come out above the flip by a few units in the last place.
+            radius[index] = bounds.radius if self.sound else min(bounds.radius, bounds.upper)
+            upper[index], adversarial[index] = bounds.upper, bounds.adversarial
+            anchors[index, :count], weights[index, :count] = bounds.anchors, bounds.weights.to(weights)
+        slope = torch.full_like(margin, math.nan)
+        proof = {"adversarial": adversarial, "anchors": anchors, "weights": weights}
+        return Certificate(radius, margin, slope, threat, self.method, self.sound, upper=upper, **proof)
+
+
+def _check_norm(norm: float) -> None:
+    """Refuse norms without a solver, and solvers that are not installed."""
+    if norm not in NORMS:
+        raise refuse("norm", "1, 2 or inf for method 'exact'", norm, "Use method='refined', which takes every norm.")
+    load_solver("highspy")
+    if norm == 2:
+        load_solver("clarabel")
