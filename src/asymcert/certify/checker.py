@@ -17,30 +17,11 @@ from pathlib import Path
 import numpy as np
 
 if __package__:
-    from asymcert.certify.checker_network import (
-        STAGE,
-        FeatureMap,
-        Network,
-        RefusedError,
-        U,
-        demand,
-        dual_norm,
-        gamma,
-        ordered_sum,
-    )
+    from asymcert.certify import checker_network as own
 else:  # run as a script, where only numpy is installed
-    from checker_network import (  # pyright: ignore[reportMissingImports]
-        STAGE,
-        FeatureMap,
-        Network,
-        RefusedError,
-        U,
-        demand,
-        dual_norm,
-        gamma,
-        ordered_sum,
-    )
+    import checker_network as own  # pyright: ignore[reportMissingImports]
 
+demand, gamma, ordered_sum = own.demand, own.gamma, own.ordered_sum
 UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}
 LEAST = {"float32": 2.0**-126, "float64": 2.0**-1022}  # normal numbers: what is below may be flushed to zero
 GREATEST = {"float32": 2.0**110, "float64": 2.0**1000}  # leaves room for sums before they are averaged
@@ -80,6 +61,12 @@ def _unique(pairs):
     return dict(pairs)
 
 
+def _number(text):
+    """The number of the one way to write it in hexadecimal."""
+    demand(float.fromhex(text).hex() == text, f"{text} is not a hexadecimal number as Python writes it")
+    return float.fromhex(text)
+
+
 class Model:
     """A model file whose digest fits its contents."""
 
@@ -95,7 +82,21 @@ class Model:
         demand(metadata["format"] == 1, "the model's format is unknown to this checker")
         self.threshold, self.sensitive = float.fromhex(metadata["threshold"]), metadata["classes"][1]
         self.shape, self.tensors, self.described = tuple(metadata["input_shape"]), tensors, metadata["score"]
-        self.map, self.network = FeatureMap(metadata["feature_map"], tensors), Network(self.described, tensors)
+        self.map, self.network = own.FeatureMap(metadata["feature_map"], tensors), own.Network(self.described, tensors)
+        self._bounds = {}
+
+    def bounds(self, dtype):
+        """Slope and constant of all absolute terms, and how large intermediate values can grow: once for each type.
+
+        And what one operation can lose by underflow, so large that gamma of the terms covers it.
+        """
+        if dtype not in self._bounds:
+            spill, up = self.network.roundings * LEAST[dtype] / UNIT[dtype], 1.0 + gamma(self.network.roundings)
+            absolute = own.Network(self.described, self.tensors, spill)
+            constant, slope, lowest = absolute.evaluate(np.zeros(absolute.shape))
+            growth = absolute.evaluate(np.ones(absolute.shape))[2]
+            self._bounds[dtype] = slope * up, constant * up + abs(self.threshold), (lowest * up, growth * up), spill
+        return self._bounds[dtype]
 
 
 class Claim:
@@ -105,17 +106,19 @@ class Claim:
         demand(set(metadata) == FIELDS and metadata["format"] == 1, "the proof's format is unknown to this checker")
         demand({"x", "anchors", "weights"} <= set(tensors) <= PARTS, "the proof lacks a part, or has one too many")
         demand(metadata["model"] == model.digest, "the proof is for another model")
-        demand(float.fromhex(metadata["threshold"]) == model.threshold, "the proof is for another threshold")
+        self.norm, self.radius, threshold = (_number(metadata[name]) for name in ("norm", "radius", "threshold"))
+        demand(threshold == model.threshold, "the proof is for another threshold")
         demand(metadata["sensitive"] == model.sensitive, "the proof is for the other class")
         self.model, self.dtype, self.tensors = model, metadata["dtype"], tensors
-        self.norm, self.radius = float.fromhex(metadata["norm"]), float.fromhex(metadata["radius"])
         demand(self.norm >= 1, "the norm is below 1")
         demand(self.radius > 0, "the radius is not positive")
         self._check_deployed()
         self._check_input(metadata["input"])
         self._check_threat()
         with np.errstate(over="raise", invalid="raise", divide="raise"):
-            self._bound_network()
+            self.slope, self.constant, self.growth, self.spill = model.bounds(self.dtype)
+            self.steepest = model.map.magnitude(np.ones((1, *model.shape)), 0.0, shifts=False)[0]
+            self.up = 1.0 + gamma(2 * self.slope.size + 64)
             self._cut()
 
     def check(self):
@@ -164,17 +167,6 @@ class Claim:
         self.price = self._part("price", shape, 0.0)
         demand((self.price >= 0).all(), "a price is negative")
 
-    def _bound_network(self):
-        """Slope and constant of all absolute terms, and how large intermediate values can grow."""
-        model, roundings = self.model, self.model.network.roundings
-        self.spill = roundings * LEAST[self.dtype] / UNIT[self.dtype]  # what underflows, so that gamma covers it
-        absolute = Network(model.described, model.tensors, self.spill)
-        constant, slope, lowest = absolute.evaluate(np.zeros(absolute.shape))
-        growth, up = absolute.evaluate(np.ones(absolute.shape))[2], 1.0 + gamma(roundings)
-        self.slope, self.constant = slope * up, constant * up + abs(model.threshold)
-        self.growth, self.up = (lowest * up, growth * up), 1.0 + gamma(2 * slope.size + 64)
-        self.steepest = model.map.magnitude(np.ones((1, *model.shape)), 0.0, shifts=False)[0]
-
     def _cut(self):
         """Value at x and gradient of the weighted sum of the planes at the anchors, and their errors."""
         model, weights = self.model, self.weights
@@ -187,7 +179,9 @@ class Claim:
             gradients.append(gradient)
         self.value = ordered_sum(weights * np.array(values))
         self.gradient = ordered_sum(weights.reshape(-1, *[1] * gradients[0].ndim) * np.stack(gradients))
-        self.gamma = gamma(model.network.roundings + self.slope.size + weights.size + STAGE * len(model.map.parts) + 32)
+        self.gamma = gamma(
+            model.network.roundings + self.slope.size + weights.size + own.STAGE * len(model.map.parts) + 32
+        )
         sizes = self.size + model.map.magnitude(np.abs(self.anchors), self.spill).max(0)
         self.error = 3.0 * self.gamma * (self._total(self.slope * sizes) + self.constant)
         demand(np.isfinite(self.value) and np.isfinite(self.gradient).all(), "the network overflows")
@@ -207,17 +201,17 @@ class Claim:
         (rounded up), (j, *shape).
         """
         x, parts, knots = self.x, self.model.map, self.model.map.knots(self.x.shape)
-        spread = radius / self.cost * (1.0 + 4 * U)
+        spread = radius / self.cost * (1.0 + 4 * own.U)
         low, high = np.maximum(self.lower, x - spread), np.minimum(self.upper, x + spread)
         demand(np.isfinite(low).all() and np.isfinite(high).all(), "an infinite radius needs a bounded box")
         points = np.stack((low, high, *np.clip(knots[0], low, high)))
         terms = np.concatenate((np.zeros((2, *x.shape)), knots[1])) + np.abs(x) + np.maximum(np.abs(low), np.abs(high))
-        slack = gamma(STAGE * (len(parts.parts) + 2)) * (terms + self.spill)  # points are where they are up to this
-        budget = self.cost * np.maximum(np.abs(points - x) - slack, 0.0) * (1.0 - 16 * U)
+        slack = gamma(own.STAGE * (len(parts.parts) + 2)) * (terms + self.spill)  # points are where they are up to this
+        budget = self.cost * np.maximum(np.abs(points - x) - slack, 0.0) * (1.0 - 16 * own.U)
         fall = self._by_input(self.gradient * (self.features - parts(points)))
         steep = np.abs(self.gradient)
         rounded = self._by_input(steep * (self.size + parts.magnitude(np.abs(points), self.spill)))
-        error = gamma(STAGE * len(parts.parts) + len(self.steepest) + 16) * rounded
+        error = gamma(own.STAGE * len(parts.parts) + len(self.steepest) + 16) * rounded
         error = error + self._by_input((steep * self.steepest)[None]) * slack
         return low, high, np.where(budget > 1e-290, budget, 0.0), fall + error
 
@@ -233,7 +227,7 @@ class Claim:
             if math.isinf(self.norm):
                 return (self._total(np.maximum(fall.max(0), 0.0)) + error) * self.up
             excess = np.maximum((fall - price * budget).max(0), 0.0) + self.spill
-            paid = dual_norm(price, self.norm)
+            paid = own.dual_norm(price, self.norm)
             return (self._total(excess) + (paid * radius if paid > 0 else 0.0) + error) * self.up
 
     def rounding(self, radius, low, high):
@@ -242,14 +236,14 @@ class Claim:
         slope = self._by_input((self.slope * self.steepest)[None])[0] * self.up
         moved = self._total(slope * np.maximum(high - self.x, self.x - low))
         if math.isfinite(radius):
-            moved = min(moved, dual_norm(slope / self.cost, self.norm) * radius * self.up)
+            moved = min(moved, own.dual_norm(slope / self.cost, self.norm) * radius * self.up)
         farthest = np.maximum(np.abs(low), np.abs(high))[None]
         features = model.map.magnitude(farthest, self.spill)
         largest = max(1.0, farthest.max(), features.max())
         fits = self.growth[0] + self.growth[1] * largest + largest + self.constant < GREATEST[self.dtype]
         demand(fits, "the deployed classifier can overflow")
         terms = min(self._total(self.slope * features), self._total(self.slope * self.size) + moved) + self.constant
-        deployed = gamma(model.network.forward_roundings + STAGE * len(model.map.parts) + 4, unit) * terms
+        deployed = gamma(model.network.forward_roundings + own.STAGE * len(model.map.parts) + 4, unit) * terms
         return (self.error + self.gamma * moved + deployed) * self.up
 
 
@@ -267,7 +261,7 @@ def report(model, path):
     try:
         claim = Claim(model, *read_container(path, "asymcert-proof"))
         claim.check()
-    except (RefusedError, FloatingPointError) as reason:
+    except (own.RefusedError, FloatingPointError) as reason:
         print(f"{path}: REFUSED: {reason}")
         return 1
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as reason:
@@ -285,9 +279,9 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     try:
         model = Model(options.model)
-    except (RefusedError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as reason:
-        print(f"{options.model}: {'REFUSED' if isinstance(reason, RefusedError) else 'UNREADABLE'}: {reason}")
-        return 1 if isinstance(reason, RefusedError) else 2
+    except (own.RefusedError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as reason:
+        print(f"{options.model}: {'REFUSED' if isinstance(reason, own.RefusedError) else 'UNREADABLE'}: {reason}")
+        return 1 if isinstance(reason, own.RefusedError) else 2
     return max(report(model, path) for path in options.proofs)
 
 

@@ -171,7 +171,6 @@ class Network:
         demand(options.pop("batch_norm") is False, "the network is not folded")
         self.residual, shape, stride = kind == "ConvexConvNet", self.shape, 1
         depth = options.pop("depth") if self.residual else len(options.pop("hidden"))
-        last = "readout" if self.residual else f"hidden.{depth - 1}"
         self.entry = self.pool = Pool(1)
         if self.residual:
             width, stride, pool = options.pop("input_pool"), options.pop("stride"), options.pop("pool")
@@ -179,12 +178,13 @@ class Network:
             self.entry, shape = Pool(width, 1.0 / width), (shape[0], *(side // width for side in shape[1:]))
             width = options.pop("pool_size")
             self.pool = Pool(width, 1.0 / width**2 if pool == "average" else 1.0 if self.spill else None)
-            [options.pop(name) for name in ("channels", "first_kernel", "kernel")]
+        for implied in ("channels", "first_kernel", "kernel", "monotone"):  # by the weights
+            options.pop(implied, None)
         first, direct = _operator(pick.pop("first.weight"), stride, shape), [Nothing()] * depth
         if passthrough:
             direct = [_operator(pick.pop(f"direct.{index}.weight"), stride, shape) for index in range(depth)]
         self.free = [first, *direct]
-        names = [*(f"hidden.{index}" for index in range(depth - 1)), last]
+        names = [f"hidden.{i}" for i in range(depth - 1)] + ["readout" if self.residual else f"hidden.{depth - 1}"]
         weights = [pick.pop(f"{name}.weight") for name in names]
         demand(all((weight >= 0).all() for weight in weights), "a weight that must be nonnegative is negative")
         self.inner = [_operator(weight, 1, getattr(first, "out_shape", None)) for weight in weights]

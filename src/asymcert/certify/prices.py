@@ -9,30 +9,28 @@ import numpy as np
 from asymcert.certify.checker import Claim
 from asymcert.certify.checker_network import RefusedError
 
-STEPS = 80  # of golden-section search, each of which shortens the interval by 0.618
-CLOSE = 1e-6  # relative distance at which two radii are taken for one
-ROUNDS = 60  # of growing or shrinking the radius within which prices are sought
+STEPS, FEWER = 80, 30  # of golden-section search, in the end and on the way; each shortens the interval by 0.618
+CLOSE = 1e-3  # relative distance at which two radii within which prices are sought are taken for one
+ROUNDS = 60  # of growing or shrinking that radius
 
 
-def best_prices(claim: Claim) -> tuple[np.ndarray, float]:
-    """Prices with which the largest radius follows, about, and that radius; p < inf.
+def best_prices(claim: Claim) -> list[tuple[np.ndarray, float]]:
+    """Prices, with one of which about the largest radius follows, and the radius to expect of each; p < inf.
 
     No input's change is greater than the radius, and prices need to cover no greater one: the smaller the changes that
     they cover, the lower they are. The largest radius is thus the one that prices for it just give.
     """
     slope = np.abs(claim.gradient).reshape(-1, *claim.x.shape).sum(0) / claim.cost
     trial, low, high = float(claim.value / slope.sum()) if slope.any() else 1.0, 0.0, math.inf
-    price = np.zeros(claim.x.shape)
     for _ in range(ROUNDS):
-        found = _priced(claim, trial)
-        radius = 0.0
-        if found is not None:
-            price, radius = found
+        found = _priced(claim, trial, FEWER)
+        radius = 0.0 if found is None else found[1]
         low, high = (max(low, radius), trial) if radius < trial else (trial, high)
         if low * (1.0 + 2.0 * CLOSE) >= high:
             break
         trial = low * (1.0 + CLOSE) if 0 < radius < trial else _between(low, high)
-    return price, low
+    priced = [_priced(claim, trial, STEPS) for trial in (low, high) if 0 < trial < math.inf]
+    return [(found[0], min(found[1], high)) for found in priced if found is not None]
 
 
 def _between(low: float, high: float) -> float:
@@ -42,7 +40,7 @@ def _between(low: float, high: float) -> float:
     return high / 4.0 if low == 0 else math.sqrt(low * high)
 
 
-def _priced(claim: Claim, trial: float) -> tuple[np.ndarray, float] | None:
+def _priced(claim: Claim, trial: float, steps: int) -> tuple[np.ndarray, float] | None:
     """Prices against changes of at most `trial` of each input, and their radius; None where errors are too great."""
     try:
         least, greatest, budget, fall = claim.vertices(trial)
@@ -53,7 +51,7 @@ def _priced(claim: Claim, trial: float) -> tuple[np.ndarray, float] | None:
         return None
     with np.errstate(all="ignore"):
         search = PriceSearch(claim.norm, trial, margin, budget.reshape(len(budget), -1), fall.reshape(len(fall), -1))
-        price, radius = search.best()
+        price, radius = search.best(steps)
     return price.reshape(claim.x.shape), radius
 
 
@@ -75,8 +73,8 @@ class PriceSearch:
         slopes = (fall[first] - fall[second]) / (budget[first] - budget[second])
         self.slopes = np.where(np.isfinite(slopes) & (slopes > 0), slopes, 0.0)
 
-    def best(self) -> tuple[np.ndarray, float]:
-        """Prices (d,) and their radius."""
+    def best(self, steps: int) -> tuple[np.ndarray, float]:
+        """Prices (d,) and their radius, after so many steps."""
         top = float(self.slopes.max())
         if top == 0:
             return np.zeros(self.budget.shape[1]), math.inf
@@ -85,7 +83,7 @@ class PriceSearch:
         ratio = (math.sqrt(5.0) - 1.0) / 2.0
         inner = [right - ratio * (right - left), left + ratio * (right - left)]
         radii = [self.of(point)[1] for point in inner]
-        for _ in range(STEPS):
+        for _ in range(steps):
             if radii[0] >= radii[1]:  # above the greatest slope prices no longer change: ties lie there
                 right, inner[1], radii[1] = inner[1], inner[0], radii[0]
                 inner[0] = right - ratio * (right - left)

@@ -8,6 +8,7 @@ import math
 import os
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -139,9 +140,9 @@ def _write(
     metadata["radius"] = radius.hex()
     if math.isfinite(claim.norm):
         tensors["price"] = price
-    partial = path.with_name(f"{path.name}.part")
-    save_file(tensors, partial, {KEY: json.dumps(metadata, sort_keys=True)})
-    os.replace(partial, path)
+    unfinished = path.with_name(f"{path.name}.part")
+    save_file(tensors, unfinished, {KEY: json.dumps(metadata, sort_keys=True)})
+    os.replace(unfinished, path)
     return radius
 
 
@@ -190,13 +191,16 @@ def _array(values: Tensor, dtype: torch.dtype = torch.float64) -> np.ndarray:
 def _best(claim: Claim) -> tuple[np.ndarray, float]:
     """Prices, and the largest radius that the checker confirms with them."""
     free = np.zeros(claim.x.shape)
-    if _holds(claim, math.inf, free):
+    if _holds(claim, free, math.inf):
         return free, math.inf
-    price, guess = (free, 1.0) if math.isinf(claim.norm) else best_prices(claim)
-    return price, _last(lambda radius: _holds(claim, radius, price), guess)
+    best = free, 0.0
+    for price, guess in [(free, 1.0)] if math.isinf(claim.norm) else best_prices(claim):
+        radius = _last(partial(_holds, claim, price), guess)
+        best = (price, radius) if radius > best[1] else best
+    return best
 
 
-def _holds(claim: Claim, radius: float, price: np.ndarray) -> bool:
+def _holds(claim: Claim, price: np.ndarray, radius: float) -> bool:
     try:
         return bool(claim.need(radius, price) < claim.value)
     except (RefusedError, FloatingPointError):

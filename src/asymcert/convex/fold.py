@@ -1,4 +1,4 @@
-"""Scalar batch normalisation and how it disappears into the affine layer before it."""
+"""Normalisations of pre-activations, and how they disappear into the affine layer before them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+
+EPSILON = 1e-5  # added to variances, as batch normalisation does
 
 
 class ScalarBatchNorm(nn.Module):
@@ -37,22 +39,67 @@ class ScalarBatchNorm(nn.Module):
         return a, self.norm.bias.detach().double() - a * self.norm.running_mean.double()
 
 
+class Standardisation(nn.Module):
+    """``(s - mean) / deviation`` by unit or channel, with constants measured on the first batch seen in training.
+
+    Later batches do not move them: samples stay independent of each other, and training meets the function that is
+    deployed. One pass over a network measures layer after layer.
+
+    Source: Kingma and Dhariwal, NeurIPS 2018, section 3.1, without the trained scale and shift.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+    measured: Tensor
+
+    def __init__(self, units: int):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(units))
+        self.register_buffer("deviation", torch.ones(units))
+        self.register_buffer("measured", torch.tensor(0))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """(n, units, ...) -> (n, units, ...)."""
+        if self.training and not self.measured:
+            self._measure(values)
+        shape = (-1, *[1] * (values.ndim - 2))
+        return (values - self.mean.view(shape)) / self.deviation.view(shape)
+
+    def affine(self) -> tuple[Tensor, Tensor]:
+        """Float64 (a, b), each (units,), with ``standardised(s) = a * s + b``."""
+        a = 1.0 / self.deviation.double()
+        return a, -a * self.mean.double()
+
+    @torch.no_grad()
+    def _measure(self, values: Tensor) -> None:
+        variance, mean = torch.var_mean(values, [0, *range(2, values.ndim)], correction=0)
+        self.mean.copy_(mean)
+        self.deviation.copy_(torch.sqrt(variance + EPSILON))
+        self.measured.fill_(1)
+
+
 @torch.no_grad()
 def fold_affine(source: nn.Module, target: nn.Module, norms: Sequence[nn.Module], index: int) -> Tensor:
-    """Copy `source` followed by ``norms[index]`` into the float64 layer `target`; return the scale, shape (1,).
+    """Copy `source` followed by ``norms[index]`` into the float64 layer `target`.
 
     Both layers are linear or convolutional with a bias; a layer past the last normalisation has none after it.
+
+    Returns
+    -------
+    Tensor
+        The normalisation's scale, shaped to multiply such a layer's weight.
     """
     assert isinstance(source, nn.Linear | nn.Conv2d)
     assert isinstance(target, nn.Linear | nn.Conv2d)
+    assert source.bias is not None
+    assert target.bias is not None
     scale = torch.ones(1, dtype=torch.float64, device=source.weight.device)
     shift = torch.zeros_like(scale)
     if index < len(norms):
         norm = norms[index]
-        assert isinstance(norm, ScalarBatchNorm)
+        assert isinstance(norm, ScalarBatchNorm | Standardisation)
         scale, shift = norm.affine()
-    target.weight.copy_(source.weight.double() * scale)
-    assert source.bias is not None
-    assert target.bias is not None
     target.bias.copy_(source.bias.double() * scale + shift)
+    scale = scale.view(-1, *[1] * (source.weight.ndim - 1))
+    target.weight.copy_(source.weight.double() * scale)
     return scale

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any, Self
 
@@ -27,7 +28,7 @@ class SymmetricAverage(ConvexScore):
     mirror
         Whether the left-right mirror images take part.
     shift
-        Edge-padded shifts by this many pixels up, down, left and right take part; 0 for none.
+        Edge-padded shifts by this many pixels or none, in both directions independently, take part; 0 for none.
     """
 
     def __init__(self, base: ConvexScore, mirror: bool = True, shift: int = 0):
@@ -51,7 +52,7 @@ class SymmetricAverage(ConvexScore):
     @property
     def activations(self) -> int:
         """Those of every pass."""
-        return self.base.activations * (2 if self.mirror else 1) * (5 if self.shift else 1)
+        return self.base.activations * (2 if self.mirror else 1) * (9 if self.shift else 1)
 
     @property
     def operations(self) -> int:
@@ -70,10 +71,10 @@ class SymmetricAverage(ConvexScore):
 
     def _transformed(self, v: Tensor) -> Iterator[Tensor]:
         s = self.shift
-        shifts = [(0, 0), (s, 0), (-s, 0), (0, s), (0, -s)] if s else [(0, 0)]
+        steps = (0, s, -s) if s else (0,)
         padded = functional.pad(v, (s, s, s, s), mode="replicate") if s else v
         height, width = v.shape[2:]
-        for down, right in shifts:
+        for down, right in itertools.product(steps, steps):
             image = padded[:, :, s + down : s + down + height, s + right : s + right + width]
             yield image
             if self.mirror:
