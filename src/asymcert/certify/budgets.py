@@ -123,7 +123,7 @@ def _cheapest_first(amount: Tensor, segments: Segments) -> tuple[Tensor, Tensor]
     """l1: spend on the steepest segments first; the price is the slope at which the amount is reached."""
     slope, length = (part.movedim(0, 1).flatten(1) for part in (segments.slope, segments.length))  # (n, j * d)
     spent, price = _steepest(amount, slope, length, min(STEEPEST, slope.shape[1]))
-    rest = price == 0  # not reached by the steepest few
+    rest = (price == 0) & (amount > 0)  # not reached by the steepest few
     if bool(rest.any()):
         spent[rest], price[rest] = _steepest(amount[rest], slope[rest], length[rest], slope.shape[1])
     budgets = spent.view(len(spent), *segments.slope[:, 0].shape).sum(1) if len(spent) else spent
