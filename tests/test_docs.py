@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import asymcert
 from asymcert.cli.app import app
+from asymcert.threat_file import KEYS
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted(
@@ -22,6 +23,7 @@ MODULES = sorted(
     if not module.name.endswith("__main__")
 )
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+THREATS = (ROOT / "docs" / "threat_models.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -44,13 +46,21 @@ def test_readme_python(code, tmp_path, monkeypatch):
 
 def test_readme_commands_exist():
     """Every `asymcert` command line in the README names real commands and options."""
-    known = {command.callback.__name__ for command in app.registered_commands}
-    commands = re.findall(r"^asymcert (\S+)(.*)$", README, re.M)
-    assert {name for name, _ in commands} == known
+    assert _commands_of(README) == {command.callback.__name__ for command in app.registered_commands}
+
+
+def test_commands_of_other_pages_exist():
+    assert _commands_of(THREATS) == {"certify", "audit", "surface"}
+
+
+def _commands_of(page: str) -> set[str]:
+    """Commands that a page shows, after looking up their options."""
+    commands = re.findall(r"^asymcert (\S+)(.*)$", page, re.M)
     for name, rest in commands:
         text = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200"}).output
         for option in re.findall(r"--[a-z0-9-]+", rest):
             assert option in text, f"{name} {option}"
+    return {name for name, _ in commands}
 
 
 def test_image_example():
@@ -64,6 +74,27 @@ def test_spam_example():
     caught = float(re.search(r"spam caught +([\d.]+) %", printed)[1])
     passed = float(re.search(r"ham let pass +([\d.]+) %", printed)[1])
     assert min(caught, passed) > 88
+
+
+@pytest.mark.skipif("ASYMCERT_DATA" not in os.environ, reason="ASYMCERT_DATA does not point to the published data")
+def test_append_only_example():
+    """It runs, prints what docs/threat_models.md says up to the numbers, and the numbers carry the argument."""
+    printed = _run("examples/append_only.py")
+    documented = re.search(r"<!-- output: append_only -->\n```text\n(.*?)```", THREATS, re.S)[1]
+    first, second = (re.sub(r"[\d.]+", "0", text).split("  it stands")[0] for text in (printed, documented))
+    assert first == second
+    safe, doubtful = map(int, re.search(r"cannot undo (\d+) at any price, (\d+) perhaps", printed).groups())
+    assert safe > doubtful > 0
+    assert int(re.search(r"(\d+) need no review", printed)[1]) > doubtful / 4
+    assert int(re.search(r"by plain radius reads (\d+)", printed)[1]) > 1.5 * doubtful
+    low, high = re.search(r"price of at least ([\d.]+) and at most ([\d.]+)", printed).groups()
+    assert 0 < float(low) <= float(high)
+    assert re.search(r"no review: alert \d+", printed)
+
+
+def test_threat_model_keys_are_documented():
+    table = THREATS.partition("## Keys")[2].partition("Single numbers")[0]
+    assert set(re.findall(r"`([a-z_]+)`", table)) == set(KEYS)
 
 
 def _run(*arguments: str) -> str:

@@ -61,7 +61,7 @@ def train(
     test: Annotated[Path | None, typer.Option(help="Table: file with the test rows.")] = None,
     drop: Annotated[list[str] | None, typer.Option(help="Table: column to leave out; repeat for more.")] = None,
     impute: Annotated[str | None, typer.Option(help="Table: fill missing values, such as `median`.")] = None,
-    scaling: Annotated[str, typer.Option(help="Table: `quantile` or `minmax`.")] = "quantile",
+    scaling: Annotated[str, typer.Option(help="Table: `quantile` or `min-max`.")] = "quantile",
     text: Annotated[str | None, typer.Option(help="Table: column of free text, made into hashed word counts.")] = None,
     preset: Annotated[str | None, typer.Option(help="Recipe of another data set.")] = None,
     recipe: Annotated[str, typer.Option(help="`asymcert`, or `published` as in Pfrommer et al. 2023.")] = "asymcert",
