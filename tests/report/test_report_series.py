@@ -151,6 +151,15 @@ def test_curves_of_several_adversaries_have_readable_names(rows_of_a_table):
     assert "closed-form · thief #00000000" in labels
 
 
+def test_a_method_that_was_tried_on_a_few_samples_says_so(rows_of_a_table):
+    run = rows_of_a_table[0]
+    few = run.read("certificates").filter(pl.col("index") < 7).with_columns(method=pl.lit("exact"))
+    run.append("certificates", few)
+    data = read_report_data(run)
+    assert [series.label for series in data.series] == ["closed-form · 20 samples", "exact · 7 samples"]
+    assert [series.method for series in data.widest] == ["closed-form"]
+
+
 def test_known_upper_ends_are_in_the_summary(run):
     data = read_report_data(run)
     assert "Median radius at most" not in summary_table(data.series, data.facts).header

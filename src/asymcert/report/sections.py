@@ -61,11 +61,12 @@ def _header(data: ReportData) -> str:
 
 
 def _at_a_glance(data: ReportData) -> str:
-    line, facts = data.series[0].summary, data.facts
+    line, facts = data.widest[0].summary, data.facts
     numbers = [(floor_percent(line["accuracy_sensitive"]), f"of class {facts.sensitive} recognised")]
     if line["n_other"]:
         numbers.append((floor_percent(line["accuracy_other"]), f"of class {facts.other} recognised"))
-    for norm, panel in data.panels.items():
+    for norm in sorted({series.norm for series in data.widest}):
+        panel = [series for series in data.widest if series.norm == norm]
         best = max(panel, key=lambda series: series.summary["median_radius"])
         numbers.append((floor_significant(best.summary["median_radius"]), f"median radius, {norm_symbol(norm)}"))
     cards = [f'<div class="card"><b>{_text(value)}</b><span>{_text(name)}</span></div>' for value, name in numbers]

@@ -71,6 +71,12 @@ class ReportData:
     overlay: Mapping[str, pl.DataFrame]
 
     @property
+    def widest(self) -> list[Series]:
+        """Series over the most samples: a method may have been tried on a few only."""
+        most = max(_samples(series.summary) for series in self.series)
+        return [series for series in self.series if _samples(series.summary) == most]
+
+    @property
     def panels(self) -> dict[float, list[Series]]:
         """Series by norm, norms ascending."""
         norms = sorted({series.norm for series in self.series})
@@ -148,11 +154,13 @@ def _series(rows: pl.DataFrame, known: Mapping[str, ThreatModel]) -> tuple[Serie
     result = []
     for line in summaries.iter_rows(named=True):
         kind, key = (line["method"], line["options"]), line["threat"]
-        threats = summaries.filter(pl.col("norm") == line["norm"])["threat"].unique(maintain_order=True).to_list()
+        panel = summaries.filter(pl.col("norm") == line["norm"])
+        threats = panel["threat"].unique(maintain_order=True).to_list()
         copies = summaries.filter(*(pl.col(name) == line[name] for name in SERIES if name != "model_digest"))
         adversary = threat_text(adversaries[key], line["norm"])
         parts = [methods[kind], adversary.partition(" ")[2] if len(threats) > 1 else ""]
         parts += [line["model_digest"][:8] if len(copies) > 1 else ""]
+        parts += [f"{_samples(line)} samples" if len({_samples(other) for other in panel.to_dicts()}) > 1 else ""]
         colour = kinds.index(kind) + (models.index(line["model_digest"]) if len(copies) > 1 else 0)
         own = rows.filter(*(pl.col(name) == line[name] for name in SERIES))
         result.append(
@@ -169,6 +177,11 @@ def _series(rows: pl.DataFrame, known: Mapping[str, ThreatModel]) -> tuple[Serie
             )
         )
     return tuple(result)
+
+
+def _samples(line: Mapping[str, Any]) -> int:
+    """Number of samples of a summary's row."""
+    return line["n_sensitive"] + line["n_other"]
 
 
 def _checked_overlay(overlay: Mapping[str, pl.DataFrame] | None) -> dict[str, pl.DataFrame]:
