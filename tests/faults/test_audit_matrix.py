@@ -11,7 +11,7 @@ from asymcert.certify import METHODS
 from asymcert.evaluate.beyond import Beyond
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
-QUICK = [ProjectedGradient(steps=6, restarts=1), RandomSearch(steps=10), RoundingAttack(3, 3, 5), Beyond()]
+QUICK = [ProjectedGradient(steps=6, restarts=1), RandomSearch(steps=10), RoundingAttack(3, 3, 5), Beyond(steps=5)]
 KINDS = ("plain", "all")
 
 
@@ -24,7 +24,7 @@ def benchmark():
 
 @pytest.fixture(scope="module", params=["digits-3-8", "breast-cancer"])
 def trained(request, benchmark):
-    return request.param, *benchmark.trained(request.param, None, 4, torch.float32, epochs=3)
+    return request.param, *benchmark.trained(request.param, None, 3, torch.float32, epochs=3)
 
 
 def test_no_attack_succeeds_in_any_combination(benchmark, trained):

@@ -50,7 +50,7 @@ FAULTS = {
     "cut weights off the simplex": [(planted.WeightsOffTheSimplex, PROGRAMME, ("tangent",))],
     "a box that the tangent ignores": [
         (planted.ForgottenCoordinate, LINEAR, PLANES),
-        (planted.AssumedBox, PROGRAMME, PLANES),
+        (planted.AssumedBox, PROGRAMME, ("tangent", "refined")),
     ],
 }
 CASES = [
@@ -93,10 +93,9 @@ def test_weights_on_the_simplex_pass():
     getattr(Contract(), PROGRAMME)(planted.Averaged(METHODS["tangent"]()))
 
 
-@pytest.mark.parametrize("method", [name for name in METHODS if name in ("refined", "exact")])
-def test_an_upper_bound_that_is_too_low_is_caught(method):
+def test_an_upper_bound_that_is_too_low_is_caught():
     with pytest.raises(AssertionError) as caught:
-        getattr(Contract(), UPPER)(planted.UpperTooLow(METHODS[method]()))
+        getattr(Contract(), UPPER)(planted.UpperTooLow(METHODS["refined"]()))
     assert caught.traceback[-1].path.name == "certifier.py"
 
 
