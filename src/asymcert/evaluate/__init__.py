@@ -12,6 +12,7 @@ from asymcert.evaluate.rows import check_rows, distinct, make_rows, threat_key
 from asymcert.evaluate.run import evaluate
 from asymcert.evaluate.run_folder import RunFolder
 from asymcert.evaluate.surface import Surface, surface
+from asymcert.evaluate.units import radius_in_units
 
 __all__ = [
     "RunFacts",
@@ -28,6 +29,7 @@ __all__ = [
     "floor_percent",
     "floor_significant",
     "make_rows",
+    "radius_in_units",
     "summary",
     "surface",
     "threat_key",
