@@ -34,9 +34,8 @@ def main(path: Path) -> None:
     print("(a change of size 1 moves one feature over its whole training range)")
 
     weakest = int(torch.where(flagged & spam, certificate.radius, torch.inf).argmin())
-    print(
-        f"review first: test mail {weakest}, flagged with radius {floor_significant(float(certificate.radius[weakest]))}"
-    )
+    least = floor_significant(float(certificate.radius[weakest]))
+    print(f"review first: test mail {weakest}, flagged with radius {least}")
 
 
 if __name__ == "__main__":
