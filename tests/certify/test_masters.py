@@ -2,6 +2,7 @@
 
 import math
 
+import highspy
 import numpy as np
 import pytest
 
@@ -25,6 +26,22 @@ def test_masters_are_solved(norm):
     answer = master.solve(0.0)
     assert not answer.feasible
     np.testing.assert_allclose(answer.weights, 1 / 3, rtol=1e-6)
+
+
+@pytest.mark.parametrize("norm", [1.0, math.inf])
+def test_other_users_of_the_solver_do_not_matter(norm):
+    """HiGHS refuses to run with another number of threads than the first user in a process asked for."""
+    highspy.Highs.resetGlobalScheduler(True)
+    try:
+        other = highspy.Highs()
+        for option, value in (("output_flag", False), ("threads", 2)):
+            other.setOptionValue(option, value)
+        other.run()
+        master = MASTERS[norm](np.full(2, -1.0), np.ones(2))
+        master.add(1.0, np.array([2.0, 2.0]))
+        assert np.abs(master.solve(0.0).point).sum() > 0.4
+    finally:
+        highspy.Highs.resetGlobalScheduler(True)
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -1,4 +1,12 @@
-"""The cutting-plane loop behind exact radii, for one input."""
+"""The cutting-plane loop behind exact radii, for one input.
+
+The master's answers bound the radius from below and jump about; the best change known to undo the verdict bounds it
+from above. Cuts are taken between the two: each either improves the best change or cuts the answer off, and deeper
+than a cut at the answer would. Networks with many kinks need a fraction of the cuts this way.
+
+Source: Kelley, The cutting-plane method for solving convex programs, 1960; cuts between the bounds as in Ben-Ameur and
+Neto, Acceleration of cutting-plane and column generation algorithms, 2007.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +28,8 @@ from asymcert.classifier import FeatureConvexClassifier
 from asymcert.threat import ThreatModel
 
 CLOSINGS = 4  # attempts to prove both bounds where the master says that they meet: rounding can keep them apart
+TOWARDS = 0.6  # share of the way from the best change known to the master's answer at which the next cut is taken
+LONGER = (1.0, 1.01, 1.03, 1.1, 1.2, 1.4, 2.0, 4.0, 10.0)  # multiples of an answer, to find a first change by
 SHALLOWEST = 1e-8  # of the depths, in units of the margin: ten times what solvers resolve
 FINEST, FARTHEST = 46, 12  # powers of two: how near to a change, and how far beyond it, a flip is looked for
 BETWEEN = 30  # points tried between the last two of these
@@ -79,20 +89,40 @@ class CuttingPlanes:
         if not 0 < unit < math.inf or not self.margin > 0 or math.isinf(self.radius):
             return self._bounds()
         master = self._master(slope, unit)
-        closings, latest, depth = 0, self.weights, 0.5 * tolerance
+        closings, latest, depth, inside = 0, self.weights, 0.25 * tolerance, None
         while (answer := master.solve(depth)) is not None:
             change = self._change(answer, unit)
+            inside = self._undone_along(change) if inside is None and answer.feasible else inside
+            point = change if inside is None else inside + TOWARDS * (change - inside)
+            inside = point if self._add_cut(master, point, unit) <= 0 else inside
+            met = inside is not None and self._size(inside) <= self._size(change) * (1.0 + 0.25 * tolerance)
             last = len(master.values) >= max_cuts or time.monotonic() >= deadline
-            undone = self._add_cut(master, change, unit) <= 0
-            if last or undone or not answer.feasible:
+            if last or met or not answer.feasible:
                 for weights in (answer.weights, latest):  # where nothing is feasible, the latest that was
                     self._prove(weights)
-                self._flip(change)
+                self._flip(change if inside is None else inside)
                 closings, depth = closings + 1, max(0.1 * depth, SHALLOWEST)
                 if last or closings == CLOSINGS or self._closed(tolerance):
                     break
             latest = answer.weights if answer.feasible else latest
         return self._bounds()
+
+    def _undone_along(self, change: Tensor) -> Tensor | None:
+        """The shortest of some multiples of a change that undo the verdict in float64; None if none does."""
+        tried = self._multiples(change, np.array(LONGER))
+        undone = self.cuts.model.margin(self.x + tried) <= 0
+        return tried[undone][:1] if bool(undone.any()) else None
+
+    def _multiples(self, change: Tensor, multiples: Vector) -> Tensor:
+        """Multiples (k,) of a change, kept inside the box: (k, *input_shape)."""
+        tried = torch.from_numpy(multiples).to(self.x).view(-1, *[1] * (self.x.ndim - 1)) * change
+        return torch.clamp(tried, self.low, self.high)
+
+    def _size(self, change: Tensor) -> float:
+        return float(self._sizes(change))
+
+    def _sizes(self, change: Tensor) -> Tensor:
+        return scaled_norm((change * self.cost).abs().flatten(1), self.threat.norm)
 
     def _master(self, slope: Tensor, unit: float) -> Master:
         """The master in units of the first margin and of about the radius, with the cut at the input."""
@@ -156,11 +186,10 @@ class CuttingPlanes:
 
     def _try(self, change: Tensor, multiples: Vector) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Which multiples of a change, kept inside the box, flip the deployed verdict; keeps the least."""
-        tried = torch.from_numpy(multiples).to(self.x).view(-1, *[1] * (self.x.ndim - 1)) * change
-        tried = torch.clamp(tried, self.low, self.high)
+        tried = self._multiples(change, multiples)
         x = self.x.expand_as(tried)
         found = score(self.model, x, tried, self.threat, x.new_full((len(x),), math.inf))
-        size = scaled_norm(((found.adversarial - x) * self.cost).abs().flatten(1), self.threat.norm)
+        size = self._sizes(found.adversarial - x)
         undone = found.success & (found.margin <= -self._noise(found))
         size = torch.where(undone, size * (1.0 + 2.0 * rounding_slack(self.x)), math.inf)
         least = int(size.argmin())

@@ -27,10 +27,10 @@ class Exact(Certifier):
     """The true robust radius, between a proven bound and an adversarial example, by cutting planes.
 
     Where the margin is convex in the input, the least admissible change that undoes the verdict is a convex programme.
-    Its cuts are tangent planes: a solver finds the least change that they do not rule out, the network is evaluated
-    there, its tangent plane is the next cut, until the bounds meet. The solver is not trusted: its multipliers are the
-    weights of an average of the cuts, whose radius is computed as for every other method; and its point counts as an
-    adversarial example only after the deployed classifier has changed its verdict on it.
+    Its cuts are tangent planes: a solver finds the least change that they do not rule out, the tangent plane between
+    that and the best change known to undo the verdict is the next cut, until the two meet. The solver is not trusted:
+    its multipliers are the weights of an average of the cuts, whose radius is computed as for every other method; and
+    a point counts as an adversarial example only after the deployed classifier has changed its verdict on it.
 
     Needs a coordinatewise feature map that is affine, or convex with a score that is nondecreasing in the features
     that bend, and a norm of 1, 2 or inf.
@@ -49,7 +49,8 @@ class Exact(Certifier):
     sound
         Whether bounds on all rounding errors are subtracted.
 
-    Source: Kelley, The cutting-plane method for solving convex programs, 1960.
+    Source: Kelley, The cutting-plane method for solving convex programs, 1960; Ben-Ameur and Neto, Acceleration of
+    cutting-plane and column generation algorithms, 2007.
     """
 
     method: ClassVar[str] = "exact"
@@ -57,7 +58,7 @@ class Exact(Certifier):
     tolerance: float = 1e-4
     time_limit: float | None = None
     workers: int = 1
-    max_cuts: int = 200
+    max_cuts: int = 400
     sound: bool = True
 
     def __post_init__(self) -> None:

@@ -252,7 +252,7 @@ class _Programme:
             "output_flag": False,
             "presolve": "off",  # it would throw the basis away
             "solver": "simplex",
-            "threads": 1,
+            "parallel": "off",  # a number of threads would have to agree with other users of HiGHS in this process
             "primal_feasibility_tolerance": ACCURACY,
             "dual_feasibility_tolerance": ACCURACY,
         }

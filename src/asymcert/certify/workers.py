@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import multiprocessing
+import multiprocessing.context
 import tempfile
 import time
 from collections.abc import Iterator
@@ -105,13 +106,24 @@ def solver(model: FeatureConvexClassifier, sound: bool, limits: Limits, workers:
             FeatureConvexClassifier.load(path)
         except ModelFileError as error:
             raise refuse("workers", "1 for a model that files cannot hold", workers, str(error)) from error
-        fresh = multiprocessing.get_context("spawn")  # a fork would copy the threads' locks
-        with ProcessPoolExecutor(workers, fresh, torch.set_num_threads, (1,)) as pool:
+        with ProcessPoolExecutor(workers, _context(), torch.set_num_threads, (1,)) as pool:
             try:
                 yield PoolSolver(model, sound, limits, pool, path)
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    """How processes start: where possible from a server that has imported all it needs and serves later calls too.
+
+    A fork of this process would copy its threads' locks.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
 
 
 @functools.lru_cache(maxsize=1)
