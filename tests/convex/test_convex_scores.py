@@ -15,15 +15,19 @@ from contracts.convexity import assert_convex, midpoint_excess
 from contracts.models import linear_score, randomise, seeded
 
 SOFTPLUS = WeightOptions(nonnegativity="softplus")
+STANDARDISED = WeightOptions(initialisation="standardised")
 NETWORKS = {
     "mlp": lambda: ConvexMLP((6,), (8, 4)),
     "mlp-bn": lambda: ConvexMLP((6,), (8, 4), batch_norm=True),
     "mlp-no-passthrough": lambda: ConvexMLP((2, 3), (8, 4, 4), passthrough=False, batch_norm=True),
     "mlp-softplus": lambda: ConvexMLP((6,), (8, 4), batch_norm=True, weights=SOFTPLUS),
+    "mlp-standardised": lambda: ConvexMLP((2, 3), (8, 4), weights=STANDARDISED),
+    "conv-standardised": lambda: ConvexConvNet((1, 8, 8), 3, 3, 4, 3, 2, passthrough=True, weights=STANDARDISED),
     "mlp-principled": lambda: ConvexMLP((6,), (8, 4), weights=WeightOptions(initialisation="principled")),
     "conv-max": lambda: ConvexConvNet((2, 6, 6), 3, 3, 3, batch_norm=True, pool_size=2),
     "conv-average": lambda: ConvexConvNet((2, 6, 6), 3, 3, 5, stride=2, pool="average", pool_size=3),
-    "conv-passthrough": lambda: ConvexConvNet((1, 8, 8), 3, 3, 3, batch_norm=True, passthrough=True, input_pool=2),
+    "conv-passthrough": lambda: ConvexConvNet((1, 8, 8), 3, 3, 3, batch_norm=True, passthrough=True),
+    "conv-even-kernel": lambda: ConvexConvNet((1, 7, 6), 3, 2, 4, stride=3, pool_size=2),
     "conv-softplus": lambda: ConvexConvNet((1, 5, 5), 4, 2, 3, batch_norm=True, weights=SOFTPLUS),
 }
 
@@ -227,6 +231,50 @@ def test_principled_initialisation_keeps_units_apart_over_depth():
     assert float(square[-1]) > 1e4
 
 
+def pre_activations(score, x):
+    """What enters each ReLU, (n, units, ...) a layer, in evaluation mode."""
+    met = []
+    for norm in score.norms:
+        norm.register_forward_hook(lambda module, given, s: met.append(s.detach()))
+    score.eval()(x)
+    return met
+
+
+@pytest.mark.parametrize("name", ["mlp-standardised", "conv-standardised"])
+def test_standardised_units_have_mean_0_and_variance_1_on_the_samples_begun_with(name):
+    torch.manual_seed(0)
+    score = NETWORKS[name]()
+    x = 3 + torch.randn(400, *score.options()["input_shape"])
+    score.begin(x)
+    met = pre_activations(score, x)
+    assert len(met) == len(score.layers) - 1
+    for s in met:
+        variance, mean = torch.var_mean(s.transpose(0, 1).flatten(1), 1, correction=0)
+        assert torch.allclose(mean, torch.zeros_like(mean), atol=1e-5)
+        assert torch.allclose(variance, torch.ones_like(variance), atol=0.02)
+    assert float(score(x).detach().mean()) == pytest.approx(0, abs=1e-4)
+
+
+def test_later_batches_do_not_move_standardisations():
+    torch.manual_seed(0)
+    score = NETWORKS["conv-standardised"]()
+    first, later = torch.randn(2, 16, 1, 8, 8)
+    score(first)
+    before = copy.deepcopy(score.state_dict())
+    together = score(5 * later)
+    assert all(torch.equal(value, before[name]) for name, value in score.state_dict().items())
+    assert torch.allclose(together[:3], score(5 * later[:3]), rtol=1e-4)
+
+
+def test_standardised_weights_start_nonnegative_with_the_given_mean_sums():
+    torch.manual_seed(0)
+    score = ConvexConvNet((1, 12, 12), 64, 2, 3, weights=STANDARDISED)
+    hidden, readout = (weight.flatten(1).detach() for _, weight in score.nonnegative())
+    assert min(float(hidden.min()), float(readout.min())) >= 0
+    assert float(hidden.sum(1).mean()) == pytest.approx(0.5, rel=0.02)
+    assert float(readout.sum()) == pytest.approx(10, rel=0.05)
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
@@ -234,9 +282,9 @@ def test_principled_initialisation_keeps_units_apart_over_depth():
         (lambda: ConvexMLP((6,), (0,)), "`hidden` must be an integer"),
         (lambda: ConvexMLP((6,), (2.5,)), "`hidden` must be an integer"),
         (lambda: ConvexConvNet((6,)), "`input_shape` must be"),
-        (lambda: ConvexConvNet((1, 6, 6), first_kernel=4), "`first_kernel` must be odd"),
         (lambda: ConvexConvNet((1, 6, 6), kernel=2), "`kernel` must be odd"),
         (lambda: ConvexConvNet((1, 6, 6), depth=0), "`depth` must be an integer"),
+        (lambda: ConvexConvNet((1, 6, 6), stride=2, pool_size=4), "`pool_size` must be at most 3"),
         (lambda: ConvexConvNet((1, 6, 6), pool="sum"), "`pool` must be one of"),
         (lambda: WeightOptions(nonnegativity="abs"), "`nonnegativity` must be one of"),
         (lambda: WeightOptions(initialisation="xavier"), "`initialisation` must be one of"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -15,7 +15,7 @@ from asymcert._checks import check_choice, refuse
 
 POOLS = (nn.MaxPool2d, nn.AvgPool2d)
 Nonnegativity = Literal["projection", "softplus"]
-Initialisation = Literal["uniform", "principled"]
+Initialisation = Literal["uniform", "principled", "standardised"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class WeightOptions:
         ``projection`` clamps at zero after each step, as published; ``softplus`` trains ``W = softplus(V)``.
     initialisation
         ``uniform`` starts in [0, 0.003] (linear) or [0, 0.005] (convolution), as published; ``principled``
-        follows Hoedt and Klambauer (2023).
+        follows Hoedt and Klambauer (2023); ``standardised`` gives every unit mean 0 and variance 1 on the first batch
+        of training, or on the samples given to `ConvexScore.begin`, through constants that folding removes.
     """
 
     nonnegativity: Nonnegativity = "projection"
@@ -36,7 +37,7 @@ class WeightOptions:
 
     def __post_init__(self) -> None:
         check_choice("nonnegativity", self.nonnegativity, ("projection", "softplus"))
-        check_choice("initialisation", self.initialisation, ("uniform", "principled"))
+        check_choice("initialisation", self.initialisation, ("uniform", "principled", "standardised"))
 
 
 class ConvexScore(nn.Module, ABC):
@@ -57,6 +58,11 @@ class ConvexScore(nn.Module, ABC):
     @abstractmethod
     def fold(self) -> Self:
         """Return the deployed network: same function in evaluation mode, float64, affine layers only, frozen."""
+
+    @property
+    @abstractmethod
+    def layers(self) -> Sequence[nn.Linear | nn.Conv2d]:
+        """Affine layers of the main path, the one that makes the score last."""
 
     @property
     @abstractmethod
@@ -87,6 +93,12 @@ class ConvexScore(nn.Module, ABC):
                 if isinstance(child, nn.MaxPool2d):
                     setattr(parent, name, nn.LPPool2d(1, _window(child)))
         return network
+
+    @torch.no_grad()
+    def begin(self, features: Tensor) -> None:
+        """Measure standardisations on (n, *input_shape), in training mode, and shift the mean score to 0."""
+        self(features)
+        self.layers[-1].bias -= self(features).mean()
 
     @classmethod
     def blank(cls, options: dict[str, Any]) -> Self:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -76,6 +76,20 @@ class Standardisation(nn.Module):
         self.mean.copy_(mean)
         self.deviation.copy_(torch.sqrt(variance + EPSILON))
         self.measured.fill_(1)
+
+
+def normalisations(units: Sequence[int], batch_norm: bool, standardised: bool) -> nn.ModuleList:
+    """What precedes the ReLUs of layers with so many units or channels; nothing if neither is asked for."""
+    if batch_norm:
+        return nn.ModuleList(ScalarBatchNorm() for _ in units)
+    return nn.ModuleList(Standardisation(count) for count in units if standardised)
+
+
+def trained_scales(norms: nn.ModuleList) -> Iterator[tuple[str, Tensor]]:
+    """Name and value of every scale that training could make negative."""
+    for index, norm in enumerate(norms):
+        if isinstance(norm, ScalarBatchNorm):
+            yield f"norms.{index}.scale", norm.scale
 
 
 @torch.no_grad()

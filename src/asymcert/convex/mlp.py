@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from asymcert._checks import check_count, refuse
 from asymcert.convex.base import ConvexScore, WeightOptions, freeze
-from asymcert.convex.fold import ScalarBatchNorm, fold_affine
+from asymcert.convex.fold import fold_affine, normalisations, trained_scales
 from asymcert.convex.weights import make_nonnegative
 
 
@@ -63,10 +63,9 @@ class ConvexMLP(ConvexScore):
         pairs = list(itertools.pairwise(widths))
         self.hidden = nn.ModuleList(nn.Linear(before, after) for before, after in pairs)
         self.direct = nn.ModuleList(nn.Linear(inputs, after, bias=False) for _, after in pairs if passthrough)
-        self.norms = nn.ModuleList(ScalarBatchNorm() for _ in hidden if batch_norm)
-        for layer in self.hidden:
-            assert isinstance(layer, nn.Linear)
-            make_nonnegative(layer, self.weights)
+        self.norms = normalisations(hidden, batch_norm, self.weights.initialisation == "standardised")
+        for layer in self.layers[1:]:
+            make_nonnegative(layer, self.weights, readout=layer is self.layers[-1])
         self.project_()
 
     def forward(self, features: Tensor) -> Tensor:
@@ -74,7 +73,7 @@ class ConvexMLP(ConvexScore):
         v = features.flatten(1)
         s = self.first(v)  # pre-activations, (n, width)
         for index, layer in enumerate(self.hidden):
-            if self.batch_norm:
+            if self.norms:
                 s = self.norms[index](s)
             s = layer(torch.relu(s))
             if self.passthrough:
@@ -83,17 +82,19 @@ class ConvexMLP(ConvexScore):
 
     def nonnegative(self) -> Iterator[tuple[str, Tensor]]:
         """Hidden weights, the scales of batch normalisation, and those of monotone features."""
-        for index, layer in enumerate(self.hidden):
-            assert isinstance(layer, nn.Linear)
+        for index, layer in enumerate(self.layers[1:]):
             yield f"hidden.{index}.weight", layer.weight
-        for index, norm in enumerate(self.norms):
-            assert isinstance(norm, ScalarBatchNorm)
-            yield f"norms.{index}.scale", norm.scale
+        yield from trained_scales(self.norms)
         if self.monotone:
             for name, layer in (("first", self.first), *((f"direct.{i}", part) for i, part in enumerate(self.direct))):
                 weight = layer.weight
                 assert isinstance(weight, Tensor)
                 yield f"{name}.weight on the second half", weight[:, weight.shape[1] // 2 :]
+
+    @property
+    def layers(self) -> list[nn.Linear]:
+        """First and hidden layers."""
+        return [self.first, *self.hidden]  # pyright: ignore[reportReturnType]
 
     @property
     def activations(self) -> int:
@@ -112,10 +113,9 @@ class ConvexMLP(ConvexScore):
 
     @torch.no_grad()
     def fold(self) -> Self:
-        """Same function without batch normalisation or parametrisation, in float64, frozen."""
+        """Same function without normalisation or parametrisation, in float64, frozen."""
         folded = self.blank({**self.options(), "batch_norm": False}).to(self.first.weight.device).double()
-        layers = zip([self.first, *self.hidden], [folded.first, *folded.hidden], strict=True)
-        for index, (source, target) in enumerate(layers):
+        for index, (source, target) in enumerate(zip(self.layers, folded.layers, strict=True)):
             scale = fold_affine(source, target, list(self.norms), index)
             if index > 0 and self.passthrough:
                 direct, folded_direct = self.direct[index - 1], folded.direct[index - 1]

@@ -16,6 +16,10 @@ UNIFORM_CONVOLUTION = 0.005  # and convolutions in [0, 0.005]
 CORRELATION = 0.5  # Hoedt and Klambauer 2023: the fixed point that keeps pre-activations from collapsing
 VARIANCE = 1.0  # of the pre-activations that enter a layer
 
+# Mean sums of a unit's weights in networks that are standardised, by recipe search on CIFAR-10: the readout's step is
+# small beside weights that start large, which both accuracy and radii gain from.
+GAIN, READOUT_GAIN = 0.5, 10.0
+
 
 class _Softplus(nn.Module):
     """``W = softplus(V)``, with the inverse that initialisation needs."""
@@ -29,13 +33,19 @@ class _Softplus(nn.Module):
         return weight + torch.log(-torch.expm1(-weight))
 
 
-def make_nonnegative(layer: nn.Linear | nn.Conv2d, options: WeightOptions) -> None:
-    """Initialise the layer's weight at nonnegative values, and parametrise it if asked to."""
+def make_nonnegative(layer: nn.Linear | nn.Conv2d, options: WeightOptions, readout: bool = False) -> None:
+    """Initialise the layer's weight at nonnegative values, and parametrise it if asked to.
+
+    `readout` says that the layer makes the score.
+    """
     if options.initialisation == "uniform":
         top = UNIFORM_LINEAR if isinstance(layer, nn.Linear) else UNIFORM_CONVOLUTION
         nn.init.uniform_(layer.weight, 0.0, top)
-    else:
+    elif options.initialisation == "principled":
         _initialise_principled(layer)
+    else:
+        gain = READOUT_GAIN if readout else GAIN
+        nn.init.uniform_(layer.weight, 0.0, 2.0 * gain / layer.weight[0].numel())
     if options.nonnegativity == "softplus":
         parametrize.register_parametrization(layer, "weight", _Softplus())
 
