@@ -126,7 +126,6 @@ ALTERNATIVES = {
     "stride": 2,
     "pool": "average",
     "pool_size": 2,
-    "input_pool": 2,
     "batch_norm": True,
     "nonnegativity": "softplus",
     "initialisation": "principled",
@@ -135,11 +134,11 @@ ALTERNATIVES = {
     "target_l2": 0.9,
     "target_linf": 0.2,
     "radius_weight": 2.0,
+    "sensitive_only": False,
     "warmup": 0.0,
     "penalty": "published",
     "penalty_weight": 0.5,
     "penalty_max": 0.5,
-    "penalise_sensitive_only": True,
     "optimizer": "sgd",
     "learning_rate": 0.001,
     "momentum": 0.1,
@@ -163,11 +162,9 @@ NEEDS = {
         name: {"architecture": "conv"}
         for name in ("channels", "depth", "first_kernel", "kernel", "stride", "pool_size")
     },
-    **{name: {"architecture": "conv", "pool_size": 2} for name in ("pool", "input_pool")},
-    **{
-        name: {"loss": "cross-entropy", "penalty": "rms"}
-        for name in ("penalty_weight", "penalty_max", "penalise_sensitive_only")
-    },
+    "pool": {"architecture": "conv", "pool_size": 2},
+    **{name: {"loss": "cross-entropy", "penalty": "rms"} for name in ("penalty_weight", "penalty_max")},
+    "radius_weight": {"loss": "radius"},
     "penalty": {"loss": "cross-entropy"},
     "momentum": {"optimizer": "sgd"},
     "decay": {"schedule": "exponential"},

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import pytest
@@ -6,7 +7,15 @@ import torch
 from asymcert.convex import ConvexMLP
 from asymcert.features import CentreAbsolute
 from asymcert.training.config import TrainConfig
-from asymcert.training.losses import certified_loss, dual_norm, gradient_loss, jacobian_norm, radius_hinge
+from asymcert.training.losses import (
+    certified_loss,
+    classification_loss,
+    dual_norm,
+    jacobian_norm,
+    radius_hinge,
+    training_loss,
+    worst_fall,
+)
 
 NORMS = (1.0, 2.0, math.inf)
 
@@ -59,32 +68,39 @@ def test_radius_hinge_counts_the_shortfall_of_closed_form_radii(batch):
     )
 
 
-def test_certified_loss_bounds_the_loss_in_the_ball(batch):
-    """Scores may fall by target * slope: the loss at any smaller fall is no larger."""
+@pytest.mark.parametrize("sensitive_only", [True, False])
+def test_certified_loss_is_cross_entropy_at_the_worst_scores_in_the_ball(batch, sensitive_only):
     scores, gradient, single, sensitive, lipschitz = batch
-    bound = float(certified_loss(scores, gradient, sensitive, {2.0: 0.2}, lipschitz))
-    drop = 0.2 * lipschitz[2.0] * single.flatten(1).norm(dim=1)
-    worst = torch.nn.functional.softplus(drop - scores.detach())
-    assert bound == pytest.approx(float((worst * sensitive).mean()), rel=1e-6)
-    assert bound >= float((torch.nn.functional.softplus(-scores.detach()) * sensitive).mean())
+    fall = worst_fall(gradient, {2.0: 0.2}, lipschitz)
+    assert torch.allclose(fall, 0.2 * lipschitz[2.0] * single.flatten(1).norm(dim=1), rtol=1e-9)
+    loss = 0.0
+    for score, least, label in zip(scores.tolist(), (scores - fall).tolist(), sensitive.tolist(), strict=True):
+        other = score if sensitive_only else 2 * score - least
+        loss += math.log1p(math.exp(-least if label else other)) / len(scores)
+    assert float(certified_loss(scores, fall, sensitive, sensitive_only)) == pytest.approx(loss, rel=1e-9)
 
 
-@pytest.mark.parametrize("options", [{}, {"penalise_sensitive_only": True}, {"penalty_max": 0.5}])
+def test_falls_are_averaged_over_norms(batch):
+    _, gradient, _, _, lipschitz = batch
+    single = [worst_fall(gradient, {norm: target}, lipschitz) for norm, target in ((1.0, 2.0), (math.inf, 0.1))]
+    both = worst_fall(gradient, {1.0: 2.0, math.inf: 0.1}, lipschitz)
+    assert torch.allclose(both, (single[0] + single[1]) / 2)
+
+
+@pytest.mark.parametrize("options", [{}, {"sensitive_only": False}, {"penalty_max": 0.5}])
 def test_penalty_options_change_the_penalty(batch, options):
     scores, gradient, _, sensitive, lipschitz = batch
     base = TrainConfig(loss="cross-entropy", penalty="rms")
-    plain = gradient_loss(base, scores, gradient, sensitive, lipschitz)
-    config = TrainConfig(loss="cross-entropy", penalty="rms", **options)
-    changed = gradient_loss(config, scores, gradient, sensitive, lipschitz)
+    plain, changed = (
+        training_loss(config, scores, scores, gradient, sensitive, lipschitz, 1.0)
+        for config in (base, dataclasses.replace(base, **options))
+    )
     assert (float(plain) != float(changed)) == bool(options)
 
 
-def test_no_sensitive_sample_in_the_batch_is_no_nan(batch):
+@pytest.mark.parametrize("config", [{"loss": "cross-entropy", "penalty": "rms"}, {"loss": "radius"}, {}], ids=str)
+def test_no_sensitive_sample_in_the_batch_leaves_cross_entropy(batch, config):
     scores, gradient, _, sensitive, lipschitz = batch
     nobody = torch.zeros_like(sensitive)
-    for config in (
-        TrainConfig(loss="cross-entropy", penalty="rms", penalise_sensitive_only=True),
-        TrainConfig(loss="radius"),
-        TrainConfig(loss="certified"),
-    ):
-        assert math.isfinite(float(gradient_loss(config, scores, gradient, nobody, lipschitz)))
+    loss = training_loss(TrainConfig(**config), scores, scores, gradient, nobody, lipschitz, 1.0)
+    assert float(loss) == pytest.approx(float(classification_loss(scores, nobody)), abs=1e-5)

@@ -30,7 +30,6 @@ def build_score(config: TrainConfig, input_shape: tuple[int, ...]) -> ConvexScor
         config.kernel,
         config.stride,
         config.passthrough,
-        config.input_pool,
         config.pool,
         config.pool_size,
         config.batch_norm,

@@ -23,12 +23,13 @@ from asymcert.errors import RunError
 from asymcert.training.build import build_map, build_score
 from asymcert.training.checkpoint import read_facts, restore, save_checkpoint
 from asymcert.training.config import TrainConfig
-from asymcert.training.losses import classification_loss, gradient_loss, needs_gradient
+from asymcert.training.losses import classification_loss, needs_gradient, training_loss
 from asymcert.training.presets import preset_for
 from asymcert.training.validation import Validation, choose_threshold, validate
 
 NORMS = (1.0, 2.0, math.inf)
 CHECKPOINT_SECONDS = 15.0
+STANDARDISED = 1000  # training samples that a standardised initialisation measures
 
 
 def train(
@@ -96,8 +97,12 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.feature_map = build_map(config, data)
-            self.score = build_score(config, self.feature_map.output_shape(data.input_shape)).to(device)
+            self.score = build_score(config, self.feature_map.output_shape(data.input_shape))
+            if config.initialisation == "standardised":
+                seen = torch.randperm(len(data.train))[:STANDARDISED]
+                self.score.begin(self.feature_map(data.train.x[seen]))
         self.feature_map.to(device)
+        self.score.to(device)
         self.average = copy.deepcopy(self.score) if config.averaging else self.score
         self.best = copy.deepcopy(self.score)
         self.optimizer = _optimizer(config, self.score)
@@ -169,14 +174,13 @@ class Trainer:
             return classification_loss(self.score(features), sensitive)
         features.requires_grad_(True)
         scores = self.score(features)
-        classified, regularised = scores, scores
+        deployed = scores
         if self.config.batch_norm:  # samples depend on each other in training mode: regularise what is deployed
             self.score.eval()
-            regularised = self.score(features)
+            deployed = self.score(features)
             self.score.train()
-        (gradient,) = torch.autograd.grad(regularised.sum(), features, create_graph=True)
-        extra = gradient_loss(self.config, regularised, gradient, sensitive, self.lipschitz)
-        return classification_loss(classified, sensitive) + warmup * extra
+        (gradient,) = torch.autograd.grad(deployed.sum(), features, create_graph=True)
+        return training_loss(self.config, scores, deployed, gradient, sensitive, self.lipschitz, warmup)
 
     def _warmup(self, progress: float) -> float:
         return min(1.0, progress / self.config.warmup) if self.config.warmup > 0 else 1.0

@@ -28,28 +28,41 @@ def classification_loss(scores: Tensor, sensitive: Tensor) -> Tensor:
     return functional.binary_cross_entropy_with_logits(scores, sensitive.to(scores.dtype))
 
 
-def gradient_loss(
-    config: TrainConfig, scores: Tensor, gradient: Tensor, sensitive: Tensor, lipschitz: dict[float, float]
+def training_loss(
+    config: TrainConfig,
+    scores: Tensor,
+    deployed: Tensor,
+    gradient: Tensor,
+    sensitive: Tensor,
+    lipschitz: dict[float, float],
+    share: float,
 ) -> Tensor:
-    """The part of the loss that acts on the gradient.
+    """The whole loss where it uses the gradient.
 
     Parameters
     ----------
     scores
-        (n,), of the function that will be deployed.
+        (n,), of the network in training.
+    deployed
+        (n,), of the function that will be deployed; they differ under batch normalisation only.
     gradient
-        (n, *feature_shape), differentiable by the weights.
+        (n, *feature_shape), of `deployed`, differentiable by the weights.
     sensitive
         Bool (n,).
     lipschitz
         The feature map's constant per norm.
+    share
+        In [0, 1]: how much of the part that acts on the gradient counts yet.
     """
-    if config.loss == "radius":
-        return config.radius_weight * radius_hinge(scores, gradient, sensitive, config.targets, lipschitz)
     if config.loss == "certified":
-        return config.radius_weight * certified_loss(scores, gradient, sensitive, config.targets, lipschitz)
-    chosen = gradient[sensitive] if config.penalise_sensitive_only else gradient
-    return config.penalty_weight * jacobian_norm(chosen, config.penalty_max, mean=config.penalty == "rms")
+        fall = share * worst_fall(gradient, config.targets, lipschitz)
+        return certified_loss(scores, fall, sensitive, config.sensitive_only)
+    if config.loss == "radius":
+        extra = config.radius_weight * radius_hinge(deployed, gradient, sensitive, config.targets, lipschitz)
+    else:
+        chosen = gradient[sensitive] if config.sensitive_only else gradient
+        extra = config.penalty_weight * jacobian_norm(chosen, config.penalty_max, mean=config.penalty == "rms")
+    return classification_loss(scores, sensitive) + share * extra
 
 
 def jacobian_norm(gradient: Tensor, max_weight: float, mean: bool) -> Tensor:
@@ -77,17 +90,21 @@ def radius_hinge(
     return (torch.stack(hinges).mean(0) * sensitive).mean()
 
 
-def certified_loss(
-    scores: Tensor, gradient: Tensor, sensitive: Tensor, targets: dict[float, float], lipschitz: dict[float, float]
-) -> Tensor:
-    """``softplus(target * slope - score)``, the slope averaged over norms; summed and scaled as the hinge.
-
-    The score falls by at most target times slope within the target radius, so this bounds the worst-case
-    cross-entropy there (Wong and Kolter, ICML 2018, for another bound).
-    """
+def worst_fall(gradient: Tensor, targets: dict[float, float], lipschitz: dict[float, float]) -> Tensor:
+    """Target radius times slope, which bounds how far the score falls within it, averaged over norms: (n,)."""
     size = gradient.flatten(1).abs()
-    drops = [target * lipschitz[norm] * dual_norm(size, norm) for norm, target in targets.items()]
-    return (functional.softplus(torch.stack(drops).mean(0) - scores) * sensitive).mean()
+    falls = [target * lipschitz[norm] * dual_norm(size, norm) for norm, target in targets.items()]
+    return torch.stack(falls).mean(0)
+
+
+def certified_loss(scores: Tensor, fall: Tensor, sensitive: Tensor, sensitive_only: bool) -> Tensor:
+    """Mean cross-entropy of scores that have moved by `fall` (n,) to the wrong side.
+
+    On sensitive samples that bounds the worst-case cross-entropy in the target ball (as Wong and Kolter, ICML 2018, for
+    another bound). On the others, which no certificate is for, it does not; it keeps their scores low and flat.
+    """
+    towards = torch.where(sensitive, -1.0, 0.0 if sensitive_only else 1.0)
+    return classification_loss(scores + towards * fall, sensitive)
 
 
 def dual_norm(size: Tensor, norm: float) -> Tensor:
