@@ -153,5 +153,6 @@ class ConvexConvNet(ConvexScore):
         if self.kernel % 2 == 0:
             raise refuse("kernel", "odd, so that padding keeps the image's size", self.kernel)
         check_choice("pool", self.pool_kind, tuple(POOLS))
-        if self.pool_size > min(self._sides()):
-            raise refuse("pool_size", f"at most {min(self._sides())}, the image's side after the stride", self.pool_size)
+        side = min(self._sides())
+        if self.pool_size > side:
+            raise refuse("pool_size", f"at most {side}, the image's side after the stride", self.pool_size)
