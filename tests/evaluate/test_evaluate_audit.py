@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from asymcert.attacks import Attack, ProjectedGradient, RandomSearch, RoundingAttack
-from asymcert.certify import METHODS, Certificate, certify_each
+from asymcert.certify import Certificate, certify_each
+from asymcert.certify.exact import Exact
 from asymcert.datasets.binary import Split
 from asymcert.errors import InputError, RunError
 from asymcert.evaluate import evaluate
@@ -23,8 +24,6 @@ from contracts.models import cancelling_model, dyadic, linear_model, random_mlp,
 
 QUICK = [ProjectedGradient(steps=8, restarts=2)]
 THREATS = [*(ThreatModel(p, 0.0, 1.0) for p in (1, 2, math.inf)), ThreatModel(2, cost=COST)]
-
-needs_exact = pytest.mark.skipif("exact" not in METHODS, reason="the exact method is not built yet")
 
 
 def rows_of(model, certificates):
@@ -99,7 +98,6 @@ def known_radii():
     return model, x, certify_each(model, x, [ThreatModel()])[0]
 
 
-@needs_exact
 @pytest.mark.parametrize(("stated", "wrong"), [(1.0, False), (1.5, False), (0.95, True), (math.inf, None)])
 def test_an_exact_certificate_s_upper_bound_must_be_attained(known_radii, stated, wrong):
     model, x, true = known_radii
@@ -117,15 +115,21 @@ def test_an_exact_certificate_s_upper_bound_must_be_attained(known_radii, stated
     assert attack_rows(model, x, rows_of(model, [other]), [ThreatModel()], [Beyond()]).is_empty()
 
 
-@needs_exact
 def test_what_descent_does_not_find_the_certifier_names(known_radii, monkeypatch):
     model, x, true = known_radii
-    certificate = certify_each(model, x, [ThreatModel()], "exact")[0]
+    certificate = Exact().certify(model, x, [ThreatModel()])[0]
     assert certificate.upper is not None
     monkeypatch.setattr(ProjectedGradient, "search", lambda self, model, x, *_: torch.zeros_like(x))
     result = attack_rows(model, x, rows_of(model, [certificate]), [ThreatModel()], [Beyond()])
     assert len(result) == int(true.sensitive.sum())
     assert not result["success"].any()
+
+
+def test_beyond_checks_and_names_its_steps():
+    assert Beyond().name == "a flip at 1.001 of upper"
+    assert Beyond(steps=5).name == "a flip at 1.001 of upper, 5 steps"
+    with pytest.raises(InputError, match="`steps` must be"):
+        Beyond(steps=0)
 
 
 def test_an_infinite_radius_is_attacked_in_the_whole_box():

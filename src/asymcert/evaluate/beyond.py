@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from asymcert._checks import check_count
 from asymcert.attacks import Attack, ProjectedGradient, score
-from asymcert.certify import METHODS
+from asymcert.certify.exact import Exact
 from asymcert.classifier import FeatureConvexClassifier
 from asymcert.threat import ThreatModel
 
 BEYOND = 1.001  # times the upper bound: the budget
-EXACT = "exact"  # the method whose rows are held to it
+EXACT = Exact.method  # whose rows are held to it
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,14 @@ class Beyond(Attack):
 
     steps: int = 200
 
+    def __post_init__(self) -> None:
+        check_count("steps", self.steps)
+
     @property
     def name(self) -> str:
-        """``a flip at 1.001 of upper``."""
-        return f"a flip at {BEYOND} of upper"
+        """``a flip at 1.001 of upper``, and the steps where they are not the default."""
+        steps = "" if self.steps == Beyond.steps else f", {self.steps} steps"
+        return f"a flip at {BEYOND} of upper{steps}"
 
     def search(
         self,
@@ -75,6 +80,6 @@ class _Named(Attack):
         generator: torch.Generator,
     ) -> Tensor:
         """Changes (n, *input_shape), without regard to the budgets."""
-        certificate = METHODS[EXACT]().certify(model, x, [threat])[0]
+        certificate = Exact().certify(model, x, [threat])[0]
         assert certificate.adversarial is not None
         return certificate.adversarial.to(x) - x
