@@ -241,18 +241,17 @@ def pre_activations(score, x):
 
 
 @pytest.mark.parametrize("name", ["mlp-standardised", "conv-standardised"])
-def test_standardised_units_have_mean_0_and_variance_1_on_the_samples_begun_with(name):
+def test_standardised_units_have_mean_0_and_variance_1_on_the_first_batch(name):
     torch.manual_seed(0)
     score = NETWORKS[name]()
     x = 3 + torch.randn(400, *score.options()["input_shape"])
-    score.begin(x)
+    score(x)
     met = pre_activations(score, x)
     assert len(met) == len(score.layers) - 1
     for s in met:
         variance, mean = torch.var_mean(s.transpose(0, 1).flatten(1), 1, correction=0)
         assert torch.allclose(mean, torch.zeros_like(mean), atol=1e-5)
         assert torch.allclose(variance, torch.ones_like(variance), atol=0.02)
-    assert float(score(x).detach().mean()) == pytest.approx(0, abs=1e-4)
 
 
 def test_later_batches_do_not_move_standardisations():

@@ -239,6 +239,15 @@ def test_average_of_weights_is_what_is_deployed(digits):
     assert not torch.equal(trainer.average.first.weight, trainer.score.first.weight)
 
 
+@pytest.mark.parametrize("architecture", ["mlp", "conv"])
+def test_standardised_networks_start_with_mean_score_0(images, architecture):
+    config = dataclasses.replace(BASE, architecture=architecture, initialisation="standardised")
+    trainer = Trainer(images, config, 0, torch.device("cpu"), None)
+    scores = trainer.score(trainer.feature_map(images.train.x)).detach()  # all of them were measured
+    assert float(scores.mean()) == pytest.approx(0, abs=1e-5)
+    assert float(scores.std()) > 0
+
+
 def test_trained_hidden_weights_are_nonnegative_for_every_upkeep(images):
     for upkeep in ("projection", "softplus"):
         for architecture in ("mlp", "conv"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -29,7 +29,7 @@ class WeightOptions:
     initialisation
         ``uniform`` starts in [0, 0.003] (linear) or [0, 0.005] (convolution), as published; ``principled``
         follows Hoedt and Klambauer (2023); ``standardised`` gives every unit mean 0 and variance 1 on the first batch
-        of training, or on the samples given to `ConvexScore.begin`, through constants that folding removes.
+        seen in training mode, by constants that folding removes.
     """
 
     nonnegativity: Nonnegativity = "projection"
@@ -61,11 +61,6 @@ class ConvexScore(nn.Module, ABC):
 
     @property
     @abstractmethod
-    def layers(self) -> Sequence[nn.Linear | nn.Conv2d]:
-        """Affine layers of the main path, the one that makes the score last."""
-
-    @property
-    @abstractmethod
     def activations(self) -> int:
         """Values that one sample keeps in memory for the backward pass, about; sizes the chunks of big batches."""
 
@@ -93,12 +88,6 @@ class ConvexScore(nn.Module, ABC):
                 if isinstance(child, nn.MaxPool2d):
                     setattr(parent, name, nn.LPPool2d(1, _window(child)))
         return network
-
-    @torch.no_grad()
-    def begin(self, features: Tensor) -> None:
-        """Measure standardisations on (n, *input_shape), in training mode, and shift the mean score to 0."""
-        self(features)
-        self.layers[-1].bias -= self(features).mean()
 
     @classmethod
     def blank(cls, options: dict[str, Any]) -> Self:

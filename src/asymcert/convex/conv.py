@@ -99,7 +99,7 @@ class ConvexConvNet(ConvexScore):
 
     @property
     def layers(self) -> list[nn.Conv2d | nn.Linear]:
-        """Convolutions and readout."""
+        """Affine layers of the main path; the last one makes the score."""
         return [self.first, *self.hidden, self.readout]  # pyright: ignore[reportReturnType]
 
     @property

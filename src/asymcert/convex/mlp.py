@@ -93,7 +93,7 @@ class ConvexMLP(ConvexScore):
 
     @property
     def layers(self) -> list[nn.Linear]:
-        """First and hidden layers."""
+        """Affine layers of the main path; the last one makes the score."""
         return [self.first, *self.hidden]  # pyright: ignore[reportReturnType]
 
     @property

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from asymcert._checks import check_count, refuse
@@ -48,11 +48,6 @@ class SymmetricAverage(ConvexScore):
         """Those of the base."""
         for name, weight in self.base.nonnegative():
             yield f"base.{name}", weight
-
-    @property
-    def layers(self) -> Sequence[nn.Linear | nn.Conv2d]:
-        """Those of the base."""
-        return self.base.layers
 
     @property
     def activations(self) -> int:

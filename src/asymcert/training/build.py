@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from asymcert.convex import ConvexConvNet, ConvexMLP, ConvexScore
+import torch
+from torch import Tensor
+
+from asymcert.convex import ConvexConvNet, ConvexMLP
 from asymcert.convex.base import WeightOptions
 from asymcert.datasets import BinaryData
 from asymcert.features import Centre, CentreAbsolute, FeatureMap, Identity
@@ -17,7 +20,7 @@ def build_map(config: TrainConfig, data: BinaryData) -> FeatureMap:
     return Centre(mean) if config.feature_map == "centre" else CentreAbsolute(mean)
 
 
-def build_score(config: TrainConfig, input_shape: tuple[int, ...]) -> ConvexScore:
+def build_score(config: TrainConfig, input_shape: tuple[int, ...]) -> ConvexMLP | ConvexConvNet:
     """The configured convex network on features of `input_shape`, freshly initialised by torch's generator."""
     weights = WeightOptions(config.nonnegativity, config.initialisation)  # pyright: ignore[reportArgumentType]
     if config.architecture == "mlp":
@@ -35,3 +38,10 @@ def build_score(config: TrainConfig, input_shape: tuple[int, ...]) -> ConvexScor
         config.batch_norm,
         weights,
     )
+
+
+@torch.no_grad()
+def standardise(score: ConvexMLP | ConvexConvNet, features: Tensor) -> None:
+    """Let a network with standardised initialisation measure its units on (n, *input_shape), and centre its score."""
+    score(features)
+    score.layers[-1].bias -= score(features).mean()

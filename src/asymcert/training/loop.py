@@ -20,7 +20,7 @@ from asymcert.classifier import FeatureConvexClassifier
 from asymcert.convex import symmetrise
 from asymcert.datasets import Augmentation, BinaryData
 from asymcert.errors import RunError
-from asymcert.training.build import build_map, build_score
+from asymcert.training.build import build_map, build_score, standardise
 from asymcert.training.checkpoint import read_facts, restore, save_checkpoint
 from asymcert.training.config import TrainConfig
 from asymcert.training.losses import classification_loss, needs_gradient, training_loss
@@ -100,7 +100,7 @@ class Trainer:
             self.score = build_score(config, self.feature_map.output_shape(data.input_shape))
             if config.initialisation == "standardised":
                 seen = torch.randperm(len(data.train))[:STANDARDISED]
-                self.score.begin(self.feature_map(data.train.x[seen]))
+                standardise(self.score, self.feature_map(data.train.x[seen]))
         self.feature_map.to(device)
         self.score.to(device)
         self.average = copy.deepcopy(self.score) if config.averaging else self.score
