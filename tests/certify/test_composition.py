@@ -81,9 +81,12 @@ def test_refuses_margins_that_need_not_be_convex_and_names_refined(kind):
         Exact().certify(model, torch.rand(2, *shape), [ThreatModel(1)])
 
 
-def test_linear_readouts_of_a_convolution_count_too():
-    model, _ = monotone_conv(46, passthrough=True, input_pool=2)
-    with pytest.raises(InputError, match=r"direct.2.weight down to -"):
+def test_passed_on_features_of_a_convolution_count_too():
+    model, _ = monotone_conv(46, passthrough=True)
+    check_composition_convex(model)
+    with torch.no_grad():
+        model.score.direct[1].weight.neg_()
+    with pytest.raises(InputError, match=r"direct.1.weight times first.weight down to -"):
         check_composition_convex(model)
 
 

@@ -16,9 +16,12 @@ from contracts.models import balanced, random_mlp, randomise, seeded
 @torch.no_grad()
 def monotone(score: ConvexMLP | ConvexConvNet, half: int) -> ConvexMLP | ConvexConvNet:
     """Make the score nondecreasing in its last `half` features, or channels; returns it."""
-    for layer in (score.first, *score.direct):
-        if layer.weight.shape[1] > half:
-            layer.weight[:, -half:] = layer.weight[:, -half:].abs()
+    layers = [score.first] if isinstance(score, ConvexConvNet) else [score.first, *score.direct]
+    for layer in layers:
+        layer.weight[:, -half:] = layer.weight[:, -half:].abs()
+    if isinstance(score, ConvexConvNet):
+        for layer in score.direct:
+            layer.weight.abs_()
     return score
 
 

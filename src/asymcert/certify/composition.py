@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from asymcert._checks import refuse
 from asymcert.classifier import FeatureConvexClassifier
@@ -46,28 +46,23 @@ def _check_nondecreasing(score: ConvexScore, features: Tensor) -> None:
         channels = features.flatten(1).any(1).view(-1, 1, 1)
         _check_nondecreasing(score.base, channels.expand_as(features))
     elif isinstance(score, ConvexMLP):
-        for name, weight in _first_weights(score):
-            _check_nonnegative(name, weight[:, features.flatten()])
+        columns = features.flatten()
+        _check_nonnegative("first.weight", score.first.weight[:, columns])
+        for index, layer in enumerate(score.direct):
+            _check_nonnegative(f"direct.{index}.weight", _weight(layer)[:, columns])
     elif isinstance(score, ConvexConvNet):
-        for name, weight in _first_weights(score):
-            linear = weight.ndim == 2  # from single features (after pooling, of their channel) to the score
-            columns = _pooled(score, features).flatten() if linear else features.flatten(1).any(1)
-            _check_nonnegative(name, weight[:, columns])
+        first = score.first.weight[:, features.flatten(1).any(1)]
+        _check_nonnegative("first.weight", first)
+        for index, layer in enumerate(score.direct):  # of width 1, on what the first convolution gives
+            passed = torch.einsum("oi,icxy->ocxy", _weight(layer)[:, :, 0, 0], first)
+            _check_nonnegative(f"direct.{index}.weight times first.weight", passed)
     else:
         raise _cannot(f"a {type(score).__name__} on convex features, which cannot be seen to be nondecreasing in them")
 
 
-def _first_weights(score: ConvexMLP | ConvexConvNet) -> list[tuple[str, Tensor]]:
-    """Name and value of every weight that multiplies features; input features are its second axis."""
-    layers = [("first", score.first), *((f"direct.{index}", layer) for index, layer in enumerate(score.direct))]
-    return [(f"{name}.weight", layer.weight) for name, layer in layers]  # pyright: ignore[reportReturnType]
-
-
-def _pooled(score: ConvexConvNet, features: Tensor) -> Tensor:
-    """Which values after the pooling of the input come from one of `features`."""
-    if score.input_pool == 1:
-        return features
-    return torch.nn.functional.max_pool2d(features[None].double(), score.input_pool)[0] > 0
+def _weight(layer: nn.Module) -> Tensor:
+    assert isinstance(layer, nn.Linear | nn.Conv2d)
+    return layer.weight
 
 
 def _check_nonnegative(name: str, weight: Tensor) -> None:
