@@ -36,8 +36,7 @@ def ratios(model, x, certificate, folder):
     return found
 
 
-@pytest.mark.parametrize("method", ["tangent", "refined"])
-@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize(("norm", "method"), [*((p, "tangent") for p in NORMS), (1.0, "refined"), (2.0, "refined")])
 def test_the_radius_is_the_certificate_s_for_affine_maps(norm, method, tmp_path):
     model, x = random_mlp(0, feature_map=Centre(torch.full((6,), 0.5)), n=6)
     for parts in PARTS:

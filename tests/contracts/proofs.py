@@ -58,7 +58,7 @@ def conv(seed: int, symmetric: bool = False, **options) -> tuple[FeatureConvexCl
     generator = seeded(seed)
     x = torch.rand(8, 1, 7, 6, generator=generator, dtype=torch.float64)
     feature_map = CentreAbsolute(torch.full((1, 7, 6), 0.5))
-    score = ConvexConvNet((2, 7, 6), channels=2, depth=3, first_kernel=3, **options)
+    score = ConvexConvNet((2, 7, 6), **{"channels": 2, "depth": 3, "first_kernel": 3, **options})
     score = randomise(score, generator, 1.5)
     return balanced(feature_map, SymmetricAverage(score, True, 1) if symmetric else score, x), x
 
@@ -80,7 +80,7 @@ def classifiers() -> dict[str, tuple[FeatureConvexClassifier, Tensor]]:
         "mlp float32": (narrow[0].float(), narrow[1]),
         "conv max": conv(7, pool_size=2, passthrough=True),
         "conv average": conv(8, pool="average", pool_size=2, stride=2),
-        "conv pooled input": conv(9, input_pool=2, passthrough=True, pool_size=3),
+        "conv of even width": conv(9, first_kernel=4, passthrough=True, pool_size=3),
         "symmetric": conv(10, symmetric=True, pool_size=2),
     }
 

@@ -226,7 +226,7 @@ class Claim:
             error = self.rounding(radius, low, high)
             if math.isinf(self.norm):
                 return (self._total(np.maximum(fall.max(0), 0.0)) + error) * self.up
-            excess = np.maximum((fall - price * budget).max(0), 0.0) + self.spill
+            excess = np.maximum((fall - price * budget).max(0), 0.0) + 2.0**-1070  # products underflow
             paid = own.dual_norm(price, self.norm)
             return (self._total(excess) + (paid * radius if paid > 0 else 0.0) + error) * self.up
 

@@ -81,12 +81,13 @@ class Dense:
 
 
 class Convolution:
-    """Zero-padded cross-correlation of (c, h, w) images with a kernel of odd width, and its transpose."""
+    """Cross-correlation of (c, h, w) images, zero-padded by half the kernel's width, and its transpose."""
 
     def __init__(self, weight, stride, shape):
         (outputs, inputs, self.width, _), self.weight, self.stride, self.shape = weight.shape, weight, stride, shape
         self.fan_in, self.fan_out = inputs * self.width**2, outputs * self.width**2
-        self.out_shape, self.bias_shape = (outputs, *(-(-side // stride) for side in shape[1:])), (outputs, 1, 1)
+        self.out_shape = (outputs, *((side - self.width % 2) // stride + 1 for side in shape[1:]))
+        self.bias_shape = (outputs, 1, 1)
 
     def _windows(self, index):
         """Part of the padded image that each kernel entry meets, entries in the order of `index`."""
@@ -152,42 +153,46 @@ class Network:
         if spill:
             pick = {name: np.abs(value) + (spill if "bias" in name else 0.0) for name, value in pick.items()}
         self.spill, self.shape = spill, tuple(described["input_shape"])
-        self.images = list(_images(self.shape, mirror, shift))
+        pixels = np.arange(math.prod(self.shape)).reshape(self.shape)
+        self.images = list(_images(pixels, mirror, shift)) if mirror or shift else [pixels]
         self._build(options, pick)
         demand(not pick and not options, f"{[*pick, *options]} are unknown to this checker")
-        scattered = len(self.images) * (shift + 1) ** 2
-        forward, entry = self.free[0].fan_in + 1, self.entry.width**2 + 2
+        self._count_roundings(scattered=len(self.images) * (shift + 1) ** 2)
+
+    def _count_roundings(self, scattered):
+        """Greatest numbers of roundings on a path: to the score, and of both passes together."""
+        z = self.free[0].fan_in + 1
+        source = z if self.residual else 0
         for inner, free in zip(self.inner, self.free[1:], strict=True):
-            forward = max(forward + inner.fan_in, free.fan_in) + 3
-        self.forward_roundings = entry + forward + self.pool.width**2 + len(self.images) + 4
-        backward = sum(inner.fan_out + 2 for inner in self.inner) + max(free.fan_out for free in self.free)
-        self.roundings = self.forward_roundings + backward + len(self.free) + scattered + 8
+            z = max(z + inner.fan_in, source + free.fan_in) + 3
+        self.forward_roundings = z + self.pool.width**2 + len(self.images) + 4
+        backward = sum(inner.fan_out + 2 for inner in self.inner) + sum(free.fan_out + 1 for free in self.free)
+        self.roundings = self.forward_roundings + backward + scattered + 8
 
     def _build(self, options, pick):
         """Take layers and options out of `pick` and `options`."""
-        kind, passthrough = options.pop("kind"), options.pop("passthrough")
+        kind = options.pop("kind")
         demand(kind in ("ConvexMLP", "ConvexConvNet"), f"a score {kind} is unknown to this checker")
         demand(tuple(options.pop("input_shape")) == self.shape, "the score is for other features")
         demand(options.pop("batch_norm") is False, "the network is not folded")
-        self.residual, shape, stride = kind == "ConvexConvNet", self.shape, 1
-        depth = options.pop("depth") if self.residual else len(options.pop("hidden"))
-        self.entry = self.pool = Pool(1)
+        self.residual, self.pool = kind == "ConvexConvNet", Pool(1)
         if self.residual:
-            width, stride, pool = options.pop("input_pool"), options.pop("stride"), options.pop("pool")
+            depth, width, pool = options.pop("depth"), options.pop("pool_size"), options.pop("pool")
             demand(pool in ("max", "average"), f"pooling {pool} is unknown to this checker")
-            self.entry, shape = Pool(width, 1.0 / width), (shape[0], *(side // width for side in shape[1:]))
-            width = options.pop("pool_size")
             self.pool = Pool(width, 1.0 / width**2 if pool == "average" else 1.0 if self.spill else None)
-        for implied in ("channels", "first_kernel", "kernel", "monotone"):  # by the weights
+        else:
+            depth = len(options.pop("hidden"))
+        first = _operator(pick.pop("first.weight"), options.pop("stride", 1), self.shape)
+        for implied in ("channels", "first_kernel", "kernel", "passthrough", "monotone"):  # by the weights
             options.pop(implied, None)
-        first, direct = _operator(pick.pop("first.weight"), stride, shape), [Nothing()] * depth
-        if passthrough:
-            direct = [_operator(pick.pop(f"direct.{index}.weight"), stride, shape) for index in range(depth)]
-        self.free = [first, *direct]
-        names = [f"hidden.{i}" for i in range(depth - 1)] + ["readout" if self.residual else f"hidden.{depth - 1}"]
+        middle = getattr(first, "out_shape", None)
+        direct = [pick.pop(f"direct.{index}.weight", None) for index in range(depth)]
+        self.free = [first, *(Nothing() if part is None else _operator(part, 1, middle) for part in direct)]
+        names = [f"hidden.{index}" for index in range(depth)]
+        names[-1] = "readout" if self.residual else names[-1]
         weights = [pick.pop(f"{name}.weight") for name in names]
         demand(all((weight >= 0).all() for weight in weights), "a weight that must be nonnegative is negative")
-        self.inner = [_operator(weight, 1, getattr(first, "out_shape", None)) for weight in weights]
+        self.inner = [_operator(weight, 1, middle) for weight in weights]
         layers, biases = [first, *self.inner], [pick.pop(f"{name}.bias") for name in ("first", *names)]
         self.bias = [bias.reshape(operator.bias_shape) for operator, bias in zip(layers, biases, strict=True)]
 
@@ -195,49 +200,48 @@ class Network:
         """Score, gradient by the features, and the greatest intermediate value."""
         value, gradient, peak = 0.0, np.zeros(features.size), 0.0
         for image in self.images:
-            part, slope, top = self._evaluate(features.ravel()[image])
+            part, slope, top = self._evaluate(features.ravel()[image if self.residual else image.ravel()])
             np.add.at(gradient, image.ravel(), slope.ravel())  # one after another
             value, peak = value + part, max(peak, top)
         gradient = gradient.reshape(features.shape) / len(self.images) + self.spill
         return value / len(self.images), gradient, max(peak, value)
 
-    def _evaluate(self, image):
-        v, taken = self.entry(image)
+    def _evaluate(self, v):
         s = self.free[0](v) + self.bias[0]
+        source = s if self.residual else v  # what the free connections of later layers see
         masks, peak, z = [s > 0], max(v.max(), s.max()), np.where(s > 0, s, 0.0)
         for inner, free, bias in zip(self.inner[:-1], self.free[1:-1], self.bias[1:-1], strict=True):
-            s = inner(z) + bias + free(v)
+            s = inner(z) + bias + free(source)
             masks.append(s > 0)
             z = (z if self.residual else 0.0) + np.where(s > 0, s, 0.0)
             peak = max(peak, s.max(), z.max())
         pooled, share = self.pool(z)
-        (value,) = self.inner[-1](pooled) + self.bias[-1] + self.free[-1](v)
-        return value, self._gradient(masks, v, z, share, taken, image), max(peak, pooled.max(), value)
+        (value,) = self.inner[-1](pooled) + self.bias[-1] + self.free[-1](source)
+        return value, self._gradient(masks, source, z, share), max(peak, pooled.max(), value)
 
-    def _gradient(self, masks, v, z, share, taken, image):
-        to_v = self.free[-1].back(np.ones(1)) + np.zeros(v.size)
+    def _gradient(self, masks, source, z, share):
+        """By the features; masks and shares are those of the forward pass."""
+        to_source = self.free[-1].back(np.ones(1)) + np.zeros(source.shape)
         to_z = self.pool.back(self.inner[-1].back(np.ones(1)), share, z.shape).reshape(z.shape) + self.spill
         for mask, inner, free in zip(masks[:0:-1], self.inner[-2::-1], self.free[-2:0:-1], strict=True):
             to_s = np.where(mask, to_z, 0.0)
-            to_v = to_v + np.ravel(free.back(to_s))
+            to_source = to_source + free.back(to_s)
             to_z = (to_z if self.residual else 0.0) + inner.back(to_s) + self.spill
-        to_v = to_v + self.free[0].back(np.where(masks[0], to_z, 0.0)).ravel() + self.spill
-        return self.entry.back(to_v, taken, image.shape)
+        to_s = np.where(masks[0], to_z, 0.0)
+        if self.residual:
+            return self.free[0].back(to_s + to_source + self.spill)
+        return to_source + self.free[0].back(to_s) + self.spill
 
 
 def _operator(weight, stride, shape):
     return Dense(weight) if weight.ndim == 2 else Convolution(weight, stride, shape)
 
 
-def _images(shape, mirror, shift):
-    """Which feature each pixel of every transformed image comes from."""
-    pixels = np.arange(math.prod(shape)).reshape(shape)
-    if len(shape) != 3:
-        yield pixels
-        return
-    padded = np.pad(pixels, ((0, 0), (shift, shift), (shift, shift)), mode="edge")
-    for down, right in dict.fromkeys([(0, 0), (shift, 0), (-shift, 0), (0, shift), (0, -shift)]):
-        image = padded[:, shift + down :, shift + right :][:, : shape[1], : shape[2]]
+def _images(pixels, mirror, shift):
+    """The pixels of all shifted images, mirrored ones too if asked for."""
+    padded, steps = np.pad(pixels, ((0, 0), *[(shift, shift)] * 2), mode="edge"), dict.fromkeys((0, shift, -shift))
+    for down, right in ((down, right) for down in steps for right in steps):
+        image = padded[:, shift + down :, shift + right :][:, : pixels.shape[1], : pixels.shape[2]]
         yield from (image, image[:, :, ::-1]) if mirror else (image,)
 
 

@@ -9,38 +9,50 @@ import numpy as np
 from asymcert.certify.checker import Claim
 from asymcert.certify.checker_network import RefusedError
 
-STEPS, FEWER = 80, 30  # of golden-section search, in the end and on the way; each shortens the interval by 0.618
-CLOSE = 1e-3  # relative distance at which two radii within which prices are sought are taken for one
-ROUNDS = 60  # of growing or shrinking that radius
+STEPS = 40  # of golden-section search, each of which shortens the interval by 0.618; a sharp peak (p near 1) takes more
+GREATEST = 650.0  # logarithm of a multiplier
+CLOSE = 1e-11  # relative distance at which two radii are taken for one
+ROUNDS = 60  # of searching the radius within which prices are sought
 
 
 def best_prices(claim: Claim) -> list[tuple[np.ndarray, float]]:
     """Prices, with one of which about the largest radius follows, and the radius to expect of each; p < inf.
 
     No input's change is greater than the radius, and prices need to cover no greater one: the smaller the changes that
-    they cover, the lower they are. The largest radius is thus the one that prices for it just give.
+    they cover, the lower they are. The largest radius is thus the one that prices for it just give. Radii that prices
+    give fall as what they cover grows, so each trial bounds that radius from both sides.
     """
     slope = np.abs(claim.gradient).reshape(-1, *claim.x.shape).sum(0) / claim.cost
     trial, low, high = float(claim.value / slope.sum()) if slope.any() else 1.0, 0.0, math.inf
+    tried: list[tuple[float, float]] = []
     for _ in range(ROUNDS):
-        found = _priced(claim, trial, FEWER)
+        found = _priced(claim, trial)
         radius = 0.0 if found is None else found[1]
-        low, high = (max(low, radius), trial) if radius < trial else (trial, high)
-        if low * (1.0 + 2.0 * CLOSE) >= high:
+        low, high = (max(low, radius), trial) if radius < trial else (trial, min(high, radius))
+        if low * (1.0 + CLOSE) >= high:
             break
-        trial = low * (1.0 + CLOSE) if 0 < radius < trial else _between(low, high)
-    priced = [_priced(claim, trial, STEPS) for trial in (low, high) if 0 < trial < math.inf]
+        tried = [*tried[-1:], (trial, radius)]
+        trial = _next(low, high, tried)
+    priced = [_priced(claim, trial) for trial in (low, high) if 0 < trial < math.inf]
     return [(found[0], min(found[1], high)) for found in priced if found is not None]
 
 
-def _between(low: float, high: float) -> float:
-    """The next radius to try: four times farther while one side is open."""
+def _next(low: float, high: float, tried: list[tuple[float, float]]) -> float:
+    """The next radius to try: four times farther while one side is open, then by the secant of logarithms."""
     if math.isinf(high):
         return 4.0 * low
-    return high / 4.0 if low == 0 else math.sqrt(low * high)
+    if low == 0:
+        return high / 4.0
+    middle = math.sqrt(low) * math.sqrt(high)
+    if len(tried) < 2 or not all(0 < radius < math.inf for _, radius in tried):
+        return middle
+    (left, at_left), (right, at_right) = ((math.log(trial), math.log(radius)) for trial, radius in tried)
+    slope = (at_right - at_left) / (right - left) if right != left else 1.0
+    root = right + (at_right - right) / (1.0 - slope) if slope < 1 else math.nan
+    return math.exp(root) if math.log(low) < root < math.log(high) else middle
 
 
-def _priced(claim: Claim, trial: float, steps: int) -> tuple[np.ndarray, float] | None:
+def _priced(claim: Claim, trial: float) -> tuple[np.ndarray, float] | None:
     """Prices against changes of at most `trial` of each input, and their radius; None where errors are too great."""
     try:
         least, greatest, budget, fall = claim.vertices(trial)
@@ -51,7 +63,7 @@ def _priced(claim: Claim, trial: float, steps: int) -> tuple[np.ndarray, float] 
         return None
     with np.errstate(all="ignore"):
         search = PriceSearch(claim.norm, trial, margin, budget.reshape(len(budget), -1), fall.reshape(len(fall), -1))
-        price, radius = search.best(steps)
+        price, radius = search.best()
     return price.reshape(claim.x.shape), radius
 
 
@@ -73,18 +85,19 @@ class PriceSearch:
         slopes = (fall[first] - fall[second]) / (budget[first] - budget[second])
         self.slopes = np.where(np.isfinite(slopes) & (slopes > 0), slopes, 0.0)
 
-    def best(self, steps: int) -> tuple[np.ndarray, float]:
-        """Prices (d,) and their radius, after so many steps."""
+    def best(self) -> tuple[np.ndarray, float]:
+        """Prices (d,) and their radius."""
         top = float(self.slopes.max())
         if top == 0:
             return np.zeros(self.budget.shape[1]), math.inf
         room = 0.0 if self.norm == 1 else math.log(self.budget.shape[1]) + (self.norm - 1.0) * math.log(8.0)
-        left, right = math.log(top) - 40.0, math.log(top) + room
+        left, right = math.log(top) - 40.0, min(math.log(top) + room, GREATEST)
+        sharp = STEPS if self.norm == 1 else int(2.1 * math.log(max(1.0, 1.0 / (self.norm - 1.0))))
         ratio = (math.sqrt(5.0) - 1.0) / 2.0
         inner = [right - ratio * (right - left), left + ratio * (right - left)]
         radii = [self.of(point)[1] for point in inner]
-        for _ in range(steps):
-            if radii[0] >= radii[1]:  # above the greatest slope prices no longer change: ties lie there
+        for _ in range(STEPS + sharp):
+            if radii[0] >= radii[1] and radii[0] > 0:  # ties lie above the greatest slope, where prices stay
                 right, inner[1], radii[1] = inner[1], inner[0], radii[0]
                 inner[0] = right - ratio * (right - left)
                 radii[0] = self.of(inner[0])[1]
@@ -98,10 +111,11 @@ class PriceSearch:
         """Prices that come from the multiplier e^exponent, and their radius (negative if they are too low)."""
         price = self._price(math.exp(exponent))
         excess = self._excess(price[None])[0].sum()
-        return price, float((self.margin - excess) / np.linalg.norm(price, self._dual()))
-
-    def _dual(self) -> float:
-        return math.inf if self.norm == 1 else self.norm / (self.norm - 1.0)
+        dual = math.inf if self.norm == 1 else self.norm / (self.norm - 1.0)
+        top = price.max()
+        return price, float(
+            (self.margin - excess) / (top * np.linalg.norm(price / top, dual)) if top > 0 else -math.inf
+        )
 
     def _excess(self, prices: np.ndarray) -> np.ndarray:
         """Greatest fall less its price, (c, d)."""

@@ -194,6 +194,8 @@ def _best(claim: Claim) -> tuple[np.ndarray, float]:
     if _holds(claim, free, math.inf):
         return free, math.inf
     best = free, 0.0
+    if not _holds(claim, free, math.ulp(0.0)):  # rounding errors leave nothing
+        return best
     for price, guess in [(free, 1.0)] if math.isinf(claim.norm) else best_prices(claim):
         radius = _last(partial(_holds, claim, price), guess)
         best = (price, radius) if radius > best[1] else best

@@ -1,0 +1,129 @@
+"""Small perceptrons behind any coordinatewise map, and their tangent planes, in exact rational arithmetic."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+
+from torch import Tensor
+
+from asymcert.classifier import FeatureConvexClassifier
+from asymcert.convex import ConvexMLP
+from asymcert.features import Centre, CentreAbsolute, Chain, FeatureMap, Identity, SoftThreshold, Standardise
+
+Numbers = list[Fraction]
+ZERO = Fraction(0)
+
+
+def fractions(values: Tensor) -> list:
+    """Nested lists of exact values."""
+    return [fractions(row) for row in values] if values.ndim else Fraction(float(values))
+
+
+def affine(weight: list[Numbers], bias: Numbers, v: Numbers) -> Numbers:
+    """``W v + b``."""
+    return [sum((a * b for a, b in zip(row, v, strict=True)), start) for row, start in zip(weight, bias, strict=True)]
+
+
+def mapped(feature_map: FeatureMap, x: Numbers) -> Numbers:
+    """Features of one sample (d,)."""
+    if isinstance(feature_map, Chain):
+        for member in feature_map.maps:
+            assert isinstance(member, FeatureMap)
+            x = mapped(member, x)
+        return x
+    if isinstance(feature_map, Standardise):
+        return [value / Fraction(feature_map.deviation) for value in x]
+    if isinstance(feature_map, Identity):
+        return x
+    assert isinstance(feature_map, Centre)
+    u = [value - mean for value, mean in zip(x, fractions(feature_map.mean.expand(len(x))), strict=True)]
+    if isinstance(feature_map, CentreAbsolute):
+        return u + [abs(value) for value in u]
+    if isinstance(feature_map, SoftThreshold):
+        width = Fraction(feature_map.width)
+        return [value - max(-width, min(width, value)) for value in u]
+    return u
+
+
+class RationalModel:
+    """The real function that a deployed classifier with a small perceptron stands for."""
+
+    def __init__(self, model: FeatureConvexClassifier):
+        score, self.feature_map = model.score, model.feature_map
+        assert isinstance(score, ConvexMLP)
+        weights = {name: fractions(value.detach().double()) for name, value in score.state_dict().items()}
+        names = ["first", *(f"hidden.{index}" for index in range(len(score.hidden)))]
+        self.layers = [(weights[f"{name}.weight"], weights[f"{name}.bias"]) for name in names]
+        self.direct = [weights[f"direct.{index}.weight"] for index in range(len(score.direct))]
+        self.threshold = Fraction(model.threshold)
+
+    def margin(self, x: Numbers) -> Fraction:
+        """``g(phi(x)) - t``."""
+        return self._forward(mapped(self.feature_map, x))[0]
+
+    def plane(self, anchor: Numbers) -> tuple[Fraction, Numbers]:
+        """Margin and gradient by the features at an input."""
+        margin, masks, v = self._forward(mapped(self.feature_map, anchor))
+        gradient, back = [ZERO] * len(v), [Fraction(1)]
+        for index in range(len(self.layers) - 1, 0, -1):
+            if self.direct:
+                gradient = self._add(gradient, self.direct[index - 1], back)
+            weight = self.layers[index][0]
+            back = self._add([ZERO] * len(weight[0]), weight, back)
+            back = [value if active else ZERO for value, active in zip(back, masks[index - 1], strict=True)]
+        return margin, self._add(gradient, self.layers[0][0], back)
+
+    def _forward(self, v: Numbers) -> tuple[Fraction, list[list[bool]], Numbers]:
+        s, masks = affine(*self.layers[0], v), []
+        for index, (weight, bias) in enumerate(self.layers[1:]):
+            masks.append([value > 0 for value in s])
+            s = affine(weight, bias, [max(value, ZERO) for value in s])
+            if self.direct:
+                s = affine(self.direct[index], s, v)
+        return s[0] - self.threshold, masks, v
+
+    def _add(self, to: Numbers, weight: list[Numbers], back: Numbers) -> Numbers:
+        """``to + W^T back``."""
+        return affine([list(column) for column in zip(*weight, strict=True)], to, back)
+
+    def cut(self, x: Numbers, anchors: Sequence[Numbers], weights: Numbers) -> tuple[Fraction, Numbers]:
+        """Value at x and gradient by the features of the planes at the anchors, averaged by the weights."""
+        total = sum(weights, ZERO)
+        value, gradient, features = ZERO, [ZERO] * len(mapped(self.feature_map, x)), mapped(self.feature_map, x)
+        for anchor, weight in zip(anchors, weights, strict=True):
+            margin, slope = self.plane(anchor)
+            moved = zip(slope, features, mapped(self.feature_map, anchor), strict=True)
+            value += weight / total * (margin + sum((a * (b - c) for a, b, c in moved), ZERO))
+            gradient = [a + weight / total * b for a, b in zip(gradient, slope, strict=True)]
+        return value, gradient
+
+
+def affine_radius(
+    value: Fraction, slopes: Numbers, rooms: Sequence[Fraction | float], cost: Numbers, norm: float
+) -> Fraction | float:
+    """Least size of a change at which an affine function falls by `value`, p = 1 or inf; inf if it cannot.
+
+    Parameters
+    ----------
+    slopes, rooms, cost
+        Of each input: how fast the function falls, how far it can, and the price of a unit.
+    """
+    steep = [abs(slope) / price for slope, price in zip(slopes, cost, strict=True)]
+    lengths = [room if room == math.inf else room * price for room, price in zip(rooms, cost, strict=True)]
+    size, fallen = ZERO, ZERO
+    if norm == 1:
+        for slope, length in sorted(zip(steep, lengths, strict=True), reverse=True):
+            if slope > 0 and (length == math.inf or fallen + slope * length >= value):
+                return size + (value - fallen) / slope
+            size, fallen = (size + length, fallen + slope * length) if slope > 0 else (size, fallen)
+        return math.inf
+    assert math.isinf(norm)
+    for length in [*sorted(length for length in lengths if length != math.inf), math.inf]:
+        speed = sum((slope for slope, far in zip(steep, lengths, strict=True) if far >= length), ZERO)
+        if speed > 0 and (length == math.inf or fallen + speed * (length - size) >= value):
+            return size + (value - fallen) / speed
+        if length != math.inf:
+            fallen, size = fallen + speed * (length - size), Fraction(length)
+    return math.inf
