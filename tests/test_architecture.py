@@ -19,6 +19,7 @@ ORDER = (
     "datasets",
     "features",
     "convex",
+    "linf",
     "classifier",
     "model_file",
     "threat_table",

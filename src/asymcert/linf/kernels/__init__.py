@@ -1,0 +1,172 @@
+"""l_p distances between the rows of two matrices, differentiable, never holding all differences at once.
+
+Three ways to compute them: Triton on a GPU, compiled loops on a CPU, and the plain formula in pieces wherever neither
+is there. All are reached through operators that `torch.compile` treats as one step.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import math
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from asymcert._checks import check_norm, refuse
+from asymcert.linf.kernels import eager, native
+
+__all__ = ["backend", "box_distances", "lp_distance"]
+
+
+def lp_distance(x: Tensor, w: Tensor, p: float = math.inf) -> Tensor:
+    """``||x_b - w_o||_p`` for all pairs of rows.
+
+    Parameters
+    ----------
+    x, w
+        Shapes (n, d) and (m, d), d at least 1, of one floating-point type and device.
+    p
+        In [1, inf]. At inf the gradient goes to the first coordinate that attains the distance; pairs of equal rows
+        have gradient zero, and so has every coordinate in which a pair agrees.
+
+    Returns
+    -------
+    Tensor
+        Shape (n, m). A row with NaN or infinite entries makes its distances NaN.
+
+    Raises
+    ------
+    InputError
+        Shapes or types do not fit, or p is below 1.
+
+    Source: Zhang, Cai, Lu, He, Wang, ICML 2021; the relaxation to finite p, there, section 5.
+
+    Examples
+    --------
+    >>> lp_distance(torch.tensor([[0.0, 1.0]]), torch.tensor([[3.0, -3.0]]), 2.0)
+    tensor([[5.]])
+    """
+    check_norm(p)
+    if x.ndim != 2 or w.ndim != 2 or x.shape[1] != w.shape[1] or not x.shape[1]:
+        raise refuse("x", "of shape (n, d) beside w of shape (m, d)", f"{tuple(x.shape)} beside {tuple(w.shape)}")
+    if x.dtype != w.dtype or not x.is_floating_point():
+        raise refuse("x", "of the same floating-point type as w", f"{x.dtype} beside {w.dtype}", "Convert one of them.")
+    if math.isinf(p):
+        return max_distance(x, w)[0]
+    return power_distance(x, w, float(p))
+
+
+@torch.no_grad()
+def box_distances(low: Tensor, high: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+    """Least and greatest l_inf distance from row o of `w` to any point of box b.
+
+    Parameters
+    ----------
+    low, high
+        Corners (n, d) of the boxes, ``low <= high``.
+    w
+        Shape (m, d).
+
+    Returns
+    -------
+    tuple of Tensor
+        Two of shape (n, m), exact up to the rounding of one subtraction.
+    """
+    low, high, w = low.contiguous(), high.contiguous(), w.contiguous()
+    least, most = (native if native.supports(low, math.inf) else eager).bounds(low, high, w)
+    broken = _broken(low, w) + _broken(high, w)
+    return least + broken, most + broken
+
+
+def backend(x: Tensor, p: float = math.inf) -> str:
+    """Which kernels work on `x`: ``triton``, ``native`` or ``eager``."""
+    return _kernels(x, p).__name__.rpartition(".")[2].removesuffix("_kernels")
+
+
+@torch.library.custom_op("asymcert::max_distance", mutates_args=())
+def max_distance(x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+    """l_inf distances (n, m), and where each is attained first, int32 (n, m)."""
+    x, w = x.contiguous(), w.contiguous()
+    distance, index = _kernels(x, math.inf).max_forward(x, w)
+    return distance + _broken(x, w), index
+
+
+@torch.library.custom_op("asymcert::power_distance", mutates_args=())
+def power_distance(x: Tensor, w: Tensor, p: float) -> Tensor:
+    """l_p distances (n, m) for finite p."""
+    x, w = x.contiguous(), w.contiguous()
+    return _kernels(x, p).power_forward(x, w, p) + _broken(x, w)
+
+
+@torch.library.custom_op("asymcert::power_gradient", mutates_args=())
+def power_gradient(x: Tensor, w: Tensor, distance: Tensor, gradient: Tensor, p: float) -> tuple[Tensor, Tensor]:
+    """Gradients by `x` and `w`, given that of the distances."""
+    x, w = x.contiguous(), w.contiguous()
+    return _kernels(x, p).power_backward(x, w, distance.contiguous(), gradient.contiguous(), p)
+
+
+@torch.library.register_fake("asymcert::max_distance")
+def _(x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+    shape = (x.shape[0], w.shape[0])
+    return x.new_empty(shape), x.new_empty(shape, dtype=torch.int32)
+
+
+@torch.library.register_fake("asymcert::power_distance")
+def _(x: Tensor, w: Tensor, p: float) -> Tensor:
+    return x.new_empty(x.shape[0], w.shape[0])
+
+
+@torch.library.register_fake("asymcert::power_gradient")
+def _(x: Tensor, w: Tensor, distance: Tensor, gradient: Tensor, p: float) -> tuple[Tensor, Tensor]:
+    return x.new_empty(x.shape), w.new_empty(w.shape)
+
+
+def _keep_max(ctx: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, Tensor]) -> None:
+    ctx.save_for_backward(*inputs, output[1])
+    ctx.mark_non_differentiable(output[1])
+
+
+def _max_gradient(ctx: Any, gradient: Tensor, _: Tensor | None) -> tuple[Tensor, Tensor]:
+    """All of a unit's gradient goes to one coordinate: gather its sign, scatter the gradient."""
+    x, w, index = ctx.saved_tensors
+    index = index.long()
+    change = gradient * (x.gather(1, index) - w.gather(1, index.t()).t()).sign()
+    grad_x = torch.zeros_like(x).scatter_add(1, index, change)
+    return grad_x, torch.zeros_like(w).scatter_add(1, index.t(), -change.t())
+
+
+def _keep_power(ctx: Any, inputs: tuple[Tensor, Tensor, float], output: Tensor) -> None:
+    x, w, ctx.p = inputs
+    ctx.save_for_backward(x, w, output)
+
+
+def _power_gradient(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+    x, w, distance = ctx.saved_tensors
+    return *power_gradient(x, w, distance, gradient, ctx.p), None
+
+
+torch.library.register_autograd("asymcert::max_distance", _max_gradient, setup_context=_keep_max)
+torch.library.register_autograd("asymcert::power_distance", _power_gradient, setup_context=_keep_power)
+
+
+def _kernels(x: Tensor, p: float) -> ModuleType | Any:
+    if x.is_cuda and x.dtype == torch.float32 and _triton() is not None:
+        return _triton()
+    return native if native.supports(x, p) else eager
+
+
+@functools.cache
+def _triton() -> ModuleType | None:
+    if importlib.util.find_spec("triton") is None or not torch.cuda.is_available():
+        return None
+    from asymcert.linf.kernels import triton_kernels
+
+    return triton_kernels
+
+
+def _broken(x: Tensor, w: Tensor) -> Tensor:
+    """NaN where a row is not finite, else 0, (n, m) by broadcasting: comparisons inside kernels would lose NaN."""
+    return (x * 0).sum(1)[:, None] + (w * 0).sum(1)
