@@ -264,7 +264,7 @@ def report(model, path):
     except (own.RefusedError, FloatingPointError) as reason:
         print(f"{path}: REFUSED: {reason}")
         return 1
-    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as reason:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as reason:
         print(f"{path}: UNREADABLE: {reason}")
         return 2
     print(f"{path}: l{claim.norm:g} radius {floored(claim.radius)} ({claim.radius.hex()}) CONFIRMED")
@@ -279,7 +279,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     try:
         model = Model(options.model)
-    except (own.RefusedError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as reason:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as reason:
         print(f"{options.model}: {'REFUSED' if isinstance(reason, own.RefusedError) else 'UNREADABLE'}: {reason}")
         return 1 if isinstance(reason, own.RefusedError) else 2
     return max(report(model, path) for path in options.proofs)
