@@ -1,0 +1,211 @@
+"""Layers whose units are distances: each is 1-Lipschitz in l_inf, whatever its weights."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from asymcert._checks import check_count, check_norm, refuse
+from asymcert.linf.kernels import box_distances, lp_distance
+
+COPIED = -10.0  # initial weight of the input that a unit begins as a copy of
+MOMENTUM = 0.1
+
+
+def linf_distance(x: Tensor, w: Tensor, p: float = math.inf) -> Tensor:
+    """Distances of samples to the units' weights: (..., d) and (m, d) -> (..., m).
+
+    See `asymcert.linf.kernels.lp_distance` for gradients and errors; finite `p` is the smooth relaxation that training
+    starts with.
+
+    Examples
+    --------
+    >>> linf_distance(torch.tensor([0.0, 4.0]), torch.tensor([[1.0, 1.0]]))
+    tensor([3.])
+    """
+    flat = lp_distance(x.reshape(-1, x.shape[-1]), w, p)
+    return flat.reshape(*x.shape[:-1], len(w))
+
+
+class DistanceLayer(nn.Module, ABC):
+    """Units ``||x - w||_p`` plus an optional bias, over one row of inputs for each sample, position and group.
+
+    Parameters
+    ----------
+    row
+        Length d of a row: inputs that one unit sees.
+    units
+        Number of units, a multiple of `groups`.
+    groups
+        Parts that inputs and units are divided into; a unit sees its own part only.
+    bias
+        Whether each unit adds a trained number.
+    copied
+        Position within the row of the input that each unit of a group begins as a copy of, or None.
+    """
+
+    def __init__(self, row: int, units: int, groups: int, bias: bool, copied: Tensor | None):
+        super().__init__()
+        self.groups = groups
+        self.p: float = math.inf
+        self.weight = nn.Parameter(torch.randn(units, row))
+        self.bias = nn.Parameter(torch.zeros(units)) if bias else None
+        if copied is not None:
+            with torch.no_grad():
+                self.weight[torch.arange(units), copied.repeat(groups)] = COPIED
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Distances at the layer's current p: (n, *shape) -> (n, *output shape)."""
+        check_norm(self.p)
+        parts = [linf_distance(rows, w, self.p) for rows, w in zip(self._rows(x), self._weights(), strict=True)]
+        return self._shaped(self._biased(torch.cat(parts, -1)), x)
+
+    def interval(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+        """Bounds of the units at p = inf over boxes with corners `low` and `high`, each (n, *shape).
+
+        Exact for every single unit, up to the rounding of one subtraction and of the bias.
+        """
+        bounds = [
+            box_distances(lo.reshape(-1, lo.shape[-1]), hi.reshape(-1, hi.shape[-1]), w)
+            for lo, hi, w in zip(self._rows(low), self._rows(high), self._weights(), strict=True)
+        ]
+        front = self._rows(low)[0].shape[:-1]
+        ends = (torch.cat(parts, -1).reshape(*front, -1) for parts in zip(*bounds, strict=True))
+        least, most = (self._shaped(self._biased(end), low) for end in ends)
+        return least, most
+
+    def shifted(self, mean: Tensor, scale: float = 1.0) -> None:
+        """Make the layer at x what it was at ``(x - mean) / scale``, times `scale`; `mean` is per input channel."""
+        with torch.no_grad():
+            self.weight.mul_(scale).add_(self._per_weight(mean.to(self.weight)))
+            if self.bias is not None:
+                self.bias.mul_(scale)
+
+    def _weights(self) -> tuple[Tensor, ...]:
+        return self.weight.chunk(self.groups)
+
+    def _biased(self, distance: Tensor) -> Tensor:
+        return distance if self.bias is None else distance + self.bias
+
+    @abstractmethod
+    def _rows(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The rows that each group's units see: (n, *shape) -> for each group (n, ..., row)."""
+
+    @abstractmethod
+    def _shaped(self, distance: Tensor, x: Tensor) -> Tensor:
+        """Distances (n, ..., units) in the shape of the layer's output for input `x`."""
+
+    @abstractmethod
+    def _per_weight(self, mean: Tensor) -> Tensor:
+        """One number per input channel as one per weight (units, row)."""
+
+
+class DistanceLinear(DistanceLayer):
+    """Every unit sees all inputs of its group: (n, in_features) -> (n, out_features).
+
+    Weights start as a standard normal. Where a group has at least as many units as inputs, unit i's weight for
+    input ``i mod inputs`` starts at -10: all inputs being of order 1, the unit begins as that input plus 10.
+
+    Source: Zhang, Cai, Lu, He, Wang, ICML 2021, sections 4 and 5.
+    """
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = False, groups: int = 1):
+        _check_groups(in_features, out_features, groups)
+        row, units = in_features // groups, out_features // groups
+        super().__init__(row, out_features, groups, bias, torch.arange(units) % row if units >= row else None)
+
+    def _rows(self, x: Tensor) -> tuple[Tensor, ...]:
+        return x.chunk(self.groups, -1)
+
+    def _shaped(self, distance: Tensor, x: Tensor) -> Tensor:
+        return distance
+
+    def _per_weight(self, mean: Tensor) -> Tensor:
+        rows = mean.reshape(self.groups, self.weight.shape[1])
+        return rows.repeat_interleave(len(self.weight) // self.groups, 0)
+
+
+class DistanceConv2d(DistanceLayer):
+    """Distances over the patches of an image: (n, in_channels, h, w) -> (n, out_channels, h', w').
+
+    Padding repeats the edge. Zeros would be 1-Lipschitz as well, but would not let a mean shift fold into the weights.
+    A layer with at least as many output as input channels, within a group, begins as a copy of its patches' centres.
+
+    Parameters
+    ----------
+    in_channels, out_channels
+        Multiples of `groups`.
+    kernel, stride, padding
+        In pixels, the same in both directions.
+    bias, groups
+        As for `DistanceLinear`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        stride: int = 1,
+        padding: int = 0,
+        bias: bool = False,
+        groups: int = 1,
+    ):
+        _check_groups(in_channels, out_channels, groups)
+        check_count("kernel", kernel)
+        check_count("stride", stride)
+        check_count("padding", padding, 0)
+        channels, units, area = in_channels // groups, out_channels // groups, kernel**2
+        centre = (kernel // 2) * (kernel + 1)
+        copied = torch.arange(units) % channels * area + centre if units >= channels else None
+        super().__init__(channels * area, out_channels, groups, bias, copied)
+        self.kernel, self.stride, self.padding = kernel, stride, padding
+
+    def _rows(self, x: Tensor) -> tuple[Tensor, ...]:
+        padded = functional.pad(x, [self.padding] * 4, mode="replicate") if self.padding else x
+        patches = functional.unfold(padded, self.kernel, stride=self.stride)  # (n, channels * area, positions)
+        return patches.transpose(1, 2).chunk(self.groups, -1)
+
+    def _shaped(self, distance: Tensor, x: Tensor) -> Tensor:
+        size = [1 + (side + 2 * self.padding - self.kernel) // self.stride for side in x.shape[2:]]
+        return distance.transpose(1, 2).reshape(len(x), len(self.weight), *size)
+
+    def _per_weight(self, mean: Tensor) -> Tensor:
+        rows = mean.reshape(self.groups, -1).repeat_interleave(self.kernel**2, 1)
+        return rows.repeat_interleave(len(self.weight) // self.groups, 0)
+
+
+class MeanShift(nn.Module):
+    """Subtracts each unit's mean, without scaling: the batch's in training, a running one afterwards.
+
+    In training the gradient flows through the batch mean. Images (n, channels, h, w) have one mean per channel. With a
+    frozen mean the shift is 1-Lipschitz, and folds into the next layer's weights.
+
+    Source: Zhang, Cai, Lu, He, Wang, ICML 2021, section 5 ("normalization").
+    """
+
+    running: Tensor
+
+    def __init__(self, units: int):
+        super().__init__()
+        check_count("units", units)
+        self.register_buffer("running", torch.zeros(units))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, units) or (n, units, h, w) -> the same shape."""
+        mean = self.running
+        if self.training:
+            mean = x.mean([0, *range(2, x.ndim)])
+            self.running.lerp_(mean.detach().to(self.running), MOMENTUM)
+        return x - mean.reshape(-1, *[1] * (x.ndim - 2))
+
+
+def _check_groups(inputs: int, units: int, groups: int) -> None:
+    for name, value in (("inputs", inputs), ("units", units), ("groups", groups)):
+        check_count(name, value)
+    if inputs % groups or units % groups:
+        raise refuse("groups", "a divisor of the numbers of inputs and units", f"{groups} for {inputs} and {units}")

@@ -1,0 +1,154 @@
+"""Distance layers: their formula, that they are 1-Lipschitz, their bounds, their start and their folding."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional
+
+from asymcert.errors import InputError
+from asymcert.linf.layers import DistanceConv2d, DistanceLinear, MeanShift, linf_distance
+
+LAYERS = {
+    "linear": (lambda: DistanceLinear(6, 8), (6,)),
+    "narrow": (lambda: DistanceLinear(6, 3, bias=True), (6,)),
+    "grouped": (lambda: DistanceLinear(6, 8, groups=2), (6,)),
+    "conv": (lambda: DistanceConv2d(2, 4, 3, padding=1), (2, 5, 5)),
+    "strided": (lambda: DistanceConv2d(2, 4, 3, stride=2, bias=True), (2, 6, 5)),
+    "grouped conv": (lambda: DistanceConv2d(4, 6, 2, stride=2, padding=1, groups=2), (4, 4, 4)),
+}
+
+
+@pytest.fixture(params=LAYERS)
+def case(request):
+    """A layer in float64 and a generator of its inputs."""
+    build, shape = LAYERS[request.param]
+    torch.manual_seed(3)
+    layer = build().double()
+    if layer.bias is not None:
+        torch.nn.init.normal_(layer.bias)
+    generator = torch.Generator().manual_seed(4)
+    return layer, lambda n: torch.randn(n, *shape, generator=generator, dtype=torch.float64)
+
+
+def test_any_number_of_leading_axes():
+    x, w = torch.randn(2, 3, 5), torch.randn(4, 5)
+    assert torch.equal(linf_distance(x, w), (x[..., None, :] - w).abs().amax(-1))
+
+
+@pytest.mark.parametrize("p", [1.0, 2.0, 8.0, math.inf])
+def test_conv_is_the_distance_to_every_patch(p):
+    torch.manual_seed(0)
+    layer, x = DistanceConv2d(4, 6, 3, stride=2, padding=1, groups=2), torch.randn(2, 4, 5, 7)
+    layer.p = p
+    out = layer(x)
+    padded = functional.pad(x, [1, 1, 1, 1], mode="replicate")
+    for unit, row, column in ((0, 0, 0), (2, 1, 2), (3, 2, 3), (5, 1, 1)):
+        part = slice(0, 2) if unit < 3 else slice(2, 4)
+        patch = padded[:, part, 2 * row : 2 * row + 3, 2 * column : 2 * column + 3].flatten(1)
+        expected = torch.linalg.vector_norm(patch - layer.weight[unit], ord=p, dim=1)
+        torch.testing.assert_close(out[:, unit, row, column], expected)
+    assert out.shape == (2, 6, 3, 4)
+
+
+@pytest.mark.parametrize("p", [1.0, 8.0, math.inf])
+def test_grouped_units_see_their_own_inputs_only(p):
+    layer, x = DistanceLinear(6, 4, groups=2), torch.randn(3, 6)
+    layer.p = p
+    first, second = linf_distance(x[:, :3], layer.weight[:2], p), linf_distance(x[:, 3:], layer.weight[2:], p)
+    assert torch.equal(layer(x), torch.cat((first, second), 1))
+
+
+def test_1_lipschitz(case):
+    layer, draw = case
+    x, y = draw(50), draw(50)
+    for apart in (1.0, 0.01):
+        z = x + apart * (y - x)
+        size = (z - x).abs().flatten(1).amax(1)
+        assert ((layer(z) - layer(x)).abs().flatten(1).amax(1) <= size * (1 + 1e-12)).all()
+
+
+def test_interval_bounds_hold_and_are_attained_by_each_unit(case):
+    layer, draw = case
+    centre, radius = draw(4), draw(4).abs() * 0.3
+    low, high = layer.interval(centre - radius, centre + radius)
+    for _ in range(40):
+        out = layer(centre + radius * draw(4).clamp(-1, 1))
+        assert (out >= low - 1e-12).all()
+        assert (out <= high + 1e-12).all()
+    if isinstance(layer, DistanceLinear) and layer.groups == 1:
+        x, r, w = centre[:, None], radius[:, None], layer.weight[None]
+        worst = torch.where((w - x + r).abs() > (x + r - w).abs(), x - r, x + r)
+        bias = 0 if layer.bias is None else layer.bias
+        torch.testing.assert_close((worst - w).abs().amax(-1) + bias, high, rtol=0, atol=1e-15)
+
+
+def test_interval_of_a_point_is_the_value(case):
+    layer, draw = case
+    x = draw(5)
+    low, high = layer.interval(x, x)
+    torch.testing.assert_close(low, layer(x), rtol=0, atol=1e-12)
+    assert torch.equal(high, layer(x))
+
+
+def test_a_shift_and_a_scale_fold_into_the_weights(case):
+    layer, draw = case
+    x = draw(5)
+    mean = torch.linspace(-1, 2, x.shape[1], dtype=torch.float64)
+    expected = 0.3 * layer((x - mean.reshape(-1, *[1] * (x.ndim - 2))) / 0.3)
+    layer.shifted(mean, 0.3)
+    torch.testing.assert_close(layer(x), expected)
+
+
+def test_wide_layers_begin_as_copies():
+    x = torch.rand(3, 5)
+    torch.manual_seed(0)
+    assert torch.equal(DistanceLinear(5, 7)(x), (x + 10)[:, [0, 1, 2, 3, 4, 0, 1]])
+    assert torch.equal(DistanceLinear(6, 6, groups=2)(torch.ones(1, 6)), torch.full((1, 6), 11.0))
+    assert not (DistanceLinear(5, 4).weight == -10).any()
+    image = torch.rand(2, 3, 6, 6)
+    for kernel in (1, 3, 5):
+        out = DistanceConv2d(3, 4, kernel, padding=kernel // 2)(image)
+        assert torch.equal(out, (image + 10)[:, [0, 1, 2, 0]])
+    assert abs(float(DistanceLinear(100, 50).weight.detach().std()) - 1) < 0.05
+
+
+def test_mean_shift_by_the_batch_in_training_and_by_the_running_mean_after():
+    shift, x = MeanShift(2), torch.tensor([[1.0, 10.0], [3.0, 20.0]], requires_grad=True)
+    out = shift(x)
+    assert out.tolist() == [[-1.0, -5.0], [1.0, 5.0]]
+    (gradient,) = torch.autograd.grad(out[0, 0], x)
+    assert gradient.tolist() == [[0.5, 0.0], [-0.5, 0.0]]
+    torch.testing.assert_close(shift.running, torch.tensor([0.2, 1.5]))
+    shift.eval()
+    torch.testing.assert_close(shift(x), x - torch.tensor([0.2, 1.5]))
+    torch.testing.assert_close(shift.running, torch.tensor([0.2, 1.5]))
+    image = MeanShift(3)(torch.randn(4, 3, 2, 2))
+    torch.testing.assert_close(image.mean((0, 2, 3)), torch.zeros(3), rtol=0, atol=1e-6)
+
+
+def test_wrong_layers_are_refused():
+    for build in (
+        lambda: DistanceLinear(0, 3),
+        lambda: DistanceLinear(5, 4, groups=2),
+        lambda: DistanceConv2d(2, 3, 3, groups=2),
+        lambda: DistanceConv2d(2, 2, 0),
+        lambda: MeanShift(0),
+    ):
+        with pytest.raises(InputError):
+            build()
+    layer = DistanceLinear(2, 2)
+    layer.p = 0.5
+    with pytest.raises(InputError):
+        layer(torch.zeros(1, 2))
+
+
+def test_compiled_by_torch_with_a_changing_p():
+    torch.manual_seed(0)
+    layer, x = DistanceLinear(5, 4), torch.rand(3, 5)
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    for p in (8.0, 11.5, 19.0, math.inf):
+        layer.p = p
+        ours = torch.autograd.grad(compiled(x).sum(), layer.weight)
+        theirs = torch.autograd.grad(layer(x).sum(), layer.weight)
+        torch.testing.assert_close(ours, theirs)
