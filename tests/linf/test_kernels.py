@@ -157,7 +157,7 @@ def test_a_missing_or_failing_compiler_is_no_error(monkeypatch):
 def test_operators_are_registered_as_torch_expects():
     x, w = rows(3, 4, 5)
     torch.library.opcheck(torch.ops.asymcert.max_distance, (x, w))
-    torch.library.opcheck(torch.ops.asymcert.power_distance, (x, w, 8.0))
+    torch.library.opcheck(torch.ops.asymcert.power_distance, (x, w, torch.tensor(8.0, dtype=torch.float64)))
 
 
 def test_wrong_arguments_are_refused():

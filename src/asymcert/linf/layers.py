@@ -16,7 +16,7 @@ COPIED = -10.0  # initial weight of the input that a unit begins as a copy of
 MOMENTUM = 0.1
 
 
-def linf_distance(x: Tensor, w: Tensor, p: float = math.inf) -> Tensor:
+def linf_distance(x: Tensor, w: Tensor, p: float | Tensor = math.inf) -> Tensor:
     """Distances of samples to the units' weights: (..., d) and (m, d) -> (..., m).
 
     See `asymcert.linf.kernels.lp_distance` for gradients and errors; finite `p` is the smooth relaxation that training
@@ -51,17 +51,27 @@ class DistanceLayer(nn.Module, ABC):
     def __init__(self, row: int, units: int, groups: int, bias: bool, copied: Tensor | None):
         super().__init__()
         self.groups = groups
-        self.p: float = math.inf
+        self.p = math.inf
         self.weight = nn.Parameter(torch.randn(units, row))
         self.bias = nn.Parameter(torch.zeros(units)) if bias else None
         if copied is not None:
             with torch.no_grad():
                 self.weight[torch.arange(units), copied.repeat(groups)] = COPIED
 
+    @property
+    def p(self) -> float:
+        """Exponent in [1, inf] of the distance; only at inf is the layer 1-Lipschitz in l_inf."""
+        return math.inf if self._power is None else float(self._power)
+
+    @p.setter
+    def p(self, value: float) -> None:
+        value = check_norm(value)
+        self._power = None if math.isinf(value) else torch.tensor(value, dtype=torch.float64)
+
     def forward(self, x: Tensor) -> Tensor:
         """Distances at the layer's current p: (n, *shape) -> (n, *output shape)."""
-        check_norm(self.p)
-        parts = [linf_distance(rows, w, self.p) for rows, w in zip(self._rows(x), self._weights(), strict=True)]
+        p = math.inf if self._power is None else self._power
+        parts = [linf_distance(rows, w, p) for rows, w in zip(self._rows(x), self._weights(), strict=True)]
         return self._shaped(self._biased(torch.cat(parts, -1)), x)
 
     def interval(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:

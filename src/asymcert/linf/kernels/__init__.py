@@ -15,13 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from asymcert._checks import check_norm, refuse
+from asymcert._checks import refuse
 from asymcert.linf.kernels import eager, native
 
 __all__ = ["backend", "box_distances", "lp_distance"]
 
 
-def lp_distance(x: Tensor, w: Tensor, p: float = math.inf) -> Tensor:
+def lp_distance(x: Tensor, w: Tensor, p: float | Tensor = math.inf) -> Tensor:
     """``||x_b - w_o||_p`` for all pairs of rows.
 
     Parameters
@@ -29,8 +29,9 @@ def lp_distance(x: Tensor, w: Tensor, p: float = math.inf) -> Tensor:
     x, w
         Shapes (n, d) and (m, d), d at least 1, of one floating-point type and device.
     p
-        In [1, inf]. At inf the gradient goes to the first coordinate that attains the distance; pairs of equal rows
-        have gradient zero, and so has every coordinate in which a pair agrees.
+        In [1, inf]; a finite one may be a float64 tensor of shape () on the CPU, which `torch.compile` lets change
+        without compiling again. At inf the gradient goes to the first coordinate that attains the distance; pairs of
+        equal rows have gradient zero, and so has every coordinate in which a pair agrees.
 
     Returns
     -------
@@ -49,14 +50,17 @@ def lp_distance(x: Tensor, w: Tensor, p: float = math.inf) -> Tensor:
     >>> lp_distance(torch.tensor([[0.0, 1.0]]), torch.tensor([[3.0, -3.0]]), 2.0)
     tensor([[5.]])
     """
-    check_norm(p)
     if x.ndim != 2 or w.ndim != 2 or x.shape[1] != w.shape[1] or not x.shape[1]:
         raise refuse("x", "of shape (n, d) beside w of shape (m, d)", f"{tuple(x.shape)} beside {tuple(w.shape)}")
     if x.dtype != w.dtype or not x.is_floating_point():
         raise refuse("x", "of the same floating-point type as w", f"{x.dtype} beside {w.dtype}", "Convert one of them.")
-    if math.isinf(p):
+    if isinstance(p, Tensor):
+        return power_distance(x, w, p)
+    if not p >= 1.0:  # NaN fails as well
+        raise refuse("p", "in [1, inf]", p)
+    if p == math.inf:
         return max_distance(x, w)[0]
-    return power_distance(x, w, float(p))
+    return power_distance(x, w, torch.tensor(p, dtype=torch.float64))
 
 
 @torch.no_grad()
@@ -95,17 +99,18 @@ def max_distance(x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @torch.library.custom_op("asymcert::power_distance", mutates_args=())
-def power_distance(x: Tensor, w: Tensor, p: float) -> Tensor:
+def power_distance(x: Tensor, w: Tensor, p: Tensor) -> Tensor:
     """l_p distances (n, m) for finite p."""
     x, w = x.contiguous(), w.contiguous()
-    return _kernels(x, p).power_forward(x, w, p) + _broken(x, w)
+    return _kernels(x, float(p)).power_forward(x, w, float(p)) + _broken(x, w)
 
 
 @torch.library.custom_op("asymcert::power_gradient", mutates_args=())
-def power_gradient(x: Tensor, w: Tensor, distance: Tensor, gradient: Tensor, p: float) -> tuple[Tensor, Tensor]:
+def power_gradient(x: Tensor, w: Tensor, distance: Tensor, gradient: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
     """Gradients by `x` and `w`, given that of the distances."""
     x, w = x.contiguous(), w.contiguous()
-    return _kernels(x, p).power_backward(x, w, distance.contiguous(), gradient.contiguous(), p)
+    kernels = _kernels(x, float(p))
+    return kernels.power_backward(x, w, distance.contiguous(), gradient.contiguous(), float(p))
 
 
 @torch.library.register_fake("asymcert::max_distance")
@@ -115,12 +120,12 @@ def _(x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @torch.library.register_fake("asymcert::power_distance")
-def _(x: Tensor, w: Tensor, p: float) -> Tensor:
+def _(x: Tensor, w: Tensor, p: Tensor) -> Tensor:
     return x.new_empty(x.shape[0], w.shape[0])
 
 
 @torch.library.register_fake("asymcert::power_gradient")
-def _(x: Tensor, w: Tensor, distance: Tensor, gradient: Tensor, p: float) -> tuple[Tensor, Tensor]:
+def _(x: Tensor, w: Tensor, distance: Tensor, gradient: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
     return x.new_empty(x.shape), w.new_empty(w.shape)
 
 
@@ -138,14 +143,13 @@ def _max_gradient(ctx: Any, gradient: Tensor, _: Tensor | None) -> tuple[Tensor,
     return grad_x, torch.zeros_like(w).scatter_add(1, index.t(), -change.t())
 
 
-def _keep_power(ctx: Any, inputs: tuple[Tensor, Tensor, float], output: Tensor) -> None:
-    x, w, ctx.p = inputs
-    ctx.save_for_backward(x, w, output)
+def _keep_power(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs, output)
 
 
 def _power_gradient(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
-    x, w, distance = ctx.saved_tensors
-    return *power_gradient(x, w, distance, gradient, ctx.p), None
+    x, w, p, distance = ctx.saved_tensors
+    return *power_gradient(x, w, distance, gradient, p), None
 
 
 torch.library.register_autograd("asymcert::max_distance", _max_gradient, setup_context=_keep_max)
