@@ -11,4 +11,4 @@ from contracts.certifier import CertifierContract
 class TestRefined(CertifierContract):
     @pytest.fixture
     def certifier(self):
-        return Refined(cuts=4)
+        return Refined(cuts=3, steps=1)

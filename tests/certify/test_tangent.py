@@ -77,15 +77,14 @@ def test_equals_the_closed_form_for_affine_maps_without_a_box(kind, norm):
 
 def test_uses_box_and_map_where_they_help():
     model, x = random_mlp(33, feature_map=CentreAbsolute(torch.full((6,), 0.5)))
-    x = x.clamp(0.3, 0.95)
-    free, boxed = ThreatModel(1.0), ThreatModel(1.0, 0.0, 1.0)
-    closed, tangent, tighter = (
-        certify(model, x, threat, method).radius
-        for threat, method in ((free, "closed-form"), (free, "tangent"), (boxed, "tangent"))
+    closed, tangent = (certify(model, x, ThreatModel(1.0), method).radius for method in ("closed-form", "tangent"))
+    assert bool((tangent > 1.1 * closed)[closed > 0].any())
+    model, x = random_mlp(33)
+    growing = torch.ones(6, dtype=torch.long)
+    free, limited = (
+        certify(model, x, ThreatModel(2.0, **part), "tangent").radius for part in ({}, {"direction": growing})
     )
-    sensitive = closed > 0
-    assert bool((tangent > 1.1 * closed)[sensitive].any())
-    assert bool((tighter > 1.1 * tangent)[sensitive].any())
+    assert bool((limited > 1.1 * free)[free > 0].any())
 
 
 # One plane, by other means
@@ -125,57 +124,53 @@ def test_equals_an_independent_programme_of_the_plane(kind, boxed):
             threat = ThreatModel(norm, cost=COST[:4], **parts)
             truth = plane_radius(model, x[row], threat)
             got = float(certify(model, x[row : row + 1], threat, "tangent").radius)
-            assert got == pytest.approx(truth, rel=1e-9)
+            assert got == pytest.approx(truth, rel=1e-7)  # the solver's tolerance
 
 
 def plane_radius(model: FeatureConvexClassifier, x: Tensor, threat: ThreatModel) -> float:
-    """Radius of a linear score by sampling each coordinate's fall densely; l1 then by a linear programme."""
+    """Greatest r at which no coordinates that cost up to r each, and r together, let a linear score fall to 0.
+
+    Coordinates may mix their points, as in a concave majorant; in l_inf none needs to.
+    """
     margin = float(model.margin(x[None]))
     low, high = (bound[0] for bound in threat.interval(x[None]))
-    cost = threat.cost_for((len(x),))
-    knots = model.feature_map.knots((len(x),)) - x  # pyright: ignore
-    changes, fallen = [], []
-    for i in range(len(x)):
-        change = torch.cat((torch.linspace(float(low[i]), float(high[i]), 401, dtype=torch.float64), knots[:, i]))
-        change = change[(change >= low[i]) & (change <= high[i])].sort().values
-        moved = x.repeat(len(change), 1)
-        moved[:, i] += change
-        changes.append(change.numpy())
-        fallen.append(margin - model.margin(moved).numpy())
-    if threat.norm == 1:
-        return least_total([np.abs(c) * w for c, w in zip(changes, cost.tolist(), strict=True)], fallen, margin)
-    return least_largest(changes, cost.tolist(), fallen, margin)
+    corner = float((torch.maximum(-low, high) * threat.cost_for((len(x),))).max())
 
+    def falls_to_zero(r: float) -> bool:
+        spent, fallen = zip(*(points(model, x, i, threat, r) for i in range(len(x))), strict=True)
+        if math.isinf(threat.norm):
+            return sum(max(fall) for fall in fallen) >= margin
+        return least_total(spent, fallen, margin) <= r
 
-def least_total(spent: list[np.ndarray], fallen: list[np.ndarray], margin: float) -> float:
-    """Least expected cost of mixtures of each coordinate's points that fall by the margin."""
-    blocks = np.zeros((len(spent), sum(map(len, spent))))
-    start = 0
-    for row, points in zip(blocks, spent, strict=True):
-        row[start : start + len(points)] = 1.0
-        start += len(points)
-    rows = np.vstack((-np.concatenate(fallen), blocks))
-    solved = linprog(np.concatenate(spent), rows, [-margin, *[1.0] * len(spent)], method="highs")
-    return solved.fun if solved.status == 0 else math.inf
-
-
-def least_largest(changes: list[np.ndarray], costs: list[float], fallen: list[np.ndarray], margin: float) -> float:
-    """Least r at which the greatest falls within cost r, added up, reach the margin: by bisection."""
-
-    def total(r: float) -> float:
-        falls = 0.0
-        for change, cost, fall in zip(changes, costs, fallen, strict=True):
-            ends = np.interp(np.clip([-r / cost, r / cost], change[0], change[-1]), change, fall)
-            falls += max(0.0, *ends, fall[np.abs(change) * cost <= r].max(initial=0.0))
-        return falls
-
-    low, high = 0.0, max(np.abs(change).max() * cost for change, cost in zip(changes, costs, strict=True))
-    if total(high) < margin:
+    inside, outside = 0.0, corner * len(x)
+    if not falls_to_zero(outside):
         return math.inf
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if total(middle) < margin else (low, middle)
-    return float(high)
+    for _ in range(50):
+        middle = (inside + outside) / 2
+        inside, outside = (inside, middle) if falls_to_zero(middle) else (middle, outside)
+    return inside
+
+
+def points(model: FeatureConvexClassifier, x: Tensor, i: int, threat: ThreatModel, r: float) -> tuple[list, list]:
+    """Costs of moving coordinate i to each kink and end within cost r, and how far the score falls there."""
+    low, high = (float(bound[0, i]) for bound in threat.interval(x[None]))
+    cost = float(threat.cost_for((len(x),))[i])
+    knots = (model.feature_map.knots((len(x),))[:, i] - x[i]).tolist()  # pyright: ignore
+    low, high = max(low, -r / cost), min(high, r / cost)
+    changes = [0.0, low, high, *(knot for knot in knots if low < knot < high)]
+    moved = x.repeat(len(changes), 1)
+    moved[:, i] += torch.tensor(changes, dtype=torch.float64)
+    return [abs(change) * cost for change in changes], (model.margin(x[None]) - model.margin(moved)).tolist()
+
+
+def least_total(spent: tuple[list, ...], fallen: tuple[list, ...], margin: float) -> float:
+    """Least expected cost of mixtures of each coordinate's points that fall by the margin: a linear programme."""
+    sizes = [len(costs) for costs in spent]
+    owner = np.repeat(np.arange(len(sizes)), sizes)
+    blocks = (owner[None] == np.arange(len(sizes))[:, None]).astype(float)
+    rows = np.vstack((-np.concatenate(fallen), blocks))
+    solved = linprog(np.concatenate(spent), rows, [-margin, *[1.0] * len(sizes)], method="highs")
+    return solved.fun if solved.status == 0 else math.inf
 
 
 # Limits
@@ -195,7 +190,7 @@ def test_sound_costs_little_radius_in_float64(norm):
     for model, x in (random_mlp(35), random_conv(36)):
         threat = ThreatModel(norm, 0.0, 1.0)
         sound, unsound = (certify(model, x, threat, "tangent", sound=flag).radius for flag in (True, False))
-        assert bool((sound <= unsound).all())
+        assert bool((sound <= unsound * (1 + 1e-11)).all())  # both are found to a relative 1e-12
         torch.testing.assert_close(sound, unsound, rtol=1e-5, atol=1e-9)
 
 

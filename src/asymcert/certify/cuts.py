@@ -11,13 +11,14 @@ from torch import Tensor
 
 from asymcert._checks import check_inputs, refuse
 from asymcert.certify.budgets import radius, solve
-from asymcert.certify.drops import UNIT, Drops, Pieces
+from asymcert.certify.drops import UNIT, UP, Pieces
 from asymcert.certify.passes import closed_form_radius, in_float64, slope_bound, tangent_plane
 from asymcert.certify.rounding import DeployedError, Rounding
 from asymcert.classifier import CHUNK_VALUES, FeatureConvexClassifier
 from asymcert.threat import ThreatModel
 
-BISECTIONS = 45
+TIGHTENINGS = 40  # at most; mostly less than ten
+CLOSE = 1.0 + 1e-12  # ratio of bounds at which a radius is tight
 FAR = 1e15  # change of one coordinate where nothing limits the adversary
 CACHED_VALUES = 2**21  # per chunk on a CPU: elementwise work on what the caches hold is several times faster
 
@@ -32,6 +33,15 @@ class PlaneRadius:
 
     radius: Tensor
     change: Tensor
+
+
+@dataclass(frozen=True)
+class _Plane:
+    """One aggregated plane per sample: lower bound on its margin, derivatives on the map's pieces and their error."""
+
+    amount: Tensor  # (n,)
+    slope: Tensor  # (pieces, n, d)
+    error: Tensor  # (n, d)
 
 
 class Planes:
@@ -131,13 +141,14 @@ class Cuts:
         slack = (4.0 * weights.shape[1] + 16.0) * UNIT
         amount = amount - slack * (self.value.abs() * weights).sum(1) - self._deployed.fixed * total * (1 + slack)
         amount = torch.where(amount > 0, amount, 0.0).nan_to_num(0.0, 0.0, 0.0)
-        drops, slope, error = self._drops(gradient, slack)
-        budgets, price = solve(amount, drops, self.threat.norm)
-        rate = self._deployed.rate * (1 + slack)
-        found = radius(amount, drops, price, self.threat.dual_norm, rate)
-        if math.isinf(self.threat.norm) and len(self.pieces.knots):
-            found = self._farthest(amount, slope, error, found, rate)
-            budgets = found.clamp(max=1e300)[:, None].expand_as(budgets)
+        slope = self.pieces.falls(gradient)
+        plane = _Plane(amount, slope, self.pieces.uncertainty(gradient, self._gradient_error(gradient, slack)))
+        found, budgets = self._within(plane, slice(None))
+        if len(self.pieces.knots) and math.isinf(self.threat.norm):
+            found = self._farthest(plane, found)
+            budgets = found.clamp(max=FAR)[:, None].expand_as(budgets)
+        elif len(self.pieces.knots):
+            found, budgets = self._tighten(plane, found, budgets)
         found = torch.minimum(torch.where(amount > 0, found, 0.0), self._deployed.limit)
         if weights.shape[1] == 1 and torch.equal(self.anchors[:, 0], self.x):
             found = torch.maximum(found, self._closed_form())  # the same plane: they differ by rounding
@@ -155,11 +166,6 @@ class Cuts:
             return slack * gradient.abs()
         return (1.0 + slack) * self.rounding.gradient_error.flatten() + 2.0 * slack * self.rounding.slope.flatten()
 
-    def _drops(self, gradient: Tensor, slack: float) -> tuple[Drops, Tensor, Tensor]:
-        slope = self.pieces.falls(gradient)
-        error = self.pieces.uncertainty(gradient, self._gradient_error(gradient, slack))
-        return self.pieces.drops(slope, error, self._flat, self._low, self._high, self._cost), slope, error
-
     def _closed_form(self) -> Tensor:
         """The closed form of the first cut, whose anchor is the input: (n,)."""
         margin, size = self.value[:, 0], self._gradient[:, 0].abs()
@@ -168,26 +174,80 @@ class Cuts:
         slope = slope_bound(self.model, size, self.threat)
         return closed_form_radius(self.rounding, self.threat, self.x, margin, slope, margin)
 
-    def _farthest(self, amount: Tensor, slope: Tensor, error: Tensor, low: Tensor, rate: float) -> Tensor:
-        """l_inf: the largest radius at which the drops, concave or not, stay below the amount; at least `low`."""
-        corner = (torch.maximum(-self._low, self._high) * self._cost).amax(1)
-        high = torch.where(corner.isfinite(), corner, low.clamp(max=1e150) * 4.0)
-        slack = 1.0 + 4.0 * (self._flat.shape[1] + 16) * UNIT
-        whole = self._total_drop(corner, slope, error) * slack
-        out_of_reach = (whole < amount) & (rate == 0.0)
-        low = low.clamp(max=1e300)
-        for _ in range(BISECTIONS):
-            middle = 0.5 * (low + high)
-            fits = self._total_drop(middle, slope, error) * slack + rate * middle * slack < amount
-            low, high = torch.where(fits, middle, low), torch.where(fits, high, middle)
-        return torch.where(out_of_reach, math.inf, low)
+    def _within(self, plane: _Plane, rows: Tensor | slice, size: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Radius of some rows' planes and budgets that attain it, if no coordinate may cost more than `size`."""
+        x, low, high = self._flat[rows], self._low[rows], self._high[rows]
+        if size is not None:
+            room = size[:, None] / self._cost * (1.0 + 8 * UNIT)
+            low, high = torch.maximum(low, -room), torch.minimum(high, room)
+        amount = plane.amount[rows]
+        drops = self.pieces.drops(plane.slope[:, rows], plane.error[rows], x, low, high, self._cost)
+        budgets, price = solve(amount, drops, self.threat.norm)
+        return radius(amount, drops, price, self.threat.dual_norm, self._deployed.rate * UP), budgets
 
-    def _total_drop(self, size: Tensor, slope: Tensor, error: Tensor) -> Tensor:
-        """Greatest fall of the plane when every coordinate may cost up to `size` (n,), rounded up: (n,)."""
+    def _farthest(self, plane: _Plane, low: Tensor) -> Tensor:
+        """l_inf: the largest radius at which the drops, concave or not, stay below the amount; at least `low`.
+
+        The excess of the drops over the amount is continuous and rises with the size: its root is bracketed.
+        """
+        corner = (torch.maximum(-self._low, self._high) * self._cost).amax(1)
+        if bool(corner.isinf().any()):
+            corner = low.clamp(max=FAR) * 4.0
+        high, low = torch.maximum(corner, low.clamp(max=FAR)), low.clamp(max=FAR)
+        below, above = self._excess(plane, low), self._excess(plane, high)
+        never = (above < 0) & ~(self._low.isinf() | self._high.isinf()).any(1) & (self._deployed.rate == 0)
+        low = torch.where((above < 0) & (plane.amount > 0), high, low)
+        high = torch.where(plane.amount > 0, high, low)
+        for _ in range(TIGHTENINGS):
+            if bool((high <= low * CLOSE * CLOSE).all()):
+                break
+            middle = 0.5 * (low + high)
+            between = self._excess(plane, middle)
+            # Ridders' method, Newton's idea on a bracket: 1979, IEEE Transactions on Circuits and Systems 26.
+            step = (middle - low) * between / torch.sqrt(between**2 - below * above)
+            root = torch.where(step.isfinite(), middle - step, middle) / CLOSE
+            for size in (middle, root, root * CLOSE * CLOSE):
+                inside = (size > low) & (size < high)
+                excess = between if size is middle else self._excess(plane, torch.where(inside, size, low))
+                under, over = inside & (excess < 0), inside & (excess >= 0)
+                low, below = torch.where(under, size, low), torch.where(under, excess, below)
+                high, above = torch.where(over, size, high), torch.where(over, excess, above)
+        return torch.where(never, math.inf, low)
+
+    def _excess(self, plane: _Plane, size: Tensor) -> Tensor:
+        """Greatest fall of the plane when every coordinate may cost up to `size` (n,), minus the amount, rounded up."""
         room = size[:, None] / self._cost * (1.0 + 8 * UNIT)
         low, high = torch.maximum(self._low, -room), torch.minimum(self._high, room)
-        drops = self.pieces.drops(slope, error, self._flat, low, high, self._cost)
-        return torch.where(drops.ray.amax(1) > 0, math.inf, drops.drop.amax(0).clamp(min=0.0).sum(1))
+        drops = self.pieces.drops(plane.slope, plane.error, self._flat, low, high, self._cost)
+        slack = 1.0 + 4.0 * (self._flat.shape[1] + 16) * UNIT
+        return (drops.drop.amax(0).clamp(min=0.0).sum(1) + self._deployed.rate * size) * slack - plane.amount
+
+    def _tighten(self, plane: _Plane, valid: Tensor, budgets: Tensor) -> tuple[Tensor, Tensor]:
+        """The greatest radius found, at least the valid one given, and its budgets.
+
+        A change of size at most R costs at most R in every coordinate, and drops that are not concave have a smaller
+        concave majorant up to R than up to the end of the box. So ``min(R, radius up to R)`` is valid for *every* R;
+        the second falls as R grows, and it is greatest where both are equal. That R is bracketed.
+        """
+        rows = ((plane.amount > 0) & (valid < FAR)).nonzero().squeeze(1)
+        low, high = valid[rows], torch.full_like(valid[rows], math.inf)
+        tried, found, last = low, high, (high, high)  # `last` is the try before, with a finite answer
+        for step in range(TIGHTENINGS):
+            if not len(rows):
+                break
+            following = _next_try(step, tried, found, last, low, high)
+            finite = found.isfinite()
+            last = (torch.where(finite, tried, last[0]), torch.where(finite, found, last[1]))
+            tried = following
+            found, spent = self._within(plane, rows, tried)
+            both = torch.minimum(tried, found)
+            better = both > low
+            low, high = torch.maximum(low, both), torch.minimum(high, torch.maximum(tried, found))
+            valid[rows], budgets[rows] = low, torch.where(better[:, None], spent, budgets[rows])
+            left = (high > low * CLOSE * CLOSE) & (low < FAR)
+            rows, low, high, tried, found = (part[left] for part in (rows, low, high, tried, found))
+            last = (last[0][left], last[1][left])
+        return valid, budgets
 
     def _worst(self, gradient: Tensor, slope: Tensor, budgets: Tensor) -> Tensor:
         """The change within budgets (n, d) that lowers the plane most, coordinate by coordinate: (n, d)."""
@@ -202,3 +262,25 @@ class Cuts:
             fall = (gradient * moved).view(len(room), *self.pieces.steepest.shape).sum(1)
             best, least = torch.where(fall < least, change, best), torch.minimum(fall, least)
         return best
+
+
+def _next_try(
+    step: int, tried: Tensor, found: Tensor, last: tuple[Tensor, Tensor], low: Tensor, high: Tensor
+) -> Tensor:
+    """Where to look for the size at which the radius up to it is the size itself: (n,).
+
+    In turn by a secant through the last two tries (the answer itself if there was one), just above the lower end,
+    which is the solution where the answer jumps, and in the middle.
+    """
+    middle = torch.where(high.isinf(), 2.0 * low, 0.5 * (low + high))
+    if step == 0:
+        return low
+    if step % 3 == 2:
+        return low * CLOSE
+    if step % 3 == 0:
+        return middle
+    fall = (found - last[1]) / (tried - last[0])
+    secant = (found - fall * tried) / (1.0 - fall)
+    for guess in (found, secant):
+        middle = torch.where((guess > low) & (guess <= high), guess, middle)
+    return middle
