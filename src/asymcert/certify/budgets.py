@@ -65,12 +65,10 @@ def solve(amount: Tensor, drops: Drops, norm: float) -> tuple[Tensor, Tensor]:
     level = _level(amount, segments, share)[:, None]
     reached = (level * share - segments.start).nan_to_num(0.0).clamp(min=0.0)
     budgets = torch.minimum(reached, segments.length).sum(0)
-    if math.isinf(norm):
-        active = (reached > 0) & (reached < segments.length)
-        price = (segments.slope * active).amax(0)
-    else:
-        price = steepest * (budgets / level) ** (norm - 1.0)
-    return budgets, torch.where(level.isfinite(), price.nan_to_num(0.0), 0.0)
+    price = (segments.slope * (reached < segments.length)).amax(0)  # of the next unit of budget
+    if not math.isinf(norm):  # where a coordinate waits at the end of a segment, its price is between two slopes
+        price = torch.maximum(price, (steepest * (budgets / level) ** (norm - 1.0)).nan_to_num(0.0))
+    return budgets, torch.where(level.isfinite(), price.clamp(min=0.0), 0.0)
 
 
 def majorant(drops: Drops) -> Segments:

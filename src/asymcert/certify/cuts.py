@@ -191,11 +191,13 @@ class Cuts:
         The excess of the drops over the amount is continuous and rises with the size: its root is bracketed.
         """
         corner = (torch.maximum(-self._low, self._high) * self._cost).amax(1)
-        if bool(corner.isinf().any()):
-            corner = low.clamp(max=FAR) * 4.0
-        high, low = torch.maximum(corner, low.clamp(max=FAR)), low.clamp(max=FAR)
+        low = low.clamp(max=FAR)
+        high = torch.where(corner.isfinite(), torch.maximum(corner, low), 4.0 * low)
         below, above = self._excess(plane, low), self._excess(plane, high)
-        never = (above < 0) & ~(self._low.isinf() | self._high.isinf()).any(1) & (self._deployed.rate == 0)
+        while bool(((above < 0) & corner.isinf() & (high < FAR) & (low > 0)).any()):
+            high = torch.where(corner.isinf(), 4.0 * high, high)
+            above = self._excess(plane, high)
+        never = (above < 0) & corner.isfinite() & (self._deployed.rate == 0)
         low = torch.where((above < 0) & (plane.amount > 0), high, low)
         high = torch.where(plane.amount > 0, high, low)
         for _ in range(TIGHTENINGS):

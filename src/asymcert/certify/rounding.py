@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import refuse
+from asymcert.certify.budgets import scaled_norm
 from asymcert.classifier import FeatureConvexClassifier
 from asymcert.threat import ThreatModel
 
@@ -76,16 +77,17 @@ class Rounding:
             value = absolute(ones).sum()
             (slope,) = torch.autograd.grad(value, ones)
         growth = math.prod(1.0 + float(weight.abs().sum()) for weight in absolute.state_dict().values())
-        self.operations = absolute.operations + MAP_OPERATIONS * len(list(model.feature_map.modules()))
-        self.growth = growth * self.operations  # of the error of any one operation until the end
-        self.slope = slope[0] * (1.0 + self._gamma(FLOAT64)) + self._underflow(FLOAT64)
+        maps = MAP_OPERATIONS * len(list(model.feature_map.modules()))
+        self.operations, self._backward = absolute.operations + maps, absolute.backward_operations + maps
+        self.growth = growth * max(self.operations, self._backward)  # of the error of any one operation until the end
+        self.slope = slope[0] * (1.0 + self._gamma(FLOAT64, self._backward)) + self._underflow(FLOAT64)
         with torch.no_grad():
             at_zero = float(absolute(torch.zeros_like(ones)))
         constant = (at_zero + abs(model.threshold)) * (1.0 + self._gamma(FLOAT64)) + self._underflow(FLOAT64)
         self._carry_back(constant)
 
     def _carry_back(self, constant: float) -> None:
-        """The sum of absolute terms as ``constant + per_input . |x|``; features' sizes as ``base + steep * max |x|``."""
+        """Sum of absolute terms as ``constant + per_input . |x|``, features' sizes as ``base + steep * max |x|``."""
         magnitude, shape = self.model.feature_map.magnitude, self.model.input_shape
         size = torch.zeros(1, *shape, dtype=torch.float64, device=self.slope.device, requires_grad=True)
         with torch.enable_grad():
@@ -100,7 +102,7 @@ class Rounding:
     @property
     def gradient_error(self) -> Tensor:
         """Bound on the error of each entry of a computed gradient by the features, float64 feature_shape."""
-        return (self._gamma(FLOAT64) * self.slope + self._underflow(FLOAT64)) * UP
+        return (self._gamma(FLOAT64, self._backward) * self.slope + self._underflow(FLOAT64)) * UP
 
     def cut_error(self, x: Tensor, anchor: Tensor | None = None) -> Tensor:
         """Bound on the error of a cut's computed value at `x`, its anchor being `x` itself unless given: (n,)."""
@@ -116,7 +118,7 @@ class Rounding:
         if bool(bounded.all()):
             return DeployedError(fixed, 0.0, torch.full_like(fixed, math.inf))
         farther = (~bounded).flatten() / threat.cost_for(self.model.input_shape).to(size).flatten()
-        growth = torch.linalg.vector_norm(self._per_input * farther, ord=threat.dual_norm)  # Hoelder's inequality
+        growth = scaled_norm((self._per_input * farther)[None], threat.dual_norm)  # Hoelder's inequality
         rate = float(self._gamma(self.deployed_type) * growth * UP)
         room = 0.25 * self.deployed_type.greatest / self.growth - self._largest_feature(size) - 1.0
         limit = (room / (self._steep * float(farther.max()) * UP)).clamp(min=0.0).expand(len(x))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -69,10 +69,28 @@ class ConvexScore(nn.Module, ABC):
         """Constructor arguments, JSON-able."""
 
     @property
+    def layers(self) -> Sequence[nn.Module]:
+        """Affine layers of the main path; the last one makes the score."""
+        raise NotImplementedError
+
+    @property
     def operations(self) -> int:
         """Bound on the roundings on any path from an input to the score, in whatever order sums are taken."""
-        sums = [weight[0].numel() + 8 for weight in self.state_dict().values() if weight.ndim > 1]
-        return sum(sums) + sum(_window(module) ** 2 for module in self.modules() if isinstance(module, POOLS))
+        return self._longest_path(forward=True)
+
+    @property
+    def backward_operations(self) -> int:
+        """The same for the gradient, on any path from the score back to an input."""
+        return self._longest_path(forward=False)
+
+    def _longest_path(self, forward: bool) -> int:
+        """Terms summed along the main path and the longest way around it, with a few operations for each layer."""
+        main = {id(layer.weight) for layer in self.layers}
+        weights = [weight for weight in self.parameters() if weight.ndim > 1]
+        terms = {id(w): (w[0] if forward else w[:, 0]).numel() + 8 for w in weights}
+        around = max((count for key, count in terms.items() if key not in main), default=0)
+        pools = sum(_window(module) ** 2 for module in self.modules() if isinstance(module, POOLS))
+        return sum(count for key, count in terms.items() if key in main) + around + pools
 
     @torch.no_grad()
     def absolute(self) -> Self:

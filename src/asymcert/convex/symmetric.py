@@ -57,7 +57,16 @@ class SymmetricAverage(ConvexScore):
     @property
     def operations(self) -> int:
         """Those of the base, and the mean's."""
-        return self.base.operations + self.activations // self.base.activations + 2
+        return self.base.operations + self._passes + 2
+
+    @property
+    def backward_operations(self) -> int:
+        """Those of the base, and the sum over transformations; padding hands edge pixels several parts of each."""
+        return self.base.backward_operations + self._passes * (self.shift + 1) ** 2 + 2
+
+    @property
+    def _passes(self) -> int:
+        return self.activations // self.base.activations
 
     def options(self) -> dict[str, Any]:
         """Constructor arguments; the base is described by whoever saves it."""
