@@ -35,7 +35,7 @@ PRESETS: dict[str, TrainConfig] = {
     "table": replace(_MLP, hidden=(64, 32), batch_size=32, epochs=60, averaging=0.98, target_l2=0.2),
     "mnist": replace(_MLP, loss="radius", target_l2=2.4, radius_weight=0.8, crop=1),
     "fashion": replace(_GRADIENT, centre_on="pixel", penalty_weight=0.115, penalty_max=0.2, epochs=40, crop=1),
-    # Both classes: a score that only the sensitive class keeps flat costs accuracy on pictures that are hard to tell.
+    # The medians that training reaches are about five times these targets.
     "cifar10": replace(
         _MLP,
         architecture="conv",
@@ -48,9 +48,9 @@ PRESETS: dict[str, TrainConfig] = {
         pool_size=2,
         initialisation="standardised",
         sensitive_only=False,
-        target_l1=0.77,
-        target_l2=0.039,
-        target_linf=0.00088,
+        target_l1=1.0,
+        target_l2=0.05,
+        target_linf=0.0011,
         learning_rate=0.002,
         batch_size=64,
         epochs=40,
