@@ -80,7 +80,7 @@ def box_distances(low: Tensor, high: Tensor, w: Tensor) -> tuple[Tensor, Tensor]
         Two of shape (n, m), exact up to the rounding of one subtraction.
     """
     low, high, w = low.contiguous(), high.contiguous(), w.contiguous()
-    least, most = (native if native.supports(low, math.inf) else eager).bounds(low, high, w)
+    least, most = _kernels(low, math.inf).bounds(low, high, w)
     broken = _broken(low, w) + _broken(high, w)
     return least + broken, most + broken
 
@@ -156,9 +156,10 @@ torch.library.register_autograd("asymcert::max_distance", _max_gradient, setup_c
 torch.library.register_autograd("asymcert::power_distance", _power_gradient, setup_context=_keep_power)
 
 
-def _kernels(x: Tensor, p: float) -> ModuleType | Any:
-    if x.is_cuda and x.dtype == torch.float32 and _triton() is not None:
-        return _triton()
+def _kernels(x: Tensor, p: float) -> Any:
+    triton = _triton() if x.is_cuda else None
+    if triton is not None and triton.supports(x, p):
+        return triton
     return native if native.supports(x, p) else eager
 
 
