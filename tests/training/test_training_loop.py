@@ -119,6 +119,7 @@ ALTERNATIVES = {
     "centre_on": "pixel",
     "hidden": (7,),
     "passthrough": False,
+    "monotone": True,
     "channels": 3,
     "depth": 3,
     "first_kernel": 5,
@@ -163,6 +164,7 @@ NEEDS = {
         for name in ("channels", "depth", "first_kernel", "kernel", "stride", "pool_size")
     },
     "pool": {"architecture": "conv", "pool_size": 2},
+    "monotone": {"feature_map": "centre-absolute"},
     **{name: {"loss": "cross-entropy", "penalty": "rms"} for name in ("penalty_weight", "penalty_max")},
     "radius_weight": {"loss": "radius"},
     "penalty": {"loss": "cross-entropy"},

@@ -2,6 +2,7 @@
 
 from asymcert.certify.base import Certificate, Certifier
 from asymcert.certify.closed_form import ClosedForm
+from asymcert.certify.exact import Exact
 from asymcert.certify.interface import METHODS, certifier_for, certify, certify_each
 from asymcert.certify.refined import Refined
 from asymcert.certify.tangent import Tangent
@@ -11,6 +12,7 @@ __all__ = [
     "Certificate",
     "Certifier",
     "ClosedForm",
+    "Exact",
     "Refined",
     "Tangent",
     "certifier_for",

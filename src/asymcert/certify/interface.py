@@ -11,12 +11,13 @@ from torch import Tensor
 from asymcert._checks import check_choice, refuse
 from asymcert.certify.base import Certificate, Certifier
 from asymcert.certify.closed_form import ClosedForm
+from asymcert.certify.exact import Exact
 from asymcert.certify.refined import Refined
 from asymcert.certify.tangent import Tangent
 from asymcert.classifier import FeatureConvexClassifier
 from asymcert.threat import ThreatModel
 
-METHODS: dict[str, type[Certifier]] = {kind.method: kind for kind in (ClosedForm, Tangent, Refined)}
+METHODS: dict[str, type[Certifier]] = {kind.method: kind for kind in (ClosedForm, Tangent, Refined, Exact)}
 
 
 def certify(

@@ -45,6 +45,9 @@ class ConvexConvNet(ConvexScore):
         Whether a scalar batch normalisation precedes each ReLU.
     weights
         Initialisation and upkeep of the nonnegative weights.
+    monotone
+        Whether the second half of the channels enters with nonnegative weights only: behind the centre-and-absolute map
+        the score is then convex in the input itself, and exact certificates apply.
 
     Source: Pfrommer, Anderson, Piet, Sojoudi, NeurIPS 2023, appendix on architectures, for the network without
     passthrough.
@@ -63,13 +66,14 @@ class ConvexConvNet(ConvexScore):
         pool_size: int = 1,
         batch_norm: bool = False,
         weights: WeightOptions | None = None,
+        monotone: bool = False,
     ):
         super().__init__()
         self.input_shape, self.channels, self.depth = tuple(input_shape), channels, depth
         self.first_kernel, self.kernel, self.stride, self.passthrough = first_kernel, kernel, stride, passthrough
         self.pool_kind, self.pool_size, self.batch_norm = pool, pool_size, batch_norm
         self._check()
-        self.weights = weights or WeightOptions()
+        self.weights, self.monotone = weights or WeightOptions(), monotone
         self.first = nn.Conv2d(self.input_shape[0], channels, first_kernel, stride, first_kernel // 2)
         later = range(depth - 1)
         self.hidden = nn.ModuleList(nn.Conv2d(channels, channels, kernel, 1, kernel // 2) for _ in later)
@@ -79,6 +83,7 @@ class ConvexConvNet(ConvexScore):
         self.readout = nn.Linear(channels * math.prod(side // pool_size for side in self._sides()), 1)
         for layer in self.layers[1:]:
             make_nonnegative(layer, self.weights, readout=layer is self.readout)
+        self.project_()
 
     def forward(self, features: Tensor) -> Tensor:
         """(n, c, h, w) -> (n,)."""
@@ -90,12 +95,15 @@ class ConvexConvNet(ConvexScore):
         return self.readout(self.pool(z).flatten(1)).squeeze(1)
 
     def nonnegative(self) -> Iterator[tuple[str, Tensor]]:
-        """Every weight on the main path after the first convolution, and the scales of batch normalisation."""
+        """Weights on the main path after the first convolution, scales of normalisation, those of monotone features."""
         for index, layer in enumerate(self.hidden):
             assert isinstance(layer, nn.Conv2d)
             yield f"hidden.{index}.weight", layer.weight
         yield "readout.weight", self.readout.weight
         yield from trained_scales(self.norms)
+        if self.monotone:
+            yield "first.weight on the second half", self.first.weight[:, self.input_shape[0] // 2 :]
+            yield from ((f"direct.{index}.weight", part.weight) for index, part in enumerate(self.direct))  # pyright: ignore
 
     @property
     def layers(self) -> list[nn.Conv2d | nn.Linear]:
@@ -122,6 +130,7 @@ class ConvexConvNet(ConvexScore):
             "pool": self.pool_kind,
             "pool_size": self.pool_size,
             "batch_norm": self.batch_norm,
+            "monotone": self.monotone,
         }
 
     @torch.no_grad()

@@ -24,7 +24,7 @@ def build_score(config: TrainConfig, input_shape: tuple[int, ...]) -> ConvexMLP 
     """The configured convex network on features of `input_shape`, freshly initialised by torch's generator."""
     weights = WeightOptions(config.nonnegativity, config.initialisation)  # pyright: ignore[reportArgumentType]
     if config.architecture == "mlp":
-        return ConvexMLP(input_shape, config.hidden, config.passthrough, config.batch_norm, weights)
+        return ConvexMLP(input_shape, config.hidden, config.passthrough, config.batch_norm, weights, config.monotone)
     return ConvexConvNet(
         input_shape,
         config.channels,
@@ -37,6 +37,7 @@ def build_score(config: TrainConfig, input_shape: tuple[int, ...]) -> ConvexMLP 
         config.pool_size,
         config.batch_norm,
         weights,
+        config.monotone,
     )
 
 

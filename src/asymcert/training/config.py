@@ -31,6 +31,7 @@ class TrainConfig:
     centre_on: str = _option("channel", "centre, centre-absolute: mean of each channel, or of each pixel.", CENTRES)
     hidden: tuple[int, ...] = _option((200, 50), "mlp: widths of the hidden layers.")
     passthrough: bool = _option(True, "Connect the input, or for conv the first convolution, to every layer.")
+    monotone: bool = _option(False, "centre-absolute: nonnegative weights on the absolute half; exact radii need it.")
     channels: int = _option(16, "conv: channels of every convolution.")
     depth: int = _option(5, "conv: number of convolutions.")
     first_kernel: int = _option(11, "conv: width of the free first convolution.")
