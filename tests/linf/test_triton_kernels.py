@@ -1,4 +1,4 @@
-"""The kernels for GPUs: by Triton's interpreter in a process of its own, and on a GPU where there is one."""
+"""The kernels for GPUs: by Triton's interpreter in a process of its own, compiled for Hopper, run where a GPU is."""
 
 import importlib.util
 import math
@@ -23,6 +23,38 @@ def test_in_the_interpreter():
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     assert " passed" in done.stdout
     assert "skipped" not in done.stdout
+
+
+@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
+@pytest.mark.filterwarnings("ignore:TRITON_DEFAULT_FP_FUSION")
+@pytest.mark.parametrize(
+    ("name", "constants"),
+    [
+        ("_max_kernel", {"with_index": True}),
+        ("_bounds_kernel", {}),
+        ("_power_kernel", {"even": 0}),
+        ("_power_kernel", {"even": 8}),
+        ("_gradient_kernel", {"even": 0}),
+        ("_gradient_kernel", {"even": 8}),
+    ],
+)
+def test_compiles_for_hopper(name, constants):
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    from asymcert.linf.kernels import triton_kernels
+
+    kernel = getattr(triton_kernels, name)
+    constants = constants | {"tile": triton_kernels.TILE, "unroll": triton_kernels.UNROLL}
+    types = dict.fromkeys(constants, "constexpr") | dict.fromkeys("nmd", "i32") | {"p": "fp32", "power": "fp32"}
+    types |= {"index": "*i32"}
+    signature = {argument: types.get(argument, "*fp32") for argument in kernel.arg_names}
+    target = GPUTarget("cuda", 90, 32)
+    source = ASTSource(kernel, signature, constants)
+    compiled = triton.compile(source, target=target, options={"num_warps": triton_kernels.WARPS})
+    assert ".target sm_90" in compiled.asm["ptx"]
+    assert ".local" not in compiled.asm["ptx"]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

@@ -29,21 +29,21 @@ def supports(x: Tensor, p: float) -> bool:
 
 def max_forward(x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
     """l_inf distances (n, m) of rows (n, d) and (m, d), and int32 (n, m), where each is attained first."""
-    distance, index = x.new_empty(len(x), len(w)), x.new_empty(len(x), len(w), dtype=torch.int32)
+    distance, index = _filled(x, w, -1.0), x.new_empty(len(x), len(w), dtype=torch.int32)
     _launch(_max_kernel, distance, _columns(x), _columns(w), distance, index, *_sizes(x, w), with_index=True)
     return distance, index
 
 
 def bounds(low: Tensor, high: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
     """Least and greatest l_inf distance (n, m) between boxes ``[low, high]`` (n, d) and rows (m, d)."""
-    least, most = low.new_empty(len(low), len(w)), low.new_empty(len(low), len(w))
+    least, most = _filled(low, w, 0.0), _filled(low, w, 0.0)
     _launch(_bounds_kernel, least, _columns(low), _columns(high), _columns(w), least, most, *_sizes(low, w))
     return least, most
 
 
 def power_forward(x: Tensor, w: Tensor, p: float) -> Tensor:
     """l_p distances (n, m) of rows (n, d) and (m, d): the l_inf distances first, then powers in [0, 1] of them."""
-    largest, total, (xt, wt) = x.new_empty(len(x), len(w)), x.new_empty(len(x), len(w)), (_columns(x), _columns(w))
+    largest, total, (xt, wt) = _filled(x, w, -1.0), x.new_empty(len(x), len(w)), (_columns(x), _columns(w))
     _launch(_max_kernel, largest, xt, wt, largest, largest, *_sizes(x, w), with_index=False)
     inverse = largest.clamp(min=torch.finfo(x.dtype).tiny).reciprocal()
     _launch(_power_kernel, total, xt, wt, inverse, total, p, *_sizes(x, w), even=_even(p))
@@ -69,6 +69,11 @@ def _even(p: float) -> int:
     return int(p) if p % 2 == 0 and p <= LARGEST_EVEN else 0
 
 
+def _filled(x: Tensor, w: Tensor, value: float) -> Tensor:
+    """Start of a maximum; loaded by the kernel, because the layout of a load decides how threads share a tile."""
+    return x.new_full((len(x), len(w)), value)
+
+
 def _columns(matrix: Tensor) -> Tensor:
     return matrix.t().contiguous()
 
@@ -92,7 +97,9 @@ def _max_kernel(
     units = tl.program_id(1) * tile + tl.arange(0, tile)
     inside_x, inside_w = rows < n, units < m
     x_column, w_column = xt + rows, wt + units
-    best = tl.full((tile, tile), -1.0, xt.dtype.element_ty)
+    target = rows.to(tl.int64)[:, None] * m + units[None, :]
+    inside = inside_x[:, None] & inside_w[None, :]
+    best = tl.load(out + target, mask=inside, other=-1.0)
     where = tl.zeros((tile, tile), tl.int32)
     at_start = tl.zeros((tile,), tl.int32)
     for start in range(0, d, unroll):
@@ -106,8 +113,6 @@ def _max_kernel(
             best = tl.maximum(best, size)
             x_column += n
             w_column += m
-    target = rows.to(tl.int64)[:, None] * m + units[None, :]
-    inside = inside_x[:, None] & inside_w[None, :]
     tl.store(out + target, best, mask=inside)
     if with_index:
         tl.store(index + target, where, mask=inside)
@@ -119,8 +124,10 @@ def _bounds_kernel(lt, ht, wt, least, most, n, m, d, tile: tl.constexpr, unroll:
     units = tl.program_id(1) * tile + tl.arange(0, tile)
     inside_x, inside_w = rows < n, units < m
     low_column, high_column, w_column = lt + rows, ht + rows, wt + units
-    near = tl.zeros((tile, tile), lt.dtype.element_ty)
-    far = tl.zeros((tile, tile), lt.dtype.element_ty)
+    target = rows.to(tl.int64)[:, None] * m + units[None, :]
+    inside = inside_x[:, None] & inside_w[None, :]
+    near = tl.load(least + target, mask=inside, other=0.0)
+    far = tl.load(most + target, mask=inside, other=0.0)
     at_start = tl.zeros((tile,), tl.int32)
     for start in range(0, d, unroll):
         for step in tl.static_range(unroll):  # pyright: ignore[reportGeneralTypeIssues]
@@ -135,8 +142,6 @@ def _bounds_kernel(lt, ht, wt, least, most, n, m, d, tile: tl.constexpr, unroll:
             low_column += n
             high_column += n
             w_column += m
-    target = rows.to(tl.int64)[:, None] * m + units[None, :]
-    inside = inside_x[:, None] & inside_w[None, :]
     tl.store(least + target, near, mask=inside)
     tl.store(most + target, far, mask=inside)
 
