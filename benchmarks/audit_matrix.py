@@ -26,6 +26,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import torch
@@ -157,7 +158,7 @@ def certified_rows(
     model: FeatureConvexClassifier, x: Tensor, threat: ThreatModel, method: str
 ) -> tuple[pl.DataFrame | None, float, str]:
     """Rows and seconds; None and the reason where the method does not apply."""
-    options = {"time_limit": SECONDS_A_SAMPLE} if method == "exact" else {}
+    options: dict[str, Any] = {"time_limit": SECONDS_A_SAMPLE} if method == "exact" else {}
     start = time.perf_counter()
     try:
         certificate = certify(model, x, threat, method, **options)
@@ -169,10 +170,10 @@ def certified_rows(
     return make_rows(certificate, torch.arange(len(x)), label, origin, seconds / len(x)), seconds, ""
 
 
-def threat_parts(kind: str, shape: tuple[int, ...]) -> dict[str, Tensor | float]:
+def threat_parts(kind: str, shape: tuple[int, ...]) -> dict[str, Any]:
     """Parts of a threat model besides the norm; costs, masks and directions repeat along the features."""
     place = torch.arange(math.prod(shape)).view(shape)
-    box: dict[str, Tensor | float] = {"lower": 0.0, "upper": 1.0}
+    box = {"lower": 0.0, "upper": 1.0}
     cost = {"cost": torch.tensor([0.5, 1.0, 3.0, 1.7], dtype=torch.float64)[place % 4]}
     mutable = {"mutable": place % 3 > 0}
     increase = {"direction": torch.ones(shape, dtype=torch.int64)}
