@@ -102,6 +102,10 @@ class DistanceLayer(nn.Module, ABC):
         return distance if self.bias is None else distance + self.bias
 
     @abstractmethod
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape of one sample's distances for one sample of `input_shape`."""
+
+    @abstractmethod
     def _rows(self, x: Tensor) -> tuple[Tensor, ...]:
         """The rows that each group's units see: (n, *shape) -> for each group (n, ..., row)."""
 
@@ -127,6 +131,10 @@ class DistanceLinear(DistanceLayer):
         _check_groups(in_features, out_features, groups)
         row, units = in_features // groups, out_features // groups
         super().__init__(row, out_features, groups, bias, torch.arange(units) % row if units >= row else None)
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """One number for each unit."""
+        return (len(self.weight),)
 
     def _rows(self, x: Tensor) -> tuple[Tensor, ...]:
         return x.chunk(self.groups, -1)
@@ -175,14 +183,18 @@ class DistanceConv2d(DistanceLayer):
         super().__init__(channels * area, out_channels, groups, bias, copied)
         self.kernel, self.stride, self.padding = kernel, stride, padding
 
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(out_channels, h', w') for (in_channels, h, w)."""
+        sides = (1 + (side + 2 * self.padding - self.kernel) // self.stride for side in input_shape[1:])
+        return (len(self.weight), *sides)
+
     def _rows(self, x: Tensor) -> tuple[Tensor, ...]:
         padded = functional.pad(x, [self.padding] * 4, mode="replicate") if self.padding else x
         patches = functional.unfold(padded, self.kernel, stride=self.stride)  # (n, channels * area, positions)
         return patches.transpose(1, 2).chunk(self.groups, -1)
 
     def _shaped(self, distance: Tensor, x: Tensor) -> Tensor:
-        size = [1 + (side + 2 * self.padding - self.kernel) // self.stride for side in x.shape[2:]]
-        return distance.transpose(1, 2).reshape(len(x), len(self.weight), *size)
+        return distance.transpose(1, 2).reshape(len(x), *self.output_shape(tuple(x.shape[1:])))
 
     def _per_weight(self, mean: Tensor) -> Tensor:
         rows = mean.reshape(self.groups, -1).repeat_interleave(self.kernel**2, 1)
