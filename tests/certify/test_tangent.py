@@ -178,9 +178,10 @@ def least_total(spent: tuple[list, ...], fallen: tuple[list, ...], margin: float
 
 def test_infinite_where_the_box_admits_no_evasion():
     model, x = random_mlp(34)
-    nothing = ThreatModel(2.0, 0.0, 1.0, mutable=torch.zeros(6, dtype=torch.bool))
-    for method in ("tangent", "refined"):
-        certificate = certify(model, x, nothing, method)
+    immutable = {"mutable": torch.zeros(6, dtype=torch.bool)}
+    cases = [(method, box) for method in ("tangent", "refined") for box in ({}, {"lower": 0.0, "upper": 1.0})]
+    for method, box in cases:
+        certificate = certify(model, x, ThreatModel(2.0, **box, **immutable), method)
         assert bool((certificate.radius[certificate.sensitive] == math.inf).all())
         assert bool((certificate.radius[~certificate.sensitive] == 0).all())
 

@@ -112,7 +112,9 @@ class _Search:
         sensitive = self.margin > 0
         radius = torch.where(sensitive, self.best, 0.0)
         upper, adversarial = self._evade()
-        upper = torch.where(sensitive, torch.maximum(upper, radius), 0.0)
+        if self.cuts.rounding is None:  # rounding may then put a flip a few units inside; otherwise it is a fault
+            upper = torch.maximum(upper, radius)
+        upper = torch.where(sensitive, upper, 0.0)
         return radius, self.margin, upper, adversarial, self.cuts.anchors, self.best_weights
 
     def _evaluate(self) -> PlaneRadius:

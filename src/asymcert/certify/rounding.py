@@ -133,7 +133,8 @@ class Rounding:
         bounded = farthest.isfinite()
         if bool(bounded.all()):
             return farthest[None], bounded
-        return torch.where(bounded, farthest, x.abs()), bounded
+        size = torch.where(bounded, farthest, x.abs())
+        return size, bounded if threat.mutable is None else bounded | ~threat.mutable.to(x.device)
 
     def _error(self, size: Tensor, gamma: float, arithmetic: _Arithmetic) -> Tensor:
         """Bound on the error of a computed score where |x| <= size (n, *input_shape): (n,)."""
