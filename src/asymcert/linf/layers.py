@@ -84,7 +84,7 @@ class DistanceLayer(nn.Module, ABC):
             for lo, hi, w in zip(self._rows(low), self._rows(high), self._weights(), strict=True)
         ]
         front = self._rows(low)[0].shape[:-1]
-        ends = (torch.cat(parts, -1).reshape(*front, -1) for parts in zip(*bounds, strict=True))
+        ends = (torch.cat(parts, -1).reshape(*front, len(self.weight)) for parts in zip(*bounds, strict=True))
         least, most = (self._shaped(self._biased(end), low) for end in ends)
         return least, most
 
