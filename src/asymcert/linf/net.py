@@ -124,12 +124,17 @@ class LinfDistanceNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits: (n, *input_shape) -> (n, classes)."""
+        features = self.features(x)
+        return -features if self.head is None else self.head(features)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Outputs of the distance layers, 1-Lipschitz by the standardised input: (n, *input_shape) -> (n, units)."""
         x = (x - self.centre) / self.deviation
         for index, layer in enumerate(self._distance_layers()):
             x = layer(_fitting(layer, x))
             if index < len(self.shifts):
                 x = self.shifts[index](x)
-        return -x if self.head is None else self.head(x)
+        return x
 
     def options(self) -> dict[str, Any]:
         """Constructor arguments, JSON-able."""

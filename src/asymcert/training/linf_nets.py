@@ -1,0 +1,245 @@
+"""The training loop of l_inf-distance nets, for two classes or many."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from asymcert._checks import refuse
+from asymcert._version import __version__
+from asymcert.datasets import Augmentation, BinaryData
+from asymcert.errors import RunError
+from asymcert.linf.classifier import DistanceClassifier, others
+from asymcert.training.balance import balanced_threshold
+from asymcert.training.checkpoint import read_facts, restore, save_checkpoint
+from asymcert.training.linf_recipe import OPTIONS, LinfConfig, decay_norms, optimizer_for, training_loss
+
+CHECKPOINT_SECONDS = 15.0
+Labelled = tuple[Tensor, Tensor]
+
+
+def train_linf(data: BinaryData, config: LinfConfig | None = None, **options: Any) -> DistanceClassifier:
+    """Train a binary l_inf-distance net and balance its threshold on the validation split.
+
+    Parameters
+    ----------
+    data
+        Training and validation splits are used; test data never are.
+    config
+        The recipe, by default `LinfConfig()`.
+    options
+        ``seed``, ``device``, ``checkpoint``, ``on_epoch`` of `train_classes`, and fields of `LinfConfig` to change.
+
+    Returns
+    -------
+    DistanceClassifier
+        On the CPU, in float64.
+    """
+    train, val = ((split.x, split.y.long()) for split in (data.train, data.val))
+    model = train_classes(train, val, (data.other, data.sensitive), config, **options)
+    model.scaling, model.info = data.scaling, model.info | {"data": data.name, "data_digest": data.digest}
+    return model.with_threshold(balanced_threshold(model.margin(data.val.x), data.val.y))
+
+
+def train_classes(
+    train: Labelled,
+    val: Labelled,
+    classes: tuple[str, ...],
+    config: LinfConfig | None = None,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    checkpoint: str | Path | None = None,
+    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    **overrides: Any,
+) -> DistanceClassifier:
+    """Train an l_inf-distance net.
+
+    Parameters
+    ----------
+    train, val
+        Inputs (n, *input_shape), floating, and labels int64 (n,) in ``range(len(classes))``.
+    classes
+        Names of the classes.
+    config
+        The recipe, by default `LinfConfig()`.
+    seed
+        Fixes initialisation, order and augmentation.
+    device
+        Where to train.
+    checkpoint
+        File to write checkpoints to. If it exists, the run it holds is continued; a finished run is returned.
+    on_epoch
+        Called after each epoch with its record: epoch, p, loss, seconds, and at validations ``accuracy`` and
+        ``certified``: shares of the validation samples that the net at p = inf gets right, and gets right within
+        `epsilon` by the Lipschitz bound, up to rounding.
+    overrides
+        Fields of `LinfConfig` to change.
+
+    Raises
+    ------
+    InputError
+        An unknown field, or labels outside the classes.
+    RunError
+        Training diverged, or the checkpoint belongs to another configuration, seed or data set.
+    """
+    unknown = sorted(set(overrides) - set(OPTIONS))
+    if unknown:
+        raise refuse("overrides", "fields of LinfConfig", ", ".join(unknown))
+    recipe = replace(config if config is not None else LinfConfig(), **overrides)
+    for x, labels in (train, val):
+        if (
+            labels.dtype != torch.int64
+            or len(x) != len(labels)
+            or not bool(((labels >= 0) & (labels < len(classes))).all())
+        ):
+            raise refuse(
+                "labels", f"int64, one per sample, in [0, {len(classes)})", f"{labels.dtype} {tuple(labels.shape)}"
+            )
+    path = Path(checkpoint) if checkpoint else None
+    trainer = LinfTrainer(train, val, classes, recipe, seed, torch.device(device), path)
+    trainer.fit(on_epoch)
+    return trainer.classifier()
+
+
+class LinfTrainer:
+    """State of one training run: net, learned scale, optimiser, records."""
+
+    def __init__(
+        self,
+        train: Labelled,
+        val: Labelled,
+        classes: tuple[str, ...],
+        config: LinfConfig,
+        seed: int,
+        device: torch.device,
+        checkpoint: Path | None,
+    ):
+        self.config, self.classes, self.seed, self.device, self.checkpoint = config, classes, seed, device, checkpoint
+        self.x, self.labels = train[0].float().to(device), train[1].to(device)
+        self.val = val[0].float().to(device), val[1].to(device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.net = config.net(tuple(train[0].shape[1:]), len(classes)).to(device)
+        self.scale = nn.ParameterDict({"logits": nn.Parameter(torch.ones((), device=device))})
+        self.optimizer = optimizer_for(config, self.net, self.scale)
+        self.augment = Augmentation(config.crop, config.flip)
+        self.steps = max(1, len(self.x) // config.batch_size)
+        self.log: list[dict[str, Any]] = []
+        self.data_digest = _digest(train, val)
+        self.saved_at = time.monotonic()
+        if checkpoint is not None and checkpoint.exists():
+            self._resume(checkpoint)
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """What a checkpoint holds."""
+        return {"net": self.net, "scale": self.scale}
+
+    def fit(self, on_epoch: Callable[[dict[str, Any]], None] | None = None) -> None:
+        """Run the epochs that are left."""
+        while len(self.log) < self.config.epochs:
+            start, epoch = time.perf_counter(), len(self.log)
+            record: dict[str, Any] = {"epoch": epoch + 1, "loss": self._epoch(epoch), "p": _finite_or_text(self.net.p)}
+            last = epoch + 1 == self.config.epochs
+            if last or (epoch + 1) % self.config.validate_every == 0:
+                record |= self._validate()
+            record["seconds"] = time.perf_counter() - start
+            self.log.append(record)
+            if on_epoch:
+                on_epoch(record)
+            if self.checkpoint and (last or time.monotonic() - self.saved_at > CHECKPOINT_SECONDS):
+                self._save(self.checkpoint)
+
+    def classifier(self) -> DistanceClassifier:
+        """The deployed net, at p = inf: training has reached the end of the schedule."""
+        self.net.p = math.inf
+        return DistanceClassifier(self.net.cpu().eval(), classes=self.classes, info=self._identity())
+
+    def _epoch(self, epoch: int) -> float:
+        """One pass over the training data; returns the mean loss."""
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
+        order = torch.randperm(len(self.x), generator=generator).to(self.device)
+        self.net.train()
+        losses = []
+        for step, batch in enumerate(order[: self.steps * self.config.batch_size].split(self.config.batch_size)):
+            moment = self.config.moment((epoch * self.steps + step) / (self.config.epochs * self.steps))
+            self.net.p = moment.p
+            for group in self.optimizer.param_groups:
+                group["lr"] = group["peak"] * moment.rate
+            x, labels = self.augment(self.x[batch], generator), self.labels[batch]
+            loss = training_loss(self.config, self.net, x, labels, self.scale["logits"], moment.mix)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            if self.config.weight_decay:
+                decay_norms(self.net, self.config.learning_rate * moment.rate * self.config.weight_decay)
+            self.optimizer.step()
+            losses.append(loss.detach())
+        mean = float(torch.stack(losses).mean())
+        if not math.isfinite(mean):
+            raise RunError(f"training diverged in epoch {epoch + 1} (loss {mean}). Lower `learning_rate`.")
+        return mean
+
+    @torch.no_grad()
+    def _validate(self) -> dict[str, float]:
+        p, self.net.p = self.net.p, math.inf
+        self.net.eval()
+        x, labels = self.val
+        logits = torch.cat([self.net(part) for part in x.split(self.config.batch_size)])
+        gap = logits.gather(1, labels[:, None])[:, 0] - others(logits, labels)
+        needed = 2.0 * self.config.epsilon / self.config.deviation
+        self.net.p = p
+        record = {"accuracy": float((gap > 0).double().mean())}
+        return record if self.config.head else record | {"certified": float((gap > needed).double().mean())}
+
+    def _identity(self) -> dict[str, Any]:
+        """What a checkpoint must agree with to be continued, and what a model file says of its origin."""
+        config = json.loads(json.dumps(asdict(self.config)))
+        facts = {"config": config, "seed": self.seed, "classes": list(self.classes)}
+        return facts | {"training_digest": self.data_digest, "version": __version__}
+
+    def _save(self, path: Path) -> None:
+        save_checkpoint(path, self.modules, self.optimizer, {"identity": self._identity(), "log": self.log})
+        self.saved_at = time.monotonic()
+
+    def _resume(self, path: Path) -> None:
+        facts = read_facts(path)
+        theirs, ours = facts["identity"], self._identity()
+        differing = [key for key in ours if key != "version" and ours[key] != theirs.get(key)]
+        if differing:
+            raise RunError(
+                f"{path}: the checkpoint was made with another {', '.join(differing)}. "
+                "Continue with the same arguments, or delete it to start again."
+            )
+        restore(path, self.modules, self.optimizer)
+        self.log = facts["log"]
+
+
+def _check_labels(x: Tensor, labels: Tensor, classes: int) -> None:
+    if labels.dtype != torch.int64 or labels.shape != x.shape[:1]:
+        raise refuse("labels", f"int64 of shape ({len(x)},)", f"{labels.dtype} of shape {tuple(labels.shape)}")
+    if not len(x) or bool(((labels < 0) | (labels >= classes)).any()):
+        raise refuse("labels", f"in [0, {classes}), one at least", "others, or none")
+
+
+def _finite_or_text(p: float) -> float | str:
+    """JSON has no infinity."""
+    return p if math.isfinite(p) else "inf"
+
+
+def _digest(*parts: Labelled) -> str:
+    digest = hashlib.sha256()
+    for x, labels in parts:
+        digest.update(f"{x.dtype} {tuple(x.shape)}".encode())
+        digest.update(x.detach().cpu().contiguous().numpy().tobytes())
+        digest.update(labels.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,232 @@
+"""Training of l_inf-distance nets: schedule, losses, decay, resuming, and that it learns."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from asymcert import datasets
+from asymcert.certify.distance_nets import DistanceLipschitz, certify_classes
+from asymcert.errors import InputError, RunError
+from asymcert.linf.net import LinfDistanceNet
+from asymcert.threat import ThreatModel
+from asymcert.training.linf_nets import train_classes, train_linf
+from asymcert.training.linf_recipe import LINF_PRESETS, LinfConfig, decay_norms, training_loss, worst_gaps
+
+TINY = LinfConfig(width=16, depth=2, epochs=4, batch_size=32, epsilon=0.1)
+
+
+def blobs(classes=3, n=120, seed=0):
+    """Points around well separated corners."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(classes, (n,), generator=generator)
+    centres = torch.eye(6)[:classes] * 0.8 + 0.1
+    return centres[labels] + 0.05 * torch.randn(n, 6, generator=generator), labels
+
+
+def test_the_schedule_is_the_published_one():
+    config = LinfConfig(epochs=450)
+    assert config.moment(0.0).p == config.moment(25 / 450).p == 8.0
+    assert config.moment(212.5 / 450).p == pytest.approx(math.sqrt(8 * 1000))
+    assert config.moment(399.999 / 450).p == pytest.approx(1000, rel=1e-3)
+    assert config.moment(400 / 450).p == config.moment(1.0).p == math.inf
+    assert config.moment(0.0).mix == 0.05
+    assert config.moment(212.5 / 450).mix == pytest.approx(math.sqrt(0.05 * 0.0002))
+    assert config.moment(1.0).mix == pytest.approx(0.0002)
+    assert [config.moment(part).rate for part in (0.0, 0.5, 1.0)] == pytest.approx([1.0, 0.5, 0.0])
+
+
+def test_the_loss_is_the_published_one():
+    torch.manual_seed(0)
+    config = LinfConfig(width=8, depth=2, epsilon=0.2, deviation=0.5)
+    net, x, labels = config.net((6,), 3).eval(), torch.rand(7, 6), torch.randint(3, (7,))
+    logits, scale, theta = net(x), torch.tensor(1.7), 2 * 0.2 / 0.5
+    expected = 0.0
+    for row, label in zip(logits, labels.tolist(), strict=True):
+        values = row.tolist()
+        terms = [min(max((theta - (values[label] - values[j])) / theta, 0), 1) for j in range(3) if j != label]
+        expected += max(terms) / len(x)
+    entropy = torch.nn.functional.cross_entropy(1.7 * logits, labels)
+    loss = training_loss(config, net, x, labels, scale, 0.3)
+    assert float(loss.detach()) == pytest.approx(expected + 0.3 * float(entropy.detach()), rel=1e-5)
+
+
+def test_the_hinge_mixes_worst_and_mean():
+    config = LinfConfig(width=8, depth=2, epsilon=0.2, deviation=0.5, loss="hinge")
+    net, x, labels = config.net((6,), 3).eval(), torch.rand(7, 6), torch.randint(3, (7,))
+    logits = net(x)
+    excess = (1 + (logits - logits.gather(1, labels[:, None])) / 0.8).clamp(min=0)
+    excess[torch.arange(7), labels] = 0
+    expected = 0.75 * excess.amax(1).mean() + 0.25 * excess.mean()
+    torch.testing.assert_close(training_loss(config, net, x, labels, torch.ones(()), 0.3), expected)
+
+
+@pytest.mark.parametrize("head", [0, 5])
+def test_no_change_passes_the_worst_gap(head):
+    torch.manual_seed(0)
+    net = LinfDistanceNet((6,), classes=3, width=8, depth=2, head=head, deviation=0.5).eval()
+    x, labels, epsilon = torch.rand(20, 6), torch.randint(3, (20,)), 0.1
+    features = net.features(x)
+    gaps = worst_gaps(net, features, net(x), labels, epsilon)
+    assert (gaps.gather(1, labels[:, None]) == 0).all()
+    for _ in range(50):
+        logits = net(x + 0.5 * epsilon * torch.randn_like(x).sign())
+        difference = logits - logits.gather(1, labels[:, None])
+        reached = difference if head else difference / (2 * epsilon)
+        assert (reached <= gaps + 1e-4).all()
+
+
+def test_decay_follows_the_gradient_of_the_squared_norm():
+    for p in (3.0, 8.0, math.inf):
+        net = LinfDistanceNet((5,), width=4, depth=2).double()
+        net.p = p
+        torch.nn.init.normal_(net.layers[1].bias)
+        before = {name: value.detach().clone() for name, value in net.named_parameters()}
+        weight = before["layers.0.weight"].requires_grad_()
+        (torch.linalg.vector_norm(weight, ord=p, dim=1) ** 2 / 2).sum().backward()
+        decay_norms(net, 0.01)
+        torch.testing.assert_close(net.layers[0].weight.detach(), (weight - 0.01 * weight.grad).detach())
+        torch.testing.assert_close(net.layers[1].bias.detach(), before["layers.1.bias"] * 0.99)
+
+
+@pytest.mark.parametrize("loss", ["mixed", "hinge"])
+def test_learns_certifiable_classes(loss):
+    config = replace(TINY, loss=loss, epochs=40, weight_decay=0.005 if loss == "hinge" else 0.0)
+    records = []
+    model = train_classes(blobs(), blobs(seed=1), ("a", "b", "c"), config, on_epoch=records.append)
+    assert (records[0]["p"], records[-1]["p"]) == (8.0, "inf")
+    assert records[-1]["certified"] > 0.9
+    x, labels = blobs(seed=2)
+    done = certify_classes(model, x, ThreatModel(norm=math.inf))
+    right = (done.prediction == labels) & (done.certificate.radius > 0.1)
+    assert right.double().mean() > 0.9
+
+
+def test_a_head_learns_too():
+    model = train_classes(blobs(), blobs(seed=1), ("a", "b", "c"), replace(TINY, head=8, epochs=30))
+    x, labels = blobs(seed=2)
+    assert (model.predict_class(x) == labels).double().mean() > 0.9
+
+
+def test_binary_with_a_balanced_threshold():
+    data = datasets.load("digits-3-8")
+    model = train_linf(data, replace(TINY, width=32, epochs=25, deviation=0.37, epsilon=0.15))
+    assert (model.sensitive, model.other) == (data.sensitive, data.other)
+    assert model.info["data_digest"] == data.digest
+    verdict = model.predict(data.test.x)
+    balanced = (verdict[data.test.y].double().mean() + (~verdict[~data.test.y]).double().mean()) / 2
+    certificate = DistanceLipschitz().certify(model, data.test.x, [ThreatModel(norm=math.inf)])[0]
+    assert balanced > 0.85
+    assert certificate.radius[data.test.y].median() > 0.03
+
+
+def test_the_same_seed_gives_the_same_model_and_another_another():
+    first, again, other = (
+        train_classes(blobs(), blobs(seed=1), ("a", "b", "c"), TINY, seed=seed).contents()[0] for seed in (0, 0, 1)
+    )
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tmp_path):
+    config, path = replace(TINY, loss="hinge", weight_decay=0.01), tmp_path / "run.checkpoint"
+    arguments = (blobs(), blobs(seed=1), ("a", "b", "c"), config)
+    whole = train_classes(*arguments).contents()[0]
+
+    def stop(record):
+        if record["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("asymcert.training.linf_nets.CHECKPOINT_SECONDS", 0.0)
+        with pytest.raises(KeyboardInterrupt):
+            train_classes(*arguments, checkpoint=path, on_epoch=stop)
+    seen = []
+    resumed = train_classes(*arguments, checkpoint=path, on_epoch=seen.append).contents()[0]
+    assert [record["epoch"] for record in seen] == [2, 3, 4]
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    with pytest.raises(RunError, match="seed"):
+        train_classes(*arguments, checkpoint=path, seed=1)
+    with pytest.raises(RunError, match="training_digest"):
+        train_classes(blobs(seed=5), *arguments[1:], checkpoint=path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"width": 8},
+        {"depth": 3},
+        {"head": 3},
+        {"centre": 0.5},
+        {"deviation": 0.7},
+        {"epsilon": 0.2},
+        {"loss": "hinge"},
+        {"mix_start": 0.5},
+        {"mix_end": 0.04},
+        {"p_start": 4.0},
+        {"p_end": 50.0},
+        {"rise_from": 0.5},
+        {"rise_until": 0.6},
+        {"learning_rate": 0.01},
+        {"scale_rate": 0.5},
+        {"beta1": 0.5},
+        {"beta2": 0.9},
+        {"adam_epsilon": 1e-2},
+        {"weight_decay": 0.1},
+        {"batch_size": 16},
+        {"groups": 2, "depth": 3},
+        {"epochs": 5},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_every_field_changes_the_model(change):
+    base = replace(TINY, depth=3) if "groups" in change else TINY
+    ours = train_classes(blobs(), blobs(seed=1), ("a", "b", "c"), base).contents()[0]
+    theirs = train_classes(blobs(), blobs(seed=1), ("a", "b", "c"), replace(base, **change)).contents()[0]
+    same = ours.keys() == theirs.keys() and all(
+        ours[name].shape == theirs[name].shape and torch.equal(ours[name], theirs[name]) for name in ours
+    )
+    assert not same
+
+
+def test_fields_for_images_change_the_model():
+    generator = torch.Generator().manual_seed(0)
+    data = torch.rand(64, 1, 6, 6, generator=generator), torch.randint(2, (64,), generator=generator)
+    plain = train_classes(data, data, ("a", "b"), TINY).contents()[0]
+    for change in ({"crop": 1}, {"flip": True}, {"convolutions": ((2, 3, 1),)}):
+        other = train_classes(data, data, ("a", "b"), TINY, **change).contents()[0]
+        assert plain.keys() != other.keys() or not torch.equal(
+            plain["net.layers.0.weight"], other["net.layers.0.weight"]
+        )
+
+
+def test_validations_as_often_as_asked():
+    records = []
+    train_classes(blobs(), blobs(), ("a", "b", "c"), TINY, validate_every=3, on_epoch=records.append)
+    assert ["certified" in record for record in records] == [False, False, True, True]
+
+
+def test_presets_are_the_published_recipes():
+    published = LINF_PRESETS["cifar10-8"]
+    assert (published.width, published.depth, published.epochs, published.batch_size) == (5120, 6, 1300, 512)
+    assert (published.mix_start, published.mix_end, published.epsilon) == (0.1, 0.0005, 0.09411)
+    assert published.moment(100 / 1300).p == 8.0
+    assert LINF_PRESETS["mnist-0.3"].epsilon == 0.45
+    assert LINF_PRESETS["mnist-0.3-hinge"].weight_decay == 0.005
+
+
+def test_refusals():
+    with pytest.raises(InputError, match="widht"):
+        train_classes(blobs(), blobs(), ("a", "b", "c"), widht=3)
+    with pytest.raises(InputError, match="labels"):
+        train_classes(blobs(), blobs(), ("a", "b"))
+    for wrong in ({"loss": "other"}, {"p_start": 2000.0}, {"rise_from": 0.95}, {"epochs": 0}, {"epsilon": 0.0}):
+        with pytest.raises(InputError):
+            LinfConfig(**wrong)
+
+
+def test_divergence_is_told():
+    x, labels = blobs()
+    with pytest.raises(RunError, match="diverged"):
+        train_classes((x * 1e38, labels), (x, labels), ("a", "b", "c"), TINY)
