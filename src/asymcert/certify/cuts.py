@@ -274,7 +274,7 @@ def _next_try(
     In turn by a secant through the last two tries (the answer itself if there was one), just above the lower end,
     which is the solution where the answer jumps, and in the middle.
     """
-    middle = torch.where(high.isinf(), 2.0 * low, 0.5 * (low + high))
+    middle = torch.where(high > 4.0 * low, 2.0 * low, 0.5 * (low + high))
     if step == 0:
         return low
     if step % 3 == 2:
@@ -284,5 +284,5 @@ def _next_try(
     fall = (found - last[1]) / (tried - last[0])
     secant = (found - fall * tried) / (1.0 - fall)
     for guess in (found, secant):
-        middle = torch.where((guess > low) & (guess <= high), guess, middle)
+        middle = torch.where((guess > low) & (guess <= torch.minimum(high, 4.0 * low)), guess, middle)
     return middle
