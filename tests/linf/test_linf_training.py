@@ -66,15 +66,21 @@ def test_the_hinge_mixes_worst_and_mean():
 def test_no_change_passes_the_worst_gap(head):
     torch.manual_seed(0)
     net = LinfDistanceNet((6,), classes=3, width=8, depth=2, head=head, deviation=0.5).eval()
-    x, labels, epsilon = torch.rand(20, 6), torch.randint(3, (20,)), 0.1
+    x, labels, epsilon = torch.rand(20, 6), torch.randint(3, (20,)), torch.linspace(0.05, 0.2, 20)
     features = net.features(x)
     gaps = worst_gaps(net, features, net(x), labels, epsilon)
     assert (gaps.gather(1, labels[:, None]) == 0).all()
     for _ in range(50):
-        logits = net(x + 0.5 * epsilon * torch.randn_like(x).sign())
+        logits = net(x + 0.5 * epsilon[:, None] * torch.randn_like(x).sign())
         difference = logits - logits.gather(1, labels[:, None])
-        reached = difference if head else difference / (2 * epsilon)
+        reached = difference if head else difference / (2 * epsilon[:, None])
         assert (reached <= gaps + 1e-4).all()
+
+
+def test_the_sensitive_class_is_the_last_one():
+    config = LinfConfig(epsilon=0.4, epsilon_other=0.1, deviation=0.5)
+    assert config.radii(torch.tensor([0, 1, 2]), 3).tolist() == pytest.approx([0.2, 0.2, 0.8])
+    assert LinfConfig(epsilon=0.4, deviation=0.5).radii(torch.tensor([0, 2]), 3).tolist() == pytest.approx([0.8, 0.8])
 
 
 def test_decay_follows_the_gradient_of_the_squared_norm():
@@ -161,6 +167,7 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tmp_path):
         {"centre": 0.5},
         {"deviation": 0.7},
         {"epsilon": 0.2},
+        {"epsilon_other": 0.05},
         {"loss": "hinge"},
         {"mix_start": 0.5},
         {"mix_end": 0.04},

@@ -80,8 +80,8 @@ def train_classes(
         File to write checkpoints to. If it exists, the run it holds is continued; a finished run is returned.
     on_epoch
         Called after each epoch with its record: epoch, p, loss, seconds, and at validations ``accuracy`` and
-        ``certified``: shares of the validation samples that the net at p = inf gets right, and gets right within
-        `epsilon` by the Lipschitz bound, up to rounding.
+        ``certified``: shares of the validation samples that the net at p = inf gets right, and gets right within the
+        radius trained for by the Lipschitz bound, up to rounding.
     overrides
         Fields of `LinfConfig` to change.
 
@@ -196,7 +196,7 @@ class LinfTrainer:
         x, labels = self.val
         logits = torch.cat([self.net(part) for part in x.split(self.config.batch_size)])
         gap = logits.gather(1, labels[:, None])[:, 0] - others(logits, labels)
-        needed = 2.0 * self.config.epsilon / self.config.deviation
+        needed = 2.0 * self.config.radii(labels, len(self.classes))
         self.net.p = p
         record = {"accuracy": float((gap > 0).double().mean())}
         return record if self.config.head else record | {"certified": float((gap > needed).double().mean())}

@@ -28,6 +28,9 @@ class LinfConfig:
         Of the net; see `LinfDistanceNet`.
     epsilon
         Radius to train for, in units of the raw input.
+    epsilon_other
+        The same for samples of all classes but the last, which is the sensitive one; 0 for no difference. A smaller one
+        leaves room for larger sensitive radii.
     loss
         ``mixed`` (ICLR 2022) or ``hinge`` (ICML 2021).
     mix_start, mix_end
@@ -65,6 +68,7 @@ class LinfConfig:
     centre: float = 0.0
     deviation: float = 0.3081
     epsilon: float = 0.45
+    epsilon_other: float = 0.0
     loss: str = "mixed"
     mix_start: float = 0.05
     mix_end: float = 0.0002
@@ -90,7 +94,7 @@ class LinfConfig:
             check_count(name, getattr(self, name))
         for name in ("deviation", "epsilon", "mix_start", "mix_end", "learning_rate", "adam_epsilon"):
             check_number(name, getattr(self, name), 0.0, open_low=True)
-        for name in ("scale_rate", "weight_decay"):
+        for name in ("epsilon_other", "scale_rate", "weight_decay"):
             check_number(name, getattr(self, name), 0.0)
         for name in ("rise_from", "rise_until", "beta1", "beta2"):
             check_number(name, getattr(self, name), 0.0, 1.0)
@@ -103,6 +107,11 @@ class LinfConfig:
         """An untrained net, drawn from torch's global generator."""
         names = ("width", "depth", "convolutions", "groups", "head", "centre", "deviation")
         return LinfDistanceNet(input_shape, classes, **{name: getattr(self, name) for name in names})
+
+    def radii(self, labels: Tensor, classes: int) -> Tensor:
+        """Radius to train each sample for, in units of the standardised input: int64 (n,) -> (n,)."""
+        other = self.epsilon_other or self.epsilon
+        return torch.where(labels == classes - 1, self.epsilon, other) / self.deviation
 
     def moment(self, progress: float) -> Moment:
         """What the schedule says at `progress` in [0, 1] of training."""
@@ -146,7 +155,7 @@ def training_loss(
     """Loss of one batch: inputs (n, *input_shape), int64 labels (n,), learned scale () of the logits."""
     features = net.features(x)
     logits = -features if net.head is None else net.head(features)
-    gaps = worst_gaps(net, features, logits, labels, config.epsilon / config.deviation)
+    gaps = worst_gaps(net, features, logits, labels, config.radii(labels, net.classes))
     if config.loss == "hinge":
         excess = gaps.clamp(min=0.0)
         return HINGE_MIX * excess.amax(1).mean() + (1.0 - HINGE_MIX) * excess.mean()
@@ -154,13 +163,13 @@ def training_loss(
     return mix * functional.cross_entropy(scale * logits, labels) + certified
 
 
-def worst_gaps(net: LinfDistanceNet, features: Tensor, logits: Tensor, labels: Tensor, epsilon: float) -> Tensor:
-    """How far each class can come within a change of `epsilon` of the standardised input: (n, classes).
+def worst_gaps(net: LinfDistanceNet, features: Tensor, logits: Tensor, labels: Tensor, epsilon: Tensor) -> Tensor:
+    """How far each class can come within a change of `epsilon` (n,) of the standardised input: (n, classes).
 
     Nonpositive where the class provably stays behind the label's, at p = inf; 0 for the label itself. Without a head in
     units of ``2 epsilon``, 1 being a tie at the input; behind one, an interval bound in units of the logits.
     """
-    own = labels[:, None]
+    own, epsilon = labels[:, None], epsilon[:, None]
     if net.head is None:
         gaps = 1.0 + (logits - logits.gather(1, own)) / (2.0 * epsilon)
     else:
