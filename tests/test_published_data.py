@@ -20,12 +20,12 @@ THREATS = [ThreatModel(norm, lower=0.0, upper=1.0) for norm in (1, 2, math.inf)]
 def trained(request):
     name, epochs = request.param
     data = datasets.load(name)
-    # the average over shifts, ten passes a sample, has tests of its own
+    # the average over shifts, eighteen passes a sample, has tests of its own
     return name, data, train(data, epochs=epochs, validate_every=epochs, mirror=False, shift=0)
 
 
 # What a short training must reach: balanced accuracy and median l2 radius of the sensitive test class.
-SHORT = {"mnist-3-8": (0.985, 1.0), "fashion-shirts": (0.80, 0.6), "cifar10-cats-dogs": (0.53, 0.02)}
+SHORT = {"mnist-3-8": (0.985, 1.0), "fashion-shirts": (0.80, 0.6), "cifar10-cats-dogs": (0.57, 0.05)}
 
 
 def test_short_training_recognises_and_certifies(trained):
