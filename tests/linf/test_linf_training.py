@@ -83,6 +83,16 @@ def test_the_sensitive_class_is_the_last_one():
     assert LinfConfig(epsilon=0.4, deviation=0.5).radii(torch.tensor([0, 2]), 3).tolist() == pytest.approx([0.8, 0.8])
 
 
+@pytest.mark.parametrize("loss", ["mixed", "hinge"])
+def test_weights_are_those_of_repeated_samples(loss):
+    torch.manual_seed(0)
+    config = LinfConfig(width=8, depth=2, epsilon=0.2, loss=loss)
+    net, x, labels = config.net((6,), 2).eval(), torch.rand(6, 6), torch.tensor([0, 1, 0, 1, 1, 0])
+    twice = torch.cat((x, x[labels == 1])), torch.cat((labels, labels[labels == 1]))
+    ours = training_loss(replace(config, sensitive_weight=2.0), net, x, labels, torch.ones(()), 0.3)
+    torch.testing.assert_close(ours, training_loss(config, net, *twice, torch.ones(()), 0.3))
+
+
 def test_decay_follows_the_gradient_of_the_squared_norm():
     for p in (3.0, 8.0, math.inf):
         net = LinfDistanceNet((5,), width=4, depth=2).double()
@@ -168,6 +178,7 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tmp_path):
         {"deviation": 0.7},
         {"epsilon": 0.2},
         {"epsilon_other": 0.05},
+        {"sensitive_weight": 2.0},
         {"loss": "hinge"},
         {"mix_start": 0.5},
         {"mix_end": 0.04},

@@ -31,6 +31,9 @@ class LinfConfig:
     epsilon_other
         The same for samples of all classes but the last, which is the sensitive one; 0 for no difference. A smaller one
         leaves room for larger sensitive radii.
+    sensitive_weight
+        Weight of the sensitive class's samples in the loss, the others' being 1. Chosen so that both classes are right
+        equally often without a threshold, which would be paid for in radius.
     loss
         ``mixed`` (ICLR 2022) or ``hinge`` (ICML 2021).
     mix_start, mix_end
@@ -69,6 +72,7 @@ class LinfConfig:
     deviation: float = 0.3081
     epsilon: float = 0.45
     epsilon_other: float = 0.0
+    sensitive_weight: float = 1.0
     loss: str = "mixed"
     mix_start: float = 0.05
     mix_end: float = 0.0002
@@ -92,7 +96,15 @@ class LinfConfig:
         check_choice("loss", self.loss, LOSSES)
         for name in ("epochs", "batch_size", "validate_every"):
             check_count(name, getattr(self, name))
-        for name in ("deviation", "epsilon", "mix_start", "mix_end", "learning_rate", "adam_epsilon"):
+        for name in (
+            "deviation",
+            "epsilon",
+            "mix_start",
+            "mix_end",
+            "learning_rate",
+            "adam_epsilon",
+            "sensitive_weight",
+        ):
             check_number(name, getattr(self, name), 0.0, open_low=True)
         for name in ("epsilon_other", "scale_rate", "weight_decay"):
             check_number(name, getattr(self, name), 0.0)
@@ -158,9 +170,12 @@ def training_loss(
     gaps = worst_gaps(net, features, logits, labels, config.radii(labels, net.classes))
     if config.loss == "hinge":
         excess = gaps.clamp(min=0.0)
-        return HINGE_MIX * excess.amax(1).mean() + (1.0 - HINGE_MIX) * excess.mean()
-    certified = gaps.clamp(0.0, 1.0).amax(1).mean()
-    return mix * functional.cross_entropy(scale * logits, labels) + certified
+        losses = HINGE_MIX * excess.amax(1) + (1.0 - HINGE_MIX) * excess.mean(1)
+    else:
+        losses = mix * functional.cross_entropy(scale * logits, labels, reduction="none")
+        losses = losses + gaps.clamp(0.0, 1.0).amax(1)
+    weights = torch.where(labels == net.classes - 1, config.sensitive_weight, 1.0)
+    return (weights * losses).sum() / weights.sum()
 
 
 def worst_gaps(net: LinfDistanceNet, features: Tensor, logits: Tensor, labels: Tensor, epsilon: Tensor) -> Tensor:
