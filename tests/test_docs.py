@@ -1,7 +1,7 @@
 """What the documentation says is run: doctests, the README's Python, the examples."""
 
 import doctest
-import importlib
+import importlib.util
 import os
 import pkgutil
 import re
@@ -17,10 +17,11 @@ from asymcert.cli.app import app
 from asymcert.threat_file import KEYS
 
 ROOT = Path(__file__).parents[1]
+NO_TRITON = importlib.util.find_spec("triton") is None  # it is no dependency: where it is missing, kernels are left out
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(asymcert.__path__, "asymcert.")
-    if not module.name.endswith("__main__")
+    if not module.name.endswith("__main__") and not (NO_TRITON and module.name.endswith("triton_kernels"))
 )
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 THREATS = (ROOT / "docs" / "threat_models.md").read_text(encoding="utf-8")

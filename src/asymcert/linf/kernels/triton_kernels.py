@@ -14,8 +14,8 @@ import math
 from typing import Any
 
 import torch
-import triton
-import triton.language as tl
+import triton  # pyright: ignore[reportMissingImports]
+import triton.language as tl  # pyright: ignore[reportMissingImports]
 from torch import Tensor
 
 TILE, WARPS, UNROLL = 64, 4, 4
