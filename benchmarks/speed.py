@@ -9,6 +9,10 @@
 3. Certification of a batch against its own bare forward and backward pass, without and with bounds on rounding.
 4. Tangent and refined certificates in the box [0, 1] against the closed form, all with bounds on rounding.
 Each figure is the median of repeated runs, taken alternately.
+
+Last results, one thread of two shared cores (load 2), torch 2.13: one by one / batched 15.2; batched / own forward and
+backward pass 0.92, with bounds on rounding 1.52; tangent / closed form 3.1 in l1, 3.2 in l2, 2.8 in l_inf; refined with
+4 cuts / closed form 29.6, 27.0, 24.2; Jacobian step by output / summed 24.0.
 """
 
 from __future__ import annotations
