@@ -71,7 +71,7 @@ class ConvexScore(nn.Module, ABC):
     @property
     def layers(self) -> Sequence[nn.Module]:
         """Affine layers of the main path; the last one makes the score."""
-        raise NotImplementedError
+        raise refuse("score", "able to name its layers", type(self).__name__, "Define `layers`, or use sound=False.")
 
     @property
     def operations(self) -> int:
