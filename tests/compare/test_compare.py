@@ -13,6 +13,7 @@ from asymcert.compare import METHODS, CompareOptions, Curve, compare
 from asymcert.compare.outcome import lines_of, machine_readable, verdicts
 from asymcert.compare.page import write_comparison
 from asymcert.errors import InputError, RunError
+from asymcert.evaluate import floor_significant
 from asymcert.training.baselines.cayley import CayleyRecipe, train_cayley
 from asymcert.training.baselines.recipe import Recipe
 from asymcert.training.baselines.relu import ReluRecipe, train_relu
@@ -129,7 +130,31 @@ def test_the_page_the_picture_and_the_file(done, data):
     own = results[0].rows.filter(pl.col("norm") == 1.0, "label")
     assert line["radius_at_half"] == own.select(pl.col("radius").median()).item()
     assert line["curve"][0][0] == 0.0
+    assert line["seed"] == 0
     assert record["lines"] == machine_readable(data, lines_of(results), OPTIONS)["lines"]
+
+
+def test_other_seeds_are_shown_by_their_radii(data, done, tmp_path):
+    _, results = done
+    options = replace(OPTIONS, methods=("feature-convex", "cayley"), seed=3)
+    first = [result for result in results if result.method.name in options.methods]
+    second = compare(datasets.load("digits-3-8", seed=3), tmp_path, options, known=QUICK)
+    assert [line.seed for line in lines_of(second)] == [3] * 9
+    single = write_comparison(data, first, tmp_path, OPTIONS).read_text(encoding="utf-8")
+    assert "<h2>Seeds</h2>" not in single
+    page = write_comparison(data, first, tmp_path, OPTIONS, others=[second]).read_text(encoding="utf-8")
+    radii = [
+        floor_significant(own.half) for part in (first, second) for own in lines_of(part) if "cayley" in label(own)
+    ]
+    assert f"{radii[1]} / {radii[4]}" in page  # l2 of both
+    won = sum(verdicts(lines_of(part))[0].won for part in (first, second))
+    assert f"Ours leads with {won} of 2 seeds." in page
+    record = json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))
+    assert [line["seed"] for line in record["lines"]] == [0] * 9 + [3] * 9
+
+
+def label(line):
+    return line.result.method.name
 
 
 def test_the_verdict_compares_radii_over_all_samples(done):

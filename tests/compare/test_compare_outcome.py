@@ -3,9 +3,10 @@
 import json
 import math
 
+import polars as pl
 import pytest
 
-from asymcert.compare.outcome import read_published
+from asymcert.compare.outcome import published_half, read_published
 from asymcert.errors import InputError
 
 
@@ -20,6 +21,21 @@ def test_published_curves_are_read_by_method_and_norm(tmp_path):
     assert sorted(found) == ["published: x", "published: y"]
     assert found["published: x"].rows() == [(1.0, 0.0, 1.0), (1.0, 2.0, 0.5), (math.inf, 0.0, 0.9)]
     assert found["published: y"].rows() == [(math.inf, 0.1, 0.2)]
+
+
+@pytest.mark.parametrize(
+    ("points", "half"),
+    [
+        ([(0.0, 1.0), (2.0, 0.5), (2.0, 0.4), (3.0, 0.0)], 2.0),  # a step
+        ([(0.0, 0.9), (1.0, 0.6), (2.0, 0.4)], 1.5),  # between points
+        ([(0.0, 0.4), (1.0, 0.3)], None),
+        ([(0.0, 0.9), (1.0, 0.8)], None),  # ends above
+    ],
+)
+def test_where_a_published_curve_comes_down_to_one_half(points, half):
+    curve = pl.DataFrame({"norm": 1.0, "radius": [p[0] for p in points], "accuracy": [p[1] for p in points]})
+    assert published_half(curve, 1.0) == (None if half is None else pytest.approx(half))
+    assert published_half(curve, 2.0) is None
 
 
 @pytest.mark.parametrize(

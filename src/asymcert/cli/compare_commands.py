@@ -23,7 +23,9 @@ def compare(
     published: Annotated[
         Path | None, typer.Option(help="JSON file of published curves, to be laid over ours.", show_default=False)
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of split and training.")] = 0,
+    seed: Annotated[
+        list[int] | None, typer.Option(help="Seed of split and training, 0 by default; repeat it for several.")
+    ] = None,
     device: Annotated[str, typer.Option(help="Device to train on, such as `cpu` or `cuda`.")] = "cpu",
     data_dir: DataDir = None,
     as_json: Json = False,
@@ -31,7 +33,9 @@ def compare(
 ) -> None:
     """Train and certify every method on the same data; one page, pictures and a file. Continues what was interrupted.
 
-    Example: asymcert compare digits-3-8 --methods feature-convex,linf-net,cayley --samples 60
+    Each seed has its own folder; the page shows the first in full, and the radii of all.
+
+    Example: asymcert compare digits-3-8 --methods feature-convex,linf-net,cayley --samples 60 --seed 0 --seed 1
     """
     from asymcert.compare import METHODS, CompareOptions
     from asymcert.compare import compare as run_comparison
@@ -39,26 +43,36 @@ def compare(
     from asymcert.compare.page import write_comparison
 
     names = tuple(METHODS) if methods == "all" else tuple(name.strip() for name in methods.split(","))
-    options = CompareOptions(names, budget, samples, audited, seed, device)
-    loaded = data_sets.load(data, data_dir, None, seed)
+    runs = [CompareOptions(names, budget, samples, audited, number, device) for number in dict.fromkeys(seed or [0])]
+    loaded = [data_sets.load(data, data_dir, None, options.seed) for options in runs]
     overlay = None if published is None else read_published(published, data)
     with show.progress("compare", 1, quiet) as update:
-        results = run_comparison(loaded, out, options, lambda what, done, of: update(done, what, max(done, of)))
-    page = write_comparison(loaded, results, out, options, overlay)
+        found = [
+            run_comparison(
+                split,
+                out / f"seed-{options.seed}",
+                options,
+                lambda what, done, of, number=options.seed: update(done, f"seed {number}, {what}", max(done, of)),
+            )
+            for split, options in zip(loaded, runs, strict=True)
+        ]
+    page = write_comparison(loaded[0], found[0], out, runs[0], overlay, found[1:])
     rows = [
         {
             "certifier": line.series.label,
+            "seed": line.seed,
             "norm": line.norm,
             "own_norm": line.own,
             "balanced_accuracy": line.series.summary["accuracy_balanced"],
             "half_certified_to": line.half,
             "seconds": line.series.summary["seconds"],
         }
+        for results in found
         for line in lines_of(results)
     ]
-    show.table(f"{loaded.name}: {loaded.sensitive} against {loaded.other}", _shown(rows, as_json), as_json)
+    show.table(f"{data}: {loaded[0].sensitive} against {loaded[0].other}", _shown(rows, as_json), as_json)
     show.console.print(f"[green]page:[/green] {page}")
-    raise typer.Exit(1 if any(result.audit["success"].any() for result in results if len(result.audit)) else 0)
+    raise typer.Exit(1 if any(r.audit["success"].any() for part in found for r in part if len(r.audit)) else 0)
 
 
 def _shown(rows: list[dict[str, object]], as_json: bool) -> list[dict[str, object]]:

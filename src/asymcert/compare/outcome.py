@@ -43,6 +43,16 @@ class Line:
         return self.norm in self.result.method.own
 
     @property
+    def name(self) -> str:
+        """The certifier's."""
+        return self.result.curve.label
+
+    @property
+    def seed(self) -> int:
+        """Of split, training and noise."""
+        return int(self.series.rows["seed"][0])
+
+    @property
     def half(self) -> float:
         """Largest radius that at least half of the sensitive samples are certified at: their median radius."""
         return float(self.series.summary["median_radius"])
@@ -141,6 +151,19 @@ def read_published(path: Path, name: str) -> dict[str, pl.DataFrame]:
     }
 
 
+def published_half(curve: pl.DataFrame, norm: float) -> float | None:
+    """Radius at which a published curve comes down to one half, interpolated; None where it does not in that norm."""
+    points = curve.filter(pl.col("norm") == norm).sort("radius", maintain_order=True)
+    above = points.filter(pl.col("accuracy") >= 0.5)
+    below = points.filter(pl.col("accuracy") < 0.5)
+    if above.is_empty() or below.is_empty():
+        return None
+    (start, high), (end, low) = (
+        row.select("radius", "accuracy").row(place) for row, place in ((above, -1), (below, 0))
+    )
+    return start + (end - start) * (high - 0.5) / (high - low)
+
+
 def machine_readable(data: BinaryData, lines: Sequence[Line], options: CompareOptions) -> dict[str, Any]:
     """All figures of the page, and the curves; infinite radii are the text ``inf``."""
     return {
@@ -149,7 +172,6 @@ def machine_readable(data: BinaryData, lines: Sequence[Line], options: CompareOp
         "sensitive": data.sensitive,
         "other": data.other,
         "budget": options.budget,
-        "seed": options.seed,
         "samples": options.samples,
         "batch": CHUNK,
         "version": __version__,
@@ -164,7 +186,8 @@ def _as_json(line: Line, options: CompareOptions) -> dict[str, Any]:
     own = audit.filter(pl.col("norm") == line.norm) if len(audit) else audit
     return {
         "method": method.name,
-        "certifier": line.result.curve.label,
+        "certifier": line.name,
+        "seed": line.seed,
         "norm": _number(line.norm),
         "own_norm": line.own,
         "deterministic": method.deterministic,

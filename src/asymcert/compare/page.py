@@ -10,7 +10,16 @@ from typing import Any
 
 import polars as pl
 
-from asymcert.compare.outcome import Line, Verdict, coloured, lines_of, machine_readable, panels_of, verdicts
+from asymcert.compare.outcome import (
+    Line,
+    Verdict,
+    coloured,
+    lines_of,
+    machine_readable,
+    panels_of,
+    published_half,
+    verdicts,
+)
 from asymcert.compare.run import CHUNK, CompareOptions, Result
 from asymcert.datasets import BinaryData
 from asymcert.evaluate.formatting import MISSING, ceil_significant, floor_percent, floor_significant
@@ -30,6 +39,7 @@ def write_comparison(
     out: Path,
     options: CompareOptions,
     published: Mapping[str, pl.DataFrame] | None = None,
+    others: Sequence[Sequence[Result]] = (),
 ) -> Path:
     """Write ``index.html``, ``certified_accuracy.png`` and ``comparison.json`` into `out`; returns the page's path.
 
@@ -38,33 +48,40 @@ def write_comparison(
     data
         What was compared on.
     results
-        Of `compare`.
+        Of `compare`, drawn and tabulated in full.
     out
         An existing folder.
     options
         Of the comparison.
     published
         Curves to lay over ours, see `read_published`.
+    others
+        Results of the same methods with other seeds, shown by their radii.
     """
     lines, overlay = lines_of(results), coloured(published or {})
+    seeds = [lines, *(lines_of(other) for other in others)]
+    every = [result for part in (results, *others) for result in part]
     figures: dict[str, Any] = {}
     body = "\n".join(
         [
             _header(data, options),
             "<main>",
-            _verdicts(verdicts(lines)),
+            _verdicts([verdicts(part) for part in seeds]),
             _curves(lines, overlay, figures),
             _accuracies(lines, data),
-            _radii(lines),
+            _radii(lines, overlay),
+            _seeds(seeds),
             _times(lines),
-            _audit(results),
+            _audit(every),
             _deviations(results, options),
             "</main>",
             "<footer>Radii and accuracies are rounded down, times up.</footer>",
         ]
     )
     save_picture(curve_picture(panels_of(lines), overlay, many=True), out / "certified_accuracy.png")
-    record = json.dumps(machine_readable(data, lines, options), indent=1, allow_nan=False)
+    record = json.dumps(
+        machine_readable(data, [line for part in seeds for line in part], options), indent=1, allow_nan=False
+    )
     (out / "comparison.json").write_text(record + "\n", encoding="utf-8")
     return write_page(out / "index.html", f"{data.name}: methods compared", body, figures)
 
@@ -80,23 +97,25 @@ def _header(data: BinaryData, options: CompareOptions) -> str:
     )
 
 
-def _verdicts(found: Sequence[Verdict]) -> str:
+def _verdicts(seeds: Sequence[Sequence[Verdict]]) -> str:
     cards = []
-    for verdict in found:
-        ours, rival = verdict.ours, verdict.rival
-        parts = []
-        for who, line in (("Feature-convex", ours), ("Best rival", rival)):
-            if line is not None:
-                how = line.series.label
-                parts.append(f"{who}: {floor_significant(line.half)} ({how})")
+    for same_norm in zip(*seeds, strict=True):
+        shown = same_norm[0]
+        ours, rival = shown.ours, shown.rival
+        content = "".join(
+            f"<p>{text(f'{who}: {floor_significant(line.half)} ({line.series.label})')}</p>"
+            for who, line in (("Feature-convex", ours), ("Best rival", rival))
+            if line is not None
+        )
         if ours is None or rival is None:
             kind, say = "good", "Nothing to compare with."
-        elif verdict.won:
+        elif shown.won:
             kind, say = "good", f"Ours certifies half of the class to {_times_text(ours, rival)} the rival's radius."
         else:
             kind, say = "bad", f"The rival wins, with {_times_text(rival, ours)} our radius."
-        content = "".join(f"<p>{text(part)}</p>" for part in parts)
-        cards.append(elements.card(norm_symbol(verdict.norm), f'{content}<p class="{kind}">{text(say)}</p>'))
+        if len(seeds) > 1:
+            say += f" Ours leads with {sum(verdict.won for verdict in same_norm)} of {len(seeds)} seeds."
+        cards.append(elements.card(norm_symbol(shown.norm), f'{content}<p class="{kind}">{text(say)}</p>'))
     note = "The radius at which half of the sensitive class is certified; ours over all samples."
     return f'<h2>Who wins</h2>\n<p class="note">{note}</p>\n{elements.grid(cards)}'
 
@@ -127,21 +146,46 @@ def _accuracies(lines: Sequence[Line], data: BinaryData) -> str:
     return _section("Clean accuracy", "Without any change of the input.", Table(header, tuple(rows)))
 
 
-def _radii(lines: Sequence[Line]) -> str:
+def _radii(lines: Sequence[Line], overlay: Mapping[str, pl.DataFrame]) -> str:
     norms = sorted({line.norm for line in lines})
     header = ("Certifier", "Samples", *(norm_symbol(norm) for norm in norms))
     rows = []
-    for name in dict.fromkeys(line.result.curve.label for line in lines):
-        own = {line.norm: line for line in lines if line.result.curve.label == name}
+    for name in dict.fromkeys(line.name for line in lines):
+        own = {line.norm: line for line in lines if line.name == name}
         cells = [_radius_text(own[norm]) if norm in own else MISSING for norm in norms]
         rows.append((name, str(len(next(iter(own.values())).series.rows)), *cells))
+    for name, curve in overlay.items():
+        halves = [published_half(curve, norm) for norm in norms]
+        cells = [MISSING if half is None else floor_significant(half) for half in halves]
+        rows.append((name, MISSING, *cells))
     note = (
         "Half of the sensitive class is certified to this radius; where a change is known for half of the class, its "
         f"size bounds the best possible. {OWN}: a norm that the certificate is made for; for others it is converted by "
         "the inequality between norms. Smoothing's radii hold with probability 99.9 % each, over its own draws; all "
-        "others without exception."
+        "others without exception. Published figures are of other splits and trainings."
     )
     return _section("Radii", note, Table(header, tuple(rows), 1))
+
+
+def _seeds(seeds: Sequence[Sequence[Line]]) -> str:
+    """Accuracies and radii of every seed; nothing where there is one."""
+    if len(seeds) == 1:
+        return ""
+    norms = sorted({line.norm for line in seeds[0]})
+    header = ("Certifier", "Balanced accuracy", *(norm_symbol(norm) for norm in norms))
+    rows = []
+    for name in dict.fromkeys(line.name for line in seeds[0]):
+        own = {norm: _same(seeds, name, norm) for norm in norms}
+        accuracies = [floor_percent(line.series.summary["accuracy_balanced"]) for line in own[norms[0]]]
+        radii = [" / ".join(floor_significant(line.half) for line in own[norm]) for norm in norms]
+        rows.append((name, " / ".join(accuracies), *radii))
+    numbers = ", ".join(str(part[0].seed) for part in seeds)
+    note = f"Seeds {numbers}, of split, training and noise; all else on this page is of the first."
+    return _section("Seeds", note, Table(header, tuple(rows), 1))
+
+
+def _same(seeds: Sequence[Sequence[Line]], name: str, norm: float) -> list[Line]:
+    return [line for part in seeds for line in part if (line.name, line.norm) == (name, norm)]
 
 
 def _radius_text(line: Line) -> str:
@@ -151,7 +195,7 @@ def _radius_text(line: Line) -> str:
 
 
 def _times(lines: Sequence[Line]) -> str:
-    rows = {line.result.curve.label: line.series.summary["seconds"] for line in lines}
+    rows = {line.name: line.series.summary["seconds"] for line in lines}
     table = Table(("Certifier", "Seconds"), tuple((name, ceil_significant(value, 2)) for name, value in rows.items()))
     note = f"Median per sample for all three norms together, in batches of {CHUNK}, measured in this run."
     return _section("Seconds per certificate", note, table)
