@@ -21,6 +21,7 @@ from asymcert.training.baselines.smoothing import train_smoothed, train_split
 from asymcert.training.linf_nets import train_linf
 
 FIT = Recipe(epochs=4, batch_size=32, optimizer="adam", learning_rate=0.01, weight_decay=0.0)
+LINF = {"width": 16, "depth": 2, "epochs": 6, "epsilon": 0.2, "batch_size": 32, "mix_start": 1.0}
 OPTIONS = CompareOptions(samples=20, audited=1)
 
 
@@ -37,7 +38,8 @@ def smoothed(noise):
 
 TRAINS = {
     "feature-convex": quick(train, hidden=(8,), epochs=6, batch_size=32),
-    "linf-net": quick(train_linf, width=16, depth=2, epochs=6, epsilon=0.2, batch_size=32, mix_start=1.0),
+    "linf-convex": quick(train_linf, convex=(4,), features=2, **LINF),
+    "linf-net": quick(train_linf, **LINF),
     "smoothing-gaussian": smoothed("gaussian"),
     "smoothing-laplacian": smoothed("laplacian"),
     "smoothing-uniform": smoothed("uniform"),

@@ -60,11 +60,13 @@ class Method:
     deviations
         By budget: what differs from the published setting.
     published
-        Name of its curve in a file of published curves.
+        Name of its curve in a file of published curves; empty where there is none.
     deterministic
         Whether attacks inside a radius must fail; a randomised one promises that with high probability.
     audited
         Most samples of a norm to attack: few where one evaluation takes thousands of passes.
+    ours
+        Whether it is a feature-convex classifier.
     """
 
     name: str
@@ -76,11 +78,7 @@ class Method:
     published: str
     deterministic: bool = True
     audited: int = 1000
-
-    @property
-    def ours(self) -> bool:
-        """Whether it is a feature-convex classifier."""
-        return self.published == "fcnn"
+    ours: bool = False
 
 
 def _recipe(model: str, data: BinaryData, budget: str, **options: Any) -> BinaryClassifier:
@@ -127,6 +125,17 @@ _ALL = (
         ),
         {"cpu": _OURS, "gpu": _OURS},
         "fcnn",
+        ours=True,
+    ),
+    Method(
+        "linf-convex",
+        "Feature-convex on distances",
+        (math.inf,),
+        partial(_recipe, "linf-convex"),
+        (Curve("Feature-convex on distances", ClosedForm()),),
+        dict.fromkeys(BUDGETS, "not published: a convex score of 4 outputs of an l_inf-distance net, trained together"),
+        "",
+        ours=True,
     ),
     Method(
         "linf-net",

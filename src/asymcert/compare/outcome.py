@@ -21,7 +21,7 @@ from asymcert.errors import InputError
 from asymcert.evaluate.curves import certified_accuracy, summary
 from asymcert.report.series import COLOURS, DASHES, GREY, Series, drawn_curve
 
-PALETTE = (*COLOURS, "#8B5E3C")  # one for each method
+PALETTE = (*COLOURS, "#8B5E3C", "#7B3294")  # one for each method
 DRAWN = 300  # points of a curve in the machine-readable file
 
 
