@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -66,8 +67,8 @@ class BinaryClassifier(nn.Module, ABC):
         """Values that one sample's forward and backward pass keeps."""
 
     @abstractmethod
-    def contents(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """All that determines the classifier: tensors, and JSON-able metadata that holds `description`."""
+    def parts(self) -> dict[str, Any]:
+        """What determines this kind of classifier besides weights and `description`, JSON-able."""
 
     @classmethod
     @abstractmethod
@@ -117,6 +118,10 @@ class BinaryClassifier(nn.Module, ABC):
         other = copy.copy(self)
         other.threshold = _finite(threshold)
         return other
+
+    def contents(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """All that determines the classifier: float64 tensors, and metadata as it comes back from JSON."""
+        return self.weights(), json.loads(json.dumps(self.description() | self.parts()))
 
     def description(self) -> dict[str, Any]:
         """The part of the metadata that all kinds of classifier have."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from typing import Any, Self
 
 from torch import Tensor
@@ -78,20 +77,13 @@ class FeatureConvexClassifier(BinaryClassifier):
         """Values that one sample's forward and backward pass keeps."""
         return self.score.activations + self.feature_map.activations
 
-    def contents(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """All that determines the classifier: float64 tensors, and JSON-able metadata."""
-        parts = {"feature_map": describe_map(self.feature_map), "score": describe_score(self.score)}
-        return self.weights(), json.loads(json.dumps(self.description() | parts))
+    def parts(self) -> dict[str, Any]:
+        """The feature map and the score."""
+        return {"feature_map": describe_map(self.feature_map), "score": describe_score(self.score)}
 
     @classmethod
     def from_contents(cls, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> Self:
-        """The classifier that `contents` described.
-
-        Raises
-        ------
-        InputError
-            They are no valid classifier's.
-        """
+        """As in `BinaryClassifier.from_contents`."""
         feature_map = build_map(metadata["feature_map"], below(tensors, "feature_map."))
         score = build_score(metadata["score"]).double()
         score.load_state_dict(below(tensors, "score."))

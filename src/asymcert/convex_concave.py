@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
@@ -160,25 +159,18 @@ class ConvexConcaveClassifier(BinaryClassifier):
         scores = (self.convex, *self.concave)
         return self.feature_map.activations + sum(score.activations for score in scores)  # pyright: ignore
 
-    def contents(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """All that determines the classifier: float64 tensors, and JSON-able metadata."""
-        parts = {
+    def parts(self) -> dict[str, Any]:
+        """The feature map, the networks and the classes' names."""
+        return {
             "feature_map": describe_map(self.feature_map),
             "convex": describe_score(self.convex),
             "concave": [describe_score(score) for score in self.concave],  # pyright: ignore[reportArgumentType]
             "names": self.classes,
         }
-        return self.weights(), json.loads(json.dumps(self.description() | parts))
 
     @classmethod
     def from_contents(cls, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> Self:
-        """The classifier that `contents` described.
-
-        Raises
-        ------
-        InputError
-            They are no valid classifier's.
-        """
+        """As in `BinaryClassifier.from_contents`."""
         feature_map = build_map(metadata["feature_map"], below(tensors, "feature_map."))
         convex = _restored(metadata["convex"], below(tensors, "convex."))
         concave = [_restored(part, below(tensors, f"concave.{i}.")) for i, part in enumerate(metadata["concave"])]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
@@ -120,20 +119,13 @@ class LipschitzClassifier(BinaryClassifier):
         """Values that one sample's forward and backward pass keeps."""
         return self._activations
 
-    def contents(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """All that determines the classifier: float64 tensors, and JSON-able metadata."""
-        parts = {"layers": describe_layers(self.network)}
-        return self.weights(), json.loads(json.dumps(self.description() | parts))
+    def parts(self) -> dict[str, Any]:
+        """The layers."""
+        return {"layers": describe_layers(self.network)}
 
     @classmethod
     def from_contents(cls, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> Self:
-        """The classifier that `contents` described.
-
-        Raises
-        ------
-        InputError
-            Layers, weights or threshold are no valid classifier's.
-        """
+        """As in `BinaryClassifier.from_contents`."""
         network = _build_layers(metadata["layers"], tensors, "network.")
         return cls(network, input_shape=tuple(metadata["input_shape"]), **described(metadata))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Self
@@ -89,19 +88,13 @@ class ReluClassifier(BinaryClassifier):
         """Values that one sample's forward and backward pass keeps."""
         return torch.Size(self.input_shape).numel() + 2 * sum(len(bias) for bias in self.biases)
 
-    def contents(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """All that determines the classifier: float64 tensors, and JSON-able metadata."""
-        return self.weights(), json.loads(json.dumps(self.description() | {"depth": len(self.matrices)}))
+    def parts(self) -> dict[str, Any]:
+        """The number of layers."""
+        return {"depth": len(self.matrices)}
 
     @classmethod
     def from_contents(cls, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> Self:
-        """The classifier that `contents` described.
-
-        Raises
-        ------
-        InputError
-            Weights or threshold are no valid classifier's.
-        """
+        """As in `BinaryClassifier.from_contents`."""
         pairs = [(tensors[f"matrices.{i}"], tensors[f"biases.{i}"]) for i in range(metadata["depth"])]
         return cls(pairs, input_shape=tuple(metadata["input_shape"]), **described(metadata))
 

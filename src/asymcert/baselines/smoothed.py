@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from typing import Any, Self
 
@@ -120,20 +119,13 @@ class SmoothedClassifier(BinaryClassifier):
         ]
         return torch.stack(medians).cpu() + self.threshold if medians else torch.empty(0, dtype=torch.float64)
 
-    def contents(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """All that determines the classifier: tensors in float64, and JSON-able metadata."""
-        parts = {"base": self.base.options(), "noise": self.noise, "sigma": self.sigma.hex()}
-        return self.weights(), json.loads(json.dumps(self.description() | parts))
+    def parts(self) -> dict[str, Any]:
+        """The base's options and the noise."""
+        return {"base": self.base.options(), "noise": self.noise, "sigma": self.sigma.hex()}
 
     @classmethod
     def from_contents(cls, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> Self:
-        """The classifier that `contents` described.
-
-        Raises
-        ------
-        InputError
-            They are no valid classifier's.
-        """
+        """As in `BinaryClassifier.from_contents`."""
         base = rebuilt(metadata["base"], tensors)
         return cls(base, metadata["noise"], float.fromhex(metadata["sigma"]), **described(metadata))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from typing import Any, Self
@@ -166,20 +165,13 @@ class SplitClassifier(BinaryClassifier):
         for part in shifts.split(self.batch):
             yield self.base(self.split(levels, part)) - self.threshold
 
-    def contents(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """All that determines the classifier: tensors in float64, and JSON-able metadata."""
-        parts = {"base": self.base.options(), "splits": self.splits}
-        return self.weights(), json.loads(json.dumps(self.description() | parts))
+    def parts(self) -> dict[str, Any]:
+        """The base's options and the number of splits."""
+        return {"base": self.base.options(), "splits": self.splits}
 
     @classmethod
     def from_contents(cls, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> Self:
-        """The classifier that `contents` described.
-
-        Raises
-        ------
-        InputError
-            They are no valid classifier's.
-        """
+        """As in `BinaryClassifier.from_contents`."""
         weights = dict(tensors)
         offsets = weights.pop("offsets")
         return cls(rebuilt(metadata["base"], weights), metadata["splits"], offsets, **described(metadata))

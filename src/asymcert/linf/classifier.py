@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any, Self
 
@@ -94,24 +93,17 @@ class DistanceClassifier(BinaryClassifier):
         other.other = "/".join(name for name in self.classes if name != other.sensitive)
         return other
 
-    def contents(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """All that determines the classifier: float64 tensors, and JSON-able metadata."""
-        parts = {
+    def parts(self) -> dict[str, Any]:
+        """The net's options, the classes' names, and which of them is sensitive."""
+        return {
             "net": self.options | {"p": float(self.options["p"]).hex()},
             "names": self.classes,
             "sensitive_class": self.sensitive_class,
         }
-        return self.weights(), json.loads(json.dumps(self.description() | parts))
 
     @classmethod
     def from_contents(cls, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> Self:
-        """The classifier that `contents` described.
-
-        Raises
-        ------
-        InputError
-            Options, weights or threshold are no valid classifier's.
-        """
+        """As in `BinaryClassifier.from_contents`."""
         options: dict[str, Any] = dict(metadata["net"])
         p = float.fromhex(options.pop("p"))
         options["input_shape"] = tuple(options["input_shape"])
