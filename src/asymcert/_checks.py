@@ -8,7 +8,7 @@ from numbers import Integral, Real
 from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from asymcert.errors import InputError
 
@@ -62,6 +62,12 @@ def check_finite(name: str, values: Tensor, remedy: str = "") -> None:
         first = (~finite).nonzero()[0].tolist()
         count = int((~finite).sum())
         raise refuse(name, "finite", f"{count} NaN or infinite entries, the first at {first}", remedy)
+
+
+def check_weights(name: str, network: nn.Module) -> None:
+    """Refuse a network with NaN or infinite weights."""
+    if not all(bool(value.isfinite().all()) for value in network.state_dict().values()):
+        raise refuse(name, "of finite weights", "NaN or infinite ones", "Training has diverged: train again.")
 
 
 def check_inputs(x: Tensor, shape: tuple[int, ...], dtype: torch.dtype | None = None) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from asymcert._checks import refuse
+from asymcert._checks import check_weights, refuse
 from asymcert.baselines.cayley import (
     CayleyConv,
     CayleyLinear,
@@ -91,8 +91,7 @@ class LipschitzClassifier(BinaryClassifier):
     ):
         super().__init__(input_shape, threshold, sensitive=sensitive, other=other, scaling=scaling, info=info)
         describe_layers(network)
-        if not all(bool(value.isfinite().all()) for value in network.state_dict().values()):
-            raise refuse("network", "of finite weights", "NaN or infinite ones", "Training has diverged: train again.")
+        check_weights("network", network)
         self.network = network.double().eval().requires_grad_(False)
         self._activations = _count(self.network, self.input_shape)
 

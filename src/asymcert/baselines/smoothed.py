@@ -9,7 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from asymcert._checks import check_choice, check_number, refuse
+from asymcert._checks import check_choice, check_number, check_weights
 from asymcert.baselines.networks import BaseNetwork, base_network
 from asymcert.baselines.noise import NOISES, draw
 from asymcert.binary import CHUNK_VALUES, BinaryClassifier, described
@@ -138,8 +138,7 @@ def deployed(base: BaseNetwork) -> BaseNetwork:
     InputError
         Weights are not finite.
     """
-    if not all(bool(value.isfinite().all()) for value in base.state_dict().values()):
-        raise refuse("base", "of finite weights", "NaN or infinite ones", "Training has diverged: train again.")
+    check_weights("base", base)
     return base.float().eval().requires_grad_(False)
 
 

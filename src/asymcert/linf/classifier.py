@@ -8,7 +8,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from asymcert._checks import refuse
+from asymcert._checks import check_weights, refuse
 from asymcert.binary import BinaryClassifier, described
 from asymcert.datasets.scaling import TableScaling
 from asymcert.linf.net import FoldedDistanceNet, LinfDistanceNet
@@ -55,8 +55,7 @@ class DistanceClassifier(BinaryClassifier):
     ):
         if len(classes) != net.classes:
             raise refuse("classes", f"{net.classes} names, one for each logit", f"{len(classes)} names")
-        if not all(bool(value.isfinite().all()) for value in net.state_dict().values()):
-            raise refuse("net", "of finite weights", "NaN or infinite ones", "Training has diverged: train again.")
+        check_weights("net", net)
         chosen = range(len(classes))[sensitive_class]
         other = "/".join(name for index, name in enumerate(classes) if index != chosen)
         sensitive = classes[chosen]
@@ -115,8 +114,7 @@ class DistanceClassifier(BinaryClassifier):
         threshold, scaling, info = common["threshold"], common["scaling"], common["info"]
         model = cls(net, threshold, classes=names, sensitive_class=chosen, scaling=scaling, info=info)
         model.load_state_dict(tensors)
-        if not all(bool(value.isfinite().all()) for value in tensors.values()):
-            raise refuse("net", "of finite weights", "NaN or infinite ones")
+        check_weights("net", model.net)
         return model
 
 
