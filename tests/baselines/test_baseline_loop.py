@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from asymcert.datasets import BinaryData, Split
 from asymcert.errors import InputError, RunError
-from asymcert.training.baselines import Recipe, balance, fit, loop, seeded
+from asymcert.training.baselines import Recipe, balance, fit, seeded
 
 QUICK = Recipe(epochs=4, batch_size=16, learning_rate=0.05)
 
@@ -53,7 +53,7 @@ def test_learns():
 
 @pytest.mark.parametrize("recipe", [QUICK, replace(QUICK, optimizer="adam", learning_rate=0.01)])
 def test_repeats_itself_and_resumes_bit_for_bit(recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr("asymcert.training.checkpoint.CHECKPOINT_SECONDS", -1.0)
     path = tmp_path / "run.safetensors"
     whole = trained(recipe)
     assert torch.equal(trained(recipe), whole)

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from asymcert.datasets import BinaryData, Split
 from asymcert.errors import InputError, RunError
-from asymcert.training import linf_nets
+from asymcert.training import checkpoint, linf_nets
 from asymcert.training.distributed import Processes, process_group
 from asymcert.training.linf_config import LinfConfig
 from asymcert.training.linf_objectives import objective_for
@@ -78,7 +78,7 @@ def main(folder):
             save_file(model, folder / f"{name}.{rank}")
             (folder / f"{name}.records.{rank}").write_text(json.dumps(records))
             save_file(gradients(name), folder / f"{name}.gradients.{rank}")
-        linf_nets.CHECKPOINT_SECONDS = 0.0
+        checkpoint.CHECKPOINT_SECONDS = 0.0
         model, _ = trained("mixed", checkpoint=folder / "begun_by_one")
         save_file(model, folder / f"continued.{rank}")
         trained("mixed", checkpoint=folder / "finished_by_two")

@@ -47,7 +47,7 @@ def folder(tmp_path_factory):
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("asymcert.training.linf_nets.CHECKPOINT_SECONDS", 0.0)
+        patch.setattr("asymcert.training.checkpoint.CHECKPOINT_SECONDS", 0.0)
         with pytest.raises(KeyboardInterrupt):
             train_linf(data(), CASES["mixed"], checkpoint=folder / "begun_by_one", on_epoch=stop)
     (folder / "printed").write_text(torchrun(Path(__file__).with_name("distributed_cases.py"), folder))

@@ -159,7 +159,7 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("asymcert.training.linf_nets.CHECKPOINT_SECONDS", 0.0)
+        patch.setattr("asymcert.training.checkpoint.CHECKPOINT_SECONDS", 0.0)
         with pytest.raises(KeyboardInterrupt):
             train_classes(*arguments, checkpoint=path, on_epoch=stop)
     seen = []

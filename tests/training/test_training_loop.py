@@ -57,7 +57,7 @@ def test_training_leaves_global_randomness_alone(digits):
 
 @pytest.mark.parametrize("killed_after", [1, 2, 3])
 def test_killed_run_resumes_to_the_same_model(digits, tmp_path, monkeypatch, killed_after):
-    monkeypatch.setattr("asymcert.training.loop.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("asymcert.training.checkpoint.CHECKPOINT_SECONDS", 0.0)
     config = dataclasses.replace(SHORT, keep="best")
     uninterrupted = train(digits, config=config, seed=1)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,63 @@ from torch import Tensor, nn
 from asymcert.errors import RunError
 
 KEY = "asymcert-checkpoint"
+CHECKPOINT_SECONDS = 15.0  # between two savings
 
 
-def save_checkpoint(
-    path: Path,
-    modules: dict[str, nn.Module],
-    optimizer: torch.optim.Optimizer,
-    facts: dict[str, Any],
-) -> None:
+class Checkpoint:
+    """The file that a training run is continued from after an interruption.
+
+    Parameters
+    ----------
+    path
+        Where it is, or is to be; None for a run that writes none.
+    modules, optimizer
+        Freshly built; what is saved, and restored in place.
+    identity
+        JSON-able facts that the file must agree with, the package's version excepted.
+    """
+
+    def __init__(
+        self,
+        path: str | Path | None,
+        modules: dict[str, nn.Module],
+        optimizer: torch.optim.Optimizer,
+        identity: dict[str, Any],
+    ):
+        self.path, self.modules, self.optimizer = Path(path) if path else None, modules, optimizer
+        self.identity: dict[str, Any] = json.loads(json.dumps(identity))
+        self.saved_at = time.monotonic()
+
+    def resume(self) -> dict[str, Any]:
+        """Restore what the file holds and return the facts saved with it; none without a file.
+
+        Raises
+        ------
+        RunError
+            The file is damaged, or of a run with another identity.
+        """
+        if self.path is None or not self.path.exists():
+            return {}
+        facts = read_facts(self.path)
+        theirs, ours = facts.pop("identity"), self.identity
+        differing = sorted(name for name in {*ours, *theirs} - {"version"} if ours.get(name) != theirs.get(name))
+        if differing:
+            raise RunError(
+                f"{self.path}: the checkpoint was made with another {', '.join(differing)}. "
+                "Continue with the same arguments, or delete it to start again."
+            )
+        _restore(self.path, self.modules, self.optimizer)
+        return facts
+
+    def save(self, facts: dict[str, Any], last: bool) -> None:
+        """Write the file with JSON-able `facts`, if this is the `last` time or the previous one is long ago."""
+        if self.path is None or not (last or time.monotonic() - self.saved_at > CHECKPOINT_SECONDS):
+            return
+        _write(self.path, self.modules, self.optimizer, {"identity": self.identity, **facts})
+        self.saved_at = time.monotonic()
+
+
+def _write(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, facts: dict[str, Any]) -> None:
     """Write weights, optimiser state and JSON-able `facts`; an existing checkpoint is replaced in one step."""
     tensors = {f"{name}.{key}": value for name, module in modules.items() for key, value in module.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
@@ -45,7 +95,7 @@ def read_facts(path: Path) -> dict[str, Any]:
         return json.loads(file.metadata()[KEY])
 
 
-def restore(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> None:
+def _restore(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> None:
     """Load weights and optimiser state into freshly built objects of the same configuration."""
     with _opened(path) as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

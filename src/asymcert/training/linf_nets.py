@@ -12,22 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from asymcert._checks import refuse
 from asymcert._version import __version__
 from asymcert.binary import BinaryClassifier
 from asymcert.datasets import Augmentation, BinaryData
-from asymcert.errors import RunError
 from asymcert.linf.classifier import DistanceClassifier
 from asymcert.training.balance import balanced_threshold
-from asymcert.training.checkpoint import read_facts, restore, save_checkpoint
+from asymcert.training.checkpoint import Checkpoint
 from asymcert.training.distributed import Processes
+from asymcert.training.epochs import epoch_seed, finite_loss
 from asymcert.training.linf_config import OPTIONS, LinfConfig
 from asymcert.training.linf_objectives import Objective, objective_for, optimizer_for
 from asymcert.training.linf_recipe import class_weights, decay_norms
 
-CHECKPOINT_SECONDS = 15.0
 Labelled = tuple[Tensor, Tensor]
 
 
@@ -135,8 +134,7 @@ def _trained(
     recipe = replace(config if config is not None else LinfConfig(), **overrides)
     for x, labels in (train, val):
         _check_labels(x, labels, len(classes))
-    path = Path(checkpoint) if checkpoint else None
-    trainer = LinfTrainer(train, val, classes, recipe, seed, torch.device(device), path)
+    trainer = LinfTrainer(train, val, classes, recipe, seed, torch.device(device), checkpoint)
     trainer.fit(on_epoch)
     return trainer.classifier()
 
@@ -152,9 +150,9 @@ class LinfTrainer:
         config: LinfConfig,
         seed: int,
         device: torch.device,
-        checkpoint: Path | None,
+        checkpoint: str | Path | None,
     ):
-        self.config, self.classes, self.seed, self.device, self.checkpoint = config, classes, seed, device, checkpoint
+        self.config, self.classes, self.seed, self.device = config, classes, seed, device
         self.x, self.labels = train[0].float().to(device), train[1].to(device)
         self.val = val[0].float().to(device), val[1].to(device)
         with torch.random.fork_rng(devices=[]):
@@ -164,20 +162,13 @@ class LinfTrainer:
         self.optimizer = optimizer_for(self.objective)
         self.augment = Augmentation(config.crop, config.flip)
         self.steps = max(1, len(self.x) // config.batch_size)
-        self.log: list[dict[str, Any]] = []
         self.data_digest = _digest(train, val)
-        self.saved_at = time.monotonic()
-        if checkpoint is not None and checkpoint.exists():
-            self._resume(checkpoint)
+        self.checkpoint = Checkpoint(checkpoint, {"objective": self.objective}, self.optimizer, self._identity())
+        self.log: list[dict[str, Any]] = self.checkpoint.resume().get("log", [])
         self.processes = Processes.current()
         self.processes.check_batch(min(len(self.x), config.batch_size))
         self.processes.check_equal(len(self.log), "the epochs in the checkpoint")
         self.loss = self.processes.shared(self.objective, partly_used=config.loss == "hinge")  # which needs no scale
-
-    @property
-    def modules(self) -> dict[str, nn.Module]:
-        """What a checkpoint holds."""
-        return {"objective": self.objective}
 
     def fit(self, on_epoch: Callable[[dict[str, Any]], None] | None = None) -> None:
         """Run the epochs that are left."""
@@ -193,8 +184,7 @@ class LinfTrainer:
                 continue
             if on_epoch:
                 on_epoch(record)
-            if self.checkpoint and (last or time.monotonic() - self.saved_at > CHECKPOINT_SECONDS):
-                self._save(self.checkpoint)
+            self.checkpoint.save({"log": self.log}, last)
 
     def classifier(self) -> BinaryClassifier:
         """What is deployed, at p = inf: training has reached the end of the schedule."""
@@ -203,7 +193,7 @@ class LinfTrainer:
 
     def _epoch(self, epoch: int) -> float:
         """One pass over the training data; returns the mean loss."""
-        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
+        generator = torch.Generator().manual_seed(epoch_seed(self.seed, epoch))
         order = torch.randperm(len(self.x), generator=generator).to(self.device)
         self.objective.train()
         losses = []
@@ -221,10 +211,7 @@ class LinfTrainer:
             self.optimizer.step()
             self.objective.project_()
             losses.append(loss.detach())
-        mean = float(self.processes.total(torch.stack(losses).mean())) / self.processes.count
-        if not math.isfinite(mean):
-            raise RunError(f"training diverged in epoch {epoch + 1} (loss {mean}). Lower `learning_rate`.")
-        return mean
+        return finite_loss(float(self.processes.total(torch.stack(losses).mean())) / self.processes.count, epoch)
 
     def _share_of_loss(self, x: Tensor, labels: Tensor, mix: float) -> Tensor:
         """Part of a batch's loss that this process has, whose mean over the processes is the loss."""
@@ -250,22 +237,6 @@ class LinfTrainer:
         config = json.loads(json.dumps(asdict(self.config)))
         facts = {"config": config, "seed": self.seed, "classes": list(self.classes)}
         return facts | {"training_digest": self.data_digest, "version": __version__}
-
-    def _save(self, path: Path) -> None:
-        save_checkpoint(path, self.modules, self.optimizer, {"identity": self._identity(), "log": self.log})
-        self.saved_at = time.monotonic()
-
-    def _resume(self, path: Path) -> None:
-        facts = read_facts(path)
-        theirs, ours = facts["identity"], self._identity()
-        differing = [key for key in ours if key != "version" and ours[key] != theirs.get(key)]
-        if differing:
-            raise RunError(
-                f"{path}: the checkpoint was made with another {', '.join(differing)}. "
-                "Continue with the same arguments, or delete it to start again."
-            )
-        restore(path, self.modules, self.optimizer)
-        self.log = facts["log"]
 
 
 def _check_labels(x: Tensor, labels: Tensor, classes: int) -> None:

@@ -19,16 +19,14 @@ from asymcert._version import __version__
 from asymcert.classifier import FeatureConvexClassifier
 from asymcert.convex import symmetrise
 from asymcert.datasets import Augmentation, BinaryData
-from asymcert.errors import RunError
 from asymcert.training.build import build_map, build_score, standardise
-from asymcert.training.checkpoint import read_facts, restore, save_checkpoint
+from asymcert.training.checkpoint import Checkpoint
 from asymcert.training.config import TrainConfig
+from asymcert.training.epochs import epoch_seed, finite_loss
 from asymcert.training.losses import classification_loss, needs_gradient, training_loss
 from asymcert.training.presets import preset_for
-from asymcert.training.validation import Validation, choose_threshold, validate
+from asymcert.training.validation import NORMS, Validation, choose_threshold, validate
 
-NORMS = (1.0, 2.0, math.inf)
-CHECKPOINT_SECONDS = 15.0
 STANDARDISED = 1000  # training samples that a standardised initialisation measures
 
 
@@ -84,7 +82,7 @@ def train(
         recipe = replace(recipe, **overrides)
     except TypeError as error:
         raise refuse("overrides", "fields of TrainConfig", str(error)) from None
-    trainer = Trainer(data, recipe, seed, _device(device), Path(checkpoint) if checkpoint else None)
+    trainer = Trainer(data, recipe, seed, _device(device), checkpoint)
     trainer.fit(on_epoch)
     return trainer.classifier()
 
@@ -92,8 +90,10 @@ def train(
 class Trainer:
     """State of one training run: networks, optimiser, schedule, records."""
 
-    def __init__(self, data: BinaryData, config: TrainConfig, seed: int, device: torch.device, checkpoint: Path | None):
-        self.data, self.config, self.seed, self.device, self.checkpoint = data, config, seed, device, checkpoint
+    def __init__(
+        self, data: BinaryData, config: TrainConfig, seed: int, device: torch.device, checkpoint: str | Path | None
+    ):
+        self.data, self.config, self.seed, self.device = data, config, seed, device
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.feature_map = build_map(config, data)
@@ -112,14 +112,10 @@ class Trainer:
         self.steps_per_epoch = max(1, len(self.x) // config.batch_size)
         self.log: list[dict[str, Any]] = []
         self.best_certified, self.validations_since_best, self.stopped = -1.0, 0, False
-        self.saved_at = time.monotonic()
-        if checkpoint is not None and checkpoint.exists():
-            self._resume(checkpoint)
-
-    @property
-    def modules(self) -> dict[str, torch.nn.Module]:
-        """Networks that a checkpoint holds."""
-        return {"score": self.score, "average": self.average, "best": self.best}
+        modules: dict[str, torch.nn.Module] = {"score": self.score, "average": self.average, "best": self.best}
+        self.checkpoint = Checkpoint(checkpoint, modules, self.optimizer, self._identity())
+        for name, value in self.checkpoint.resume().items():
+            setattr(self, name, value)
 
     def fit(self, on_epoch: Callable[[dict[str, Any]], None] | None = None) -> None:
         """Run the epochs that are left."""
@@ -133,8 +129,8 @@ class Trainer:
             self.log.append(record)
             if on_epoch:
                 on_epoch(record)
-            if self.checkpoint and (last or self.stopped or time.monotonic() - self.saved_at > CHECKPOINT_SECONDS):
-                self._save(self.checkpoint)
+            facts = ("log", "best_certified", "validations_since_best", "stopped")
+            self.checkpoint.save({name: getattr(self, name) for name in facts}, last or self.stopped)
 
     def classifier(self) -> FeatureConvexClassifier:
         """The deployed classifier, its threshold chosen on validation data."""
@@ -144,7 +140,7 @@ class Trainer:
 
     def _epoch(self, epoch: int) -> float:
         """One pass over the training data; returns the mean loss."""
-        generator = torch.Generator().manual_seed(_mix(self.seed, epoch))
+        generator = torch.Generator().manual_seed(epoch_seed(self.seed, epoch))
         self.score.train()
         losses = []
         for step, batch in enumerate(self._batches(generator)):
@@ -157,10 +153,7 @@ class Trainer:
             self.score.project_()
             self._update_average(epoch * self.steps_per_epoch + step)
             losses.append(loss.detach())
-        mean = float(torch.stack(losses).mean())
-        if not math.isfinite(mean):
-            raise RunError(f"training diverged in epoch {epoch + 1} (loss {mean}). Lower `learning_rate`.")
-        return mean
+        return finite_loss(float(torch.stack(losses).mean()), epoch)
 
     def _batches(self, generator: torch.Generator) -> Iterator[Tensor]:
         order = torch.randperm(len(self.x), generator=generator).to(self.device)
@@ -231,30 +224,6 @@ class Trainer:
             "version": __version__,
         }
 
-    def _save(self, path: Path) -> None:
-        facts = {
-            "identity": self._identity(),
-            "log": self.log,
-            "best_certified": self.best_certified,
-            "validations_since_best": self.validations_since_best,
-            "stopped": self.stopped,
-        }
-        save_checkpoint(path, self.modules, self.optimizer, facts)
-        self.saved_at = time.monotonic()
-
-    def _resume(self, path: Path) -> None:
-        facts = read_facts(path)
-        theirs, ours = facts.pop("identity"), self._identity()
-        differing = [key for key in ours if key != "version" and ours[key] != theirs.get(key)]
-        if differing:
-            raise RunError(
-                f"{path}: the checkpoint was made with another {', '.join(differing)}. "
-                "Continue with the same arguments, or delete it to start again."
-            )
-        restore(path, self.modules, self.optimizer)
-        for name, value in facts.items():
-            setattr(self, name, value)
-
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, config: TrainConfig, progress: float, epoch: int) -> None:
     """Set the rate for a moment of training, a pure function so that a resumed run needs no scheduler state."""
@@ -292,8 +261,3 @@ def _optimizer(config: TrainConfig, score: torch.nn.Module) -> torch.optim.Optim
     if config.optimizer == "adam":
         return torch.optim.Adam(score.parameters(), lr=config.learning_rate, foreach=True)
     return torch.optim.SGD(score.parameters(), lr=config.learning_rate, momentum=config.momentum)
-
-
-def _mix(seed: int, epoch: int) -> int:
-    """Seed of one epoch's generator, so that any epoch can be repeated without the ones before it."""
-    return (seed * 1_000_003 + epoch) % 2**63

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -13,14 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from asymcert._version import __version__
 from asymcert.datasets import Augmentation, BinaryData
-from asymcert.errors import RunError
 from asymcert.training.balance import balanced_threshold
 from asymcert.training.baselines.recipe import Recipe
-from asymcert.training.checkpoint import read_facts, restore, save_checkpoint
+from asymcert.training.checkpoint import Checkpoint
+from asymcert.training.epochs import epoch_seed, finite_loss
 
-CHECKPOINT_SECONDS = 15.0
 Loss = Callable[[nn.Module, Tensor, Tensor, float, torch.Generator], Tensor]
 
 
@@ -73,9 +69,10 @@ def fit(
         Training diverged, or the checkpoint belongs to another recipe, seed, data set or identity.
     """
     facts = {"data_digest": data.digest, "recipe": asdict(recipe), "seed": seed, **(identity or {})}
-    path = Path(checkpoint) if checkpoint else None
-    run = _Run(network, data, recipe, loss, seed, torch.device(device), path, json.loads(json.dumps(facts)))
-    run.fit(on_epoch)
+    run = _Run(network, data, recipe, loss, seed, torch.device(device))
+    saved = Checkpoint(checkpoint, {"network": network}, run.optimizer, facts)
+    run.log = saved.resume().get("log", [])
+    run.fit(saved, on_epoch)
     return network.cpu().eval()
 
 
@@ -102,22 +99,16 @@ class _Run:
         loss: Loss,
         seed: int,
         device: torch.device,
-        checkpoint: Path | None,
-        identity: dict[str, Any],
     ):
         self.network, self.recipe, self.loss, self.seed = network.float().to(device), recipe, loss, seed
-        self.device, self.checkpoint, self.identity = device, checkpoint, identity
-        self.x, self.y = data.train.x.float().to(device), data.train.y.to(device)
+        self.device, self.x, self.y = device, data.train.x.float().to(device), data.train.y.to(device)
         self.optimizer = recipe.optimizer_for(network.parameters())
         self.augment = Augmentation(recipe.crop, recipe.flip)
         self.batch_size = min(recipe.batch_size, len(self.x))
         self.steps = len(self.x) // self.batch_size  # an incomplete last batch is left out, as its noise is larger
         self.log: list[dict[str, Any]] = []
-        self.saved_at = time.monotonic()
-        if checkpoint is not None and checkpoint.exists():
-            self._resume(checkpoint)
 
-    def fit(self, on_epoch: Callable[[dict[str, Any]], None] | None) -> None:
+    def fit(self, saved: Checkpoint, on_epoch: Callable[[dict[str, Any]], None] | None) -> None:
         """Run the epochs that are left."""
         while len(self.log) < self.recipe.epochs:
             start, epoch = time.perf_counter(), len(self.log)
@@ -125,13 +116,11 @@ class _Run:
             self.log.append(record)
             if on_epoch:
                 on_epoch(record)
-            last = len(self.log) == self.recipe.epochs
-            if self.checkpoint and (last or time.monotonic() - self.saved_at > CHECKPOINT_SECONDS):
-                self._save(self.checkpoint)
+            saved.save({"log": self.log}, last=len(self.log) == self.recipe.epochs)
 
     def _epoch(self, epoch: int) -> float:
         """One pass over the training data; returns the mean loss."""
-        draws = (self.seed * 1_000_003 + epoch) % 2**63  # so that any epoch can be repeated without those before it
+        draws = epoch_seed(self.seed, epoch)
         order_draws = torch.Generator().manual_seed(draws)
         loss_draws = torch.Generator(self.device).manual_seed(draws)
         order = torch.randperm(len(self.x), generator=order_draws).to(self.device)
@@ -148,24 +137,4 @@ class _Run:
             value.backward()
             self.optimizer.step()
             losses.append(value.detach())
-        mean = float(torch.stack(losses).mean())
-        if not math.isfinite(mean):
-            raise RunError(f"training diverged in epoch {epoch + 1} (loss {mean}). Lower `learning_rate`.")
-        return mean
-
-    def _save(self, path: Path) -> None:
-        facts = {"identity": self.identity, "version": __version__, "log": self.log}
-        save_checkpoint(path, {"network": self.network}, self.optimizer, facts)
-        self.saved_at = time.monotonic()
-
-    def _resume(self, path: Path) -> None:
-        facts = read_facts(path)
-        theirs = facts["identity"]
-        differing = sorted(key for key in {*self.identity, *theirs} if self.identity.get(key) != theirs.get(key))
-        if differing:
-            raise RunError(
-                f"{path}: the checkpoint was made with another {', '.join(differing)}. "
-                "Continue with the same arguments, or delete it to start again."
-            )
-        restore(path, {"network": self.network}, self.optimizer)
-        self.log = facts["log"]
+        return finite_loss(float(torch.stack(losses).mean()), epoch)
