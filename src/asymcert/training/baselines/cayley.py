@@ -15,7 +15,7 @@ from asymcert._checks import check_choice, check_count, check_number, refuse
 from asymcert.baselines.cayley import cayley_network, cayley_resnet
 from asymcert.baselines.lipschitz import LipschitzClassifier
 from asymcert.datasets import BinaryData
-from asymcert.training.baselines.loop import balance, fit, seeded
+from asymcert.training.baselines.loop import balance, fit, origin, seeded
 from asymcert.training.baselines.recipe import Recipe
 
 NETWORKS = ("mlp", "resnet-9")
@@ -74,7 +74,7 @@ class CayleyRecipe:
 def cayley_recipe(data: BinaryData, budget: str = "cpu") -> CayleyRecipe:
     """The recipe of that budget, ``cpu`` or ``gpu`` (the published network), for a data set."""
     check_choice("budget", budget, ("cpu", "gpu"))
-    shape = tuple(data.train.x.shape[1:])
+    shape = data.input_shape
     image = len(shape) == 3 and shape[1] == shape[2] and shape[1] % 2 == 0 and shape[1] >= SMALLEST
     network = "resnet-9" if image and data.name not in PERCEPTRON_DATA else "mlp"
     if budget == "gpu":
@@ -111,21 +111,18 @@ def train_cayley(
         On the CPU, in float64.
     """
     recipe = recipe if recipe is not None else cayley_recipe(data, budget)
-    shape = tuple(data.train.x.shape[1:])
 
-    def build() -> nn.Module:
+    def build() -> nn.Sequential:
         if recipe.network == "mlp":
-            return cayley_network(shape, recipe.widths)
-        return cayley_resnet(shape, recipe.width, halvings=recipe.halvings)
+            return cayley_network(data.input_shape, recipe.widths)
+        return cayley_resnet(data.input_shape, recipe.width, halvings=recipe.halvings)
 
     def loss(network: nn.Module, x: Tensor, y: Tensor, progress: float, generator: torch.Generator) -> Tensor:
         return functional.multi_margin_loss(network(x), y.long(), margin=recipe.margin)
 
-    options = {"seed": seed, "device": device, "checkpoint": checkpoint, "on_epoch": on_epoch}
+    options: dict[str, Any] = {"seed": seed, "device": device, "checkpoint": checkpoint, "on_epoch": on_epoch}
     identity = {"method": "cayley", "model": asdict(recipe)}
-    trained = fit(seeded(build, seed), data, recipe.fit, loss, identity=identity, **options)
-    assert isinstance(trained, nn.Sequential)
-    info = {"data": data.name, "data_digest": data.digest, "seed": seed, "recipe": asdict(recipe)}
-    names = {"sensitive": data.sensitive, "other": data.other, "scaling": data.scaling, "info": info}
-    model = LipschitzClassifier.fold(trained, input_shape=shape, **names)
+    network = fit(seeded(build, seed), data, recipe.fit, loss, identity=identity, **options)
+    named = origin(data, {"seed": seed, "recipe": asdict(recipe)})
+    model = LipschitzClassifier.fold(network, input_shape=data.input_shape, **named)
     return model.with_threshold(balance(model.margin(data.val.x), data.val.y))

@@ -6,22 +6,24 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from asymcert._version import __version__
 from asymcert.datasets import Augmentation, BinaryData
 from asymcert.training.balance import balanced_threshold
 from asymcert.training.baselines.recipe import Recipe
 from asymcert.training.checkpoint import Checkpoint
 from asymcert.training.epochs import epoch_seed, finite_loss
 
+Network = TypeVar("Network", bound=nn.Module)
 Loss = Callable[[nn.Module, Tensor, Tensor, float, torch.Generator], Tensor]
 
 
 def fit(
-    network: nn.Module,
+    network: Network,
     data: BinaryData,
     recipe: Recipe,
     loss: Loss,
@@ -31,7 +33,7 @@ def fit(
     checkpoint: str | Path | None = None,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
     identity: dict[str, Any] | None = None,
-) -> nn.Module:
+) -> Network:
     """Train `network` in place, in float32, on the training split.
 
     Parameters
@@ -60,7 +62,7 @@ def fit(
 
     Returns
     -------
-    nn.Module
+    Network
         `network`, on the CPU, in eval mode.
 
     Raises
@@ -76,7 +78,7 @@ def fit(
     return network.cpu().eval()
 
 
-def seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
+def seeded(build: Callable[[], Network], seed: int) -> Network:
     """What `build` returns when it draws weights from `seed`; torch's global generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -86,6 +88,12 @@ def seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
 def balance(margins: Tensor, sensitive: Tensor) -> float:
     """Threshold at which both classes' accuracies match: validation scores (n,), labels bool (n,)."""
     return balanced_threshold(margins.double().cpu(), sensitive.cpu())
+
+
+def origin(data: BinaryData, facts: dict[str, Any]) -> dict[str, Any]:
+    """Class names, scaling and origin of a classifier of these data, as arguments of `BinaryClassifier`."""
+    info = {"data": data.name, "data_digest": data.digest, "version": __version__, **facts}
+    return {"sensitive": data.sensitive, "other": data.other, "scaling": data.scaling, "info": info}
 
 
 class _Run:

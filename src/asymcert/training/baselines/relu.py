@@ -14,7 +14,7 @@ from torch.nn import functional
 from asymcert._checks import check_choice, check_count, check_number
 from asymcert.baselines.relu import ReluClassifier, relu_network
 from asymcert.datasets import BinaryData
-from asymcert.training.baselines.loop import balance, fit, seeded
+from asymcert.training.baselines.loop import balance, fit, origin, seeded
 from asymcert.training.baselines.recipe import Recipe
 
 EPSILONS = {"mnist-3-8": 0.3, "fashion-shirts": 0.1, "cifar10-cats-dogs": 2.0 / 255.0}
@@ -89,14 +89,8 @@ def train_relu(
 
     Parameters
     ----------
-    data
-        Training and validation splits are used; test data never are.
-    budget
-        ``cpu`` or ``gpu``, which chooses the recipe.
-    recipe
-        Instead of the budget's.
-    seed, device, checkpoint, on_epoch
-        As in `asymcert.training.baselines.loop.fit`.
+    data, budget, recipe, seed, device, checkpoint, on_epoch
+        As of `asymcert.training.baselines.cayley.train_cayley`.
 
     Returns
     -------
@@ -104,21 +98,18 @@ def train_relu(
         On the CPU, in float64.
     """
     recipe = recipe if recipe is not None else relu_recipe(data, budget)
-    shape = tuple(data.train.x.shape[1:])
-    network = seeded(lambda: relu_network(shape, recipe.widths), seed)
+    network = seeded(lambda: relu_network(data.input_shape, recipe.widths), seed)
 
     def loss(network: nn.Module, x: Tensor, y: Tensor, progress: float, generator: torch.Generator) -> Tensor:
         epsilon = recipe.epsilon * min(1.0, progress / recipe.ramp)
         attacked = attack(network, x, y.long(), epsilon, recipe.attack_steps, generator)
         return functional.cross_entropy(network(attacked), y.long())
 
-    options = {"seed": seed, "device": device, "checkpoint": checkpoint, "on_epoch": on_epoch}
+    options: dict[str, Any] = {"seed": seed, "device": device, "checkpoint": checkpoint, "on_epoch": on_epoch}
     identity = {"method": "relu", "model": asdict(recipe)}
-    trained = fit(network, data, recipe.fit, loss, identity=identity, **options)
-    assert isinstance(trained, nn.Sequential)
-    info = {"data": data.name, "data_digest": data.digest, "seed": seed, "recipe": asdict(recipe)}
-    names = {"sensitive": data.sensitive, "other": data.other, "scaling": data.scaling, "info": info}
-    model = ReluClassifier.fold(trained, input_shape=shape, **names)
+    network = fit(network, data, recipe.fit, loss, identity=identity, **options)
+    named = origin(data, {"seed": seed, "recipe": asdict(recipe)})
+    model = ReluClassifier.fold(network, input_shape=data.input_shape, **named)
     return model.with_threshold(balance(model.margin(data.val.x), data.val.y))
 
 

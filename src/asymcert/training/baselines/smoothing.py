@@ -12,13 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from asymcert._checks import check_choice, check_number
-from asymcert._version import __version__
 from asymcert.baselines.networks import BaseNetwork, base_network
 from asymcert.baselines.noise import NOISES, draw
 from asymcert.baselines.smoothed import SmoothedClassifier
 from asymcert.baselines.splitting import SplitClassifier, splits_for
 from asymcert.datasets import BinaryData
-from asymcert.training.baselines.loop import Loss, balance, fit, seeded
+from asymcert.training.baselines.loop import Loss, balance, fit, origin, seeded
 from asymcert.training.baselines.recipe import Recipe
 
 BUDGETS = ("cpu", "gpu")
@@ -109,7 +108,7 @@ def train_smoothed(
     loss = noisy_loss(noise, sigma, stability)
     options: dict[str, Any] = {"seed": seed, "device": device, "checkpoint": checkpoint, "on_epoch": on_epoch}
     fit(network, data, recipe, loss, identity=facts | network.options(), **options)
-    model = SmoothedClassifier(network, noise, sigma, **_origin(data, facts | {"budget": budget, "seed": seed}))
+    model = SmoothedClassifier(network, noise, sigma, **origin(data, facts | {"budget": budget, "seed": seed}))
     medians = model.to(device).noisy_medians(data.val.x, seed=seed)
     return model.cpu().with_threshold(balance(medians, data.val.y))
 
@@ -157,12 +156,12 @@ def train_split(
     # Centred, so that what no cut has narrowed down is seen as 0.
     network = _network(data, budget, seed, width=SPLIT_CPU_WIDTH, centre=0.5, scale=2.0)
     facts = {"method": "splitting", "splits": splits}
-    origin = _origin(data, facts | {"budget": budget, "seed": seed})
-    model = SplitClassifier(network, splits, seed=seed, **origin)
+    described = origin(data, facts | {"budget": budget, "seed": seed})
+    model = SplitClassifier(network, splits, seed=seed, **described)
     network.requires_grad_(True)
     options: dict[str, Any] = {"seed": seed, "device": device, "checkpoint": checkpoint, "on_epoch": on_epoch}
     fit(network, data, recipe, split_loss(model.to(device)), identity=facts | network.options(), **options)
-    model = SplitClassifier(network, splits, model.offsets.cpu(), **origin)
+    model = SplitClassifier(network, splits, model.offsets.cpu(), **described)
     medians = model.to(device).split_medians(data.val.x)
     return model.cpu().with_threshold(balance(medians, data.val.y))
 
@@ -210,18 +209,10 @@ def _cross_entropy(odds: Tensor, y: Tensor) -> Tensor:
 def _network(data: BinaryData, budget: str, seed: int, **options: Any) -> BaseNetwork:
     """The budget's network, drawn from `seed`."""
     name = "mlp" if budget == "cpu" else setting_for(data).network
-    network = seeded(lambda: base_network(name, data.input_shape, **options), seed)
-    assert isinstance(network, BaseNetwork)
-    return network
+    return seeded(lambda: base_network(name, data.input_shape, **options), seed)
 
 
 def _recipe(data: BinaryData, budget: str, cpu: Recipe) -> Recipe:
     """The budget's recipe, with the data set's augmentation."""
     setting = setting_for(data)
     return replace(cpu if budget == "cpu" else GPU, crop=setting.crop, flip=setting.flip)
-
-
-def _origin(data: BinaryData, facts: dict[str, Any]) -> dict[str, Any]:
-    """Names, scaling and origin of a classifier of these data."""
-    info = {"data": data.name, "data_digest": data.digest, "version": __version__, **facts}
-    return {"sensitive": data.sensitive, "other": data.other, "scaling": data.scaling, "info": info}
