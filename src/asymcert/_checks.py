@@ -49,6 +49,17 @@ def check_count(name: str, value: object, low: int = 1) -> None:
         raise refuse(name, f"an integer of at least {low}", repr(value))
 
 
+def check_device(name: str | torch.device) -> torch.device:
+    """Return the device of that name; refuse one that torch cannot use here."""
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise refuse("device", "one that torch can use here", f"'{name}' ({reason})", "Use cpu.") from None
+    return device
+
+
 def check_norm(norm: object) -> float:
     """Return the norm p as a float; p must lie in [1, inf]."""
     check_number("norm", norm, 1.0)

@@ -120,6 +120,11 @@ def test_refuses_values_outside_their_range(field):
         Recipe(**field)
 
 
+def test_a_device_that_is_not_there_is_refused():
+    with pytest.raises(InputError, match="`device` must be one that torch can use here, got 'tpu9'"):
+        trained(device="tpu9")
+
+
 def test_seeded_leaves_the_global_generator_alone():
     before = torch.random.get_rng_state()
     first, second, other = network(3), network(3), network(4)

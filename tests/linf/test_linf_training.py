@@ -141,6 +141,11 @@ def test_binary_with_a_balanced_threshold():
     assert certificate.radius[data.test.y].median() > 0.03
 
 
+def test_a_device_that_is_not_there_is_refused():
+    with pytest.raises(InputError, match="`device` must be one that torch can use here, got 'tpu9'"):
+        train_classes(blobs(), blobs(seed=1), ("a", "b", "c"), TINY, device="tpu9")
+
+
 def test_the_same_seed_gives_the_same_model_and_another_another():
     first, again, other = (
         train_classes(blobs(), blobs(seed=1), ("a", "b", "c"), TINY, seed=seed).contents()[0] for seed in (0, 0, 1)

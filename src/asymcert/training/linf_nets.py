@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from asymcert._checks import refuse
+from asymcert._checks import check_device, refuse
 from asymcert._version import __version__
 from asymcert.binary import BinaryClassifier
 from asymcert.datasets import Augmentation, BinaryData
@@ -134,7 +134,7 @@ def _trained(
     recipe = replace(config if config is not None else LinfConfig(), **overrides)
     for x, labels in (train, val):
         _check_labels(x, labels, len(classes))
-    trainer = LinfTrainer(train, val, classes, recipe, seed, torch.device(device), checkpoint)
+    trainer = LinfTrainer(train, val, classes, recipe, seed, check_device(device), checkpoint)
     trainer.fit(on_epoch)
     return trainer.classifier()
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from asymcert._checks import refuse
+from asymcert._checks import check_device, refuse
 from asymcert._version import __version__
 from asymcert.classifier import FeatureConvexClassifier
 from asymcert.convex import symmetrise
@@ -82,7 +82,7 @@ def train(
         recipe = replace(recipe, **overrides)
     except TypeError as error:
         raise refuse("overrides", "fields of TrainConfig", str(error)) from None
-    trainer = Trainer(data, recipe, seed, _device(device), checkpoint)
+    trainer = Trainer(data, recipe, seed, check_device(device), checkpoint)
     trainer.fit(on_epoch)
     return trainer.classifier()
 
@@ -245,16 +245,6 @@ def schedule(config: TrainConfig, progress: float, epoch: int) -> float:
     if progress < rise:
         return 1.0 - (1.0 - 1.0 / 25.0) * 0.5 * (1.0 + math.cos(math.pi * progress / rise))
     return 0.5 * (1.0 + math.cos(math.pi * (progress - rise) / (1.0 - rise)))
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise refuse("device", "one that torch can use here", f"{name!r} ({reason})", "Use cpu.") from None
-    return device
 
 
 def _optimizer(config: TrainConfig, score: torch.nn.Module) -> torch.optim.Optimizer:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from asymcert._checks import check_device
 from asymcert._version import __version__
 from asymcert.datasets import Augmentation, BinaryData
 from asymcert.training.balance import balanced_threshold
@@ -71,7 +72,7 @@ def fit(
         Training diverged, or the checkpoint belongs to another recipe, seed, data set or identity.
     """
     facts = {"data_digest": data.digest, "recipe": asdict(recipe), "seed": seed, **(identity or {})}
-    run = _Run(network, data, recipe, loss, seed, torch.device(device))
+    run = _Run(network, data, recipe, loss, seed, check_device(device))
     saved = Checkpoint(checkpoint, {"network": network}, run.optimizer, facts)
     run.log = saved.resume().get("log", [])
     run.fit(saved, on_epoch)
