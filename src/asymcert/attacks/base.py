@@ -68,12 +68,7 @@ class Attack(ABC):
 
     @abstractmethod
     def search(
-        self,
-        model: BinaryClassifier,
-        x: Tensor,
-        threat: ThreatModel,
-        size: Tensor,
-        generator: torch.Generator,
+        self, model: BinaryClassifier, x: Tensor, threat: ThreatModel, size: Tensor, generator: torch.Generator
     ) -> Tensor:
         """Propose changes for one chunk, float64 (n, *input_shape) -> the same shape.
 
@@ -82,12 +77,7 @@ class Attack(ABC):
 
     @final
     def run(
-        self,
-        model: BinaryClassifier,
-        x: Tensor,
-        threat: ThreatModel,
-        size: Tensor,
-        generator: torch.Generator,
+        self, model: BinaryClassifier, x: Tensor, threat: ThreatModel, size: Tensor, generator: torch.Generator
     ) -> AttackResult:
         """Attack a batch of any size, in chunks of bounded memory.
 

@@ -56,12 +56,7 @@ class ProjectedGradient(Attack):
         return f"projected gradient, {self.steps} steps, {self.restarts} starts{step}"
 
     def search(
-        self,
-        model: BinaryClassifier,
-        x: Tensor,
-        threat: ThreatModel,
-        size: Tensor,
-        generator: torch.Generator,
+        self, model: BinaryClassifier, x: Tensor, threat: ThreatModel, size: Tensor, generator: torch.Generator
     ) -> Tensor:
         """Best change found for each sample: (n, *input_shape), float64."""
         problem = Problem(model, x, threat, size)

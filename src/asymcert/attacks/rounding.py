@@ -61,12 +61,7 @@ class RoundingAttack(Attack):
         return True
 
     def search(
-        self,
-        model: BinaryClassifier,
-        x: Tensor,
-        threat: ThreatModel,
-        size: Tensor,
-        generator: torch.Generator,
+        self, model: BinaryClassifier, x: Tensor, threat: ThreatModel, size: Tensor, generator: torch.Generator
     ) -> Tensor:
         """Best change found for each sample: (n, *input_shape), float64."""
         x = x.to(model.dtype).double()

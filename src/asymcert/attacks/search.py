@@ -49,12 +49,7 @@ class RandomSearch(Attack):
         return f"random search, {self.steps} steps"
 
     def search(
-        self,
-        model: BinaryClassifier,
-        x: Tensor,
-        threat: ThreatModel,
-        size: Tensor,
-        generator: torch.Generator,
+        self, model: BinaryClassifier, x: Tensor, threat: ThreatModel, size: Tensor, generator: torch.Generator
     ) -> Tensor:
         """Best change found for each sample: (n, *input_shape), float64."""
         walk = _Walk(Problem(model, x, threat, size), generator)

@@ -43,12 +43,7 @@ class Beyond(Attack):
         return f"a flip at {BEYOND} of upper{steps}"
 
     def search(
-        self,
-        model: BinaryClassifier,
-        x: Tensor,
-        threat: ThreatModel,
-        size: Tensor,
-        generator: torch.Generator,
+        self, model: BinaryClassifier, x: Tensor, threat: ThreatModel, size: Tensor, generator: torch.Generator
     ) -> Tensor:
         """First change found for each sample that undoes its verdict, else none: (n, *input_shape), float64."""
         found = torch.zeros_like(x)
@@ -72,12 +67,7 @@ class _Named(Attack):
         return "certificate.adversarial"
 
     def search(
-        self,
-        model: BinaryClassifier,
-        x: Tensor,
-        threat: ThreatModel,
-        size: Tensor,
-        generator: torch.Generator,
+        self, model: BinaryClassifier, x: Tensor, threat: ThreatModel, size: Tensor, generator: torch.Generator
     ) -> Tensor:
         """Changes (n, *input_shape), without regard to the budgets."""
         certificate = Exact().certify(model, x, [threat])[0]
