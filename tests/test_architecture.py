@@ -15,6 +15,7 @@ ORDER = (
     "_version",
     "errors",
     "_checks",
+    "_files",
     "threat",
     "datasets",
     "features",

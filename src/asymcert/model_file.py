@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from asymcert._files import replacing
 from asymcert.baselines.lipschitz import LipschitzClassifier
 from asymcert.baselines.relu import ReluClassifier
 from asymcert.baselines.smoothed import SmoothedClassifier
@@ -44,9 +44,8 @@ def save_model(model: BinaryClassifier, path: str | Path) -> None:
     path = Path(path)
     tensors, metadata = _contents(model)
     metadata["digest"] = _digest(tensors, metadata)
-    partial = path.with_name(f"{path.name}.part")
-    save_file(tensors, partial, {KEY: json.dumps(metadata, sort_keys=True)})
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        save_file(tensors, partial, {KEY: json.dumps(metadata, sort_keys=True)})
 
 
 def load_model(path: str | Path, kind: type[Kind]) -> Kind:

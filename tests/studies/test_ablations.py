@@ -67,7 +67,7 @@ def test_an_interrupted_study_goes_on(data, rows, folder):
     assert calls == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
     assert again.drop("seconds").equals(rows.drop("seconds"))
     other = Study({"free": {**QUICK, "epochs": 5}})
-    with pytest.raises(RunError, match="other data or arguments"):
+    with pytest.raises(RunError, match="other data or with other options"):
         ablate(data, other, (0,), folder=folder)
 
 

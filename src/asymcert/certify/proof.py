@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -18,6 +17,7 @@ from safetensors.numpy import save_file
 from torch import Tensor
 
 from asymcert._checks import check_finite, check_inputs, refuse
+from asymcert._files import replacing
 from asymcert.certify.base import Certificate
 from asymcert.certify.checker import Claim, Model
 from asymcert.certify.checker_network import RefusedError
@@ -140,9 +140,8 @@ def _write(
     metadata["radius"] = radius.hex()
     if math.isfinite(claim.norm):
         tensors["price"] = price
-    unfinished = path.with_name(f"{path.name}.part")
-    save_file(tensors, unfinished, {KEY: json.dumps(metadata, sort_keys=True)})
-    os.replace(unfinished, path)
+    with replacing(path) as unfinished:
+        save_file(tensors, unfinished, {KEY: json.dumps(metadata, sort_keys=True)})
     return radius
 
 

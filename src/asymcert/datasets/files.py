@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from asymcert._files import replacing
 from asymcert.errors import DataError
 
 ENVIRONMENT = "ASYMCERT_DATA"
@@ -117,9 +118,8 @@ def _unpack(archive: Path, publication: Publication, folder: Path) -> None:
             stream = tar.extractfile(f"{publication.folder}/{name}")
             if stream is None:
                 raise KeyError(f"{name} is no file in {archive.name}")
-            partial = folder / f"{name}.part"
-            partial.write_bytes(stream.read())
-            os.replace(partial, folder / name)
+            with replacing(folder / name) as partial:
+                partial.write_bytes(stream.read())
 
 
 class _DownloadBar:

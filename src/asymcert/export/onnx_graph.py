@@ -7,6 +7,7 @@ from pathlib import Path
 import onnx
 
 from asymcert._checks import refuse
+from asymcert._files import replacing
 from asymcert.baselines.lipschitz import LipschitzClassifier
 from asymcert.baselines.relu import ReluClassifier
 from asymcert.binary import BinaryClassifier
@@ -66,6 +67,6 @@ def add_scores(graph: Graph, model: BinaryClassifier) -> str:
 def save_onnx(graph: onnx.ModelProto, path: str | Path) -> Path:
     """Write a graph, replacing the file in one step."""
     path = Path(path)
-    partial = path.with_name(f"{path.name}.part")
-    partial.write_bytes(graph.SerializeToString())
-    return partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_bytes(graph.SerializeToString())
+    return path

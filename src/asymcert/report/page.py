@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import html
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from asymcert._files import replacing
 from asymcert.evaluate.run_folder import RunFolder
 from asymcert.report import sections
 from asymcert.report.assets import DRAW, STYLE
@@ -70,9 +70,8 @@ def write_page(target: Path, title: str, body: str, figures: Mapping[str, Any]) 
     figures
         Interactive plots by the id of the element that they are drawn in.
     """
-    partial = target.with_name(f".{target.name}.part")
-    partial.write_text(_page(title, body, figures), encoding="utf-8")
-    os.replace(partial, target)
+    with replacing(target) as partial:
+        partial.write_text(_page(title, body, figures), encoding="utf-8")
     return target
 
 

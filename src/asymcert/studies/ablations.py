@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +19,7 @@ from asymcert.binary import BinaryClassifier
 from asymcert.certify import certify_each
 from asymcert.classifier import FeatureConvexClassifier
 from asymcert.datasets import BinaryData
-from asymcert.errors import RunError
+from asymcert.studies.records import read_row, write_row
 from asymcert.threat import ThreatModel, norm_name
 from asymcert.training import train
 from asymcert.training.baselines.smoothing import train_smoothed
@@ -184,16 +182,10 @@ def _constant(model: BinaryClassifier, norm: float) -> float | None:
 
 def _kept(path: Path, key: dict[str, Any], compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """The row that the file holds, or a new one that is then stored there."""
-    if path.exists():
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if record["key"] != key:
-            raise RunError(f"{path}: holds a training of other data or arguments. Take another folder.")
-        return record["row"]
-    row = compute()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial_path = path.with_suffix(".part")
-    partial_path.write_text(json.dumps({"key": key, "row": row}, indent=1), encoding="utf-8")
-    os.replace(partial_path, path)
+    row = read_row(path, key)
+    if row is None:
+        row = compute()
+        write_row(path, key, row)
     return row
 
 

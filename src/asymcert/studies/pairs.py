@@ -6,10 +6,8 @@ One file for each pair, so an interrupted sweep goes on where it stopped.
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import multiprocessing
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -26,7 +24,7 @@ from asymcert._checks import check_choice, check_count, refuse
 from asymcert.certify import certify_each
 from asymcert.datasets import BinaryData, load
 from asymcert.datasets.classes import CLASSES
-from asymcert.errors import RunError
+from asymcert.studies.records import read_row, write_row
 from asymcert.theory.hull import hull_distances
 from asymcert.theory.separability import points_of
 from asymcert.threat import ThreatModel, norm_name
@@ -125,8 +123,8 @@ def sweep(
     """
     check_count("workers", workers)
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    left = [pair for pair in options.pairs if _read(options, _path(folder, pair)) is None]
+    key = _identity(options)
+    left = [pair for pair in options.pairs if read_row(_path(folder, pair), key) is None]
     done, total = len(options.pairs) - len(left), len(options.pairs)
     if progress is not None:
         progress(done, total)
@@ -134,7 +132,7 @@ def sweep(
         done += 1
         if progress is not None:
             progress(done, total)
-    return pl.DataFrame([_read(options, _path(folder, pair)) for pair in options.pairs])
+    return pl.DataFrame([read_row(_path(folder, pair), key) for pair in options.pairs])
 
 
 def measure(options: PairOptions, pair: tuple[int, int], data_dir: str | Path | None = None) -> dict[str, Any]:
@@ -214,15 +212,8 @@ def _linear_distances(data: BinaryData, own: Tensor, other: Tensor) -> Tensor:
     return (data.test.x[data.test.y].flatten(1).double() @ normal - threshold).clamp(min=0.0)
 
 
-def _measure_and_store(
-    options: PairOptions, folder: Path, data_dir: str | Path | None, pair: tuple[int, int]
-) -> tuple[int, int]:
-    record = {"options": _identity(options), "row": measure(options, pair, data_dir)}
-    path = _path(folder, pair)
-    partial_path = path.with_suffix(".part")
-    partial_path.write_text(json.dumps(record, indent=1), encoding="utf-8")
-    os.replace(partial_path, path)
-    return pair
+def _measure_and_store(options: PairOptions, folder: Path, data_dir: str | Path | None, pair: tuple[int, int]) -> None:
+    write_row(_path(folder, pair), _identity(options), measure(options, pair, data_dir))
 
 
 def _each(work: Callable[[Any], Any], items: Sequence[Any], workers: int) -> Iterator[Any]:
@@ -243,12 +234,3 @@ def _path(folder: Path, pair: tuple[int, int]) -> Path:
 def _identity(options: PairOptions) -> dict[str, Any]:
     """What rows must agree in; which classes are swept is no matter of one pair."""
     return {name: value for name, value in asdict(options).items() if name != "classes"}
-
-
-def _read(options: PairOptions, path: Path) -> dict[str, Any] | None:
-    if not path.exists():
-        return None
-    record = json.loads(path.read_text(encoding="utf-8"))
-    if record["options"] != _identity(options):
-        raise RunError(f"{path}: measured with other options. Take the same ones, or another folder.")
-    return record["row"]

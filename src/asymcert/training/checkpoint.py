@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from asymcert._files import replacing
 from asymcert.errors import RunError
 
 KEY = "asymcert-checkpoint"
@@ -77,10 +77,9 @@ def _write(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Opt
     tensors = {f"{name}.{key}": value for name, module in modules.items() for key, value in module.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{key}": value for key, value in state.items() if isinstance(value, Tensor)}
-    partial = path.with_name(f"{path.name}.part")
     contiguous = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    save_file(contiguous, partial, {KEY: json.dumps(facts)})
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        save_file(contiguous, partial, {KEY: json.dumps(facts)})
 
 
 def read_facts(path: Path) -> dict[str, Any]:
