@@ -103,7 +103,10 @@ def test_broken_certificate_is_a_red_line_and_exit_code_1(demo, place):
     folder.append("certificates", rows.with_columns(radius=pl.col("radius") * 3))
     done = run("audit", "broken", "--norm", "2", "--json", "--quiet", cwd=place, code=1)
     assert json.loads(done.stdout)["successes"] > 0
-    assert "broke a certificate" in done.stderr
+    first, *each = done.stderr.splitlines()
+    assert "attacks broke a certificate:" in first
+    assert all("test sample" in line and "l2 box[0,1], closed-form, radius" in line for line in each)
+    assert each
 
 
 def test_killed_training_continues(place):

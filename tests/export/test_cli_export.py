@@ -76,8 +76,8 @@ def test_threat_file(trained, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "told what to write"),
-        (["--vnnlib", "box"], "`radius` must be given"),
+        ([], "`--onnx, --onnx-certified or --vnnlib` must be given"),
+        (["--vnnlib", "box"], "`--radius` must be given"),
         (["--vnnlib", "box", "--radius", "0.1", "--norm", "2"], "an l_inf threat model"),
     ],
 )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.markup import escape
+from safetensors import SafetensorError
 
 from asymcert._version import __version__
 from asymcert.cli import (
@@ -20,6 +21,8 @@ from asymcert.cli import (
 )
 from asymcert.cli.show import console
 from asymcert.errors import AsymcertError
+
+INTERRUPTED = 130  # what Typer makes of Ctrl-C
 
 app = typer.Typer(
     name="asymcert",
@@ -65,8 +68,17 @@ def main() -> None:
     try:
         app()
     except AsymcertError as error:
-        console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        console.print("interrupted; run the same command again to continue")
-        sys.exit(130)
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}." if error.filename else f"{error}.")
+    except SafetensorError as error:  # safetensors wraps the system's errors
+        _fail(f"{error}.")
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:
+            console.print("interrupted; run the same command again to continue")
+        raise
+
+
+def _fail(message: str) -> NoReturn:
+    console.print(f"[red]error:[/red] {escape(message)}", soft_wrap=True)
+    sys.exit(2)

@@ -13,7 +13,7 @@ from asymcert.binary import BinaryClassifier
 from asymcert.cli import show
 from asymcert.cli.options import parse_norm
 from asymcert.cli.parameters import Box, DataDir, Json, Limit, Run, SplitName
-from asymcert.cli.steps import chosen_split, load_data, threats_for
+from asymcert.cli.steps import chosen_split, load_data, output_file, threats_for
 from asymcert.evaluate import RunFolder
 from asymcert.linf.classifier import DistanceClassifier
 from asymcert.threat import ThreatModel, norm_name
@@ -51,20 +51,21 @@ def export(
     from asymcert.export.vnnlib import write_properties
 
     if onnx is None and onnx_certified is None and vnnlib is None:
-        raise refuse("export", "told what to write", "nothing", "Name --onnx, --onnx-certified or --vnnlib.")
+        raise refuse("--onnx, --onnx-certified or --vnnlib", "given", "none of them")
     folder, written = RunFolder(run), {}
     model = folder.load_model()
     deployed = folder.load_model().float() if float32 else model
     if onnx is not None:
-        written["onnx"] = str(save_onnx(to_onnx(deployed), onnx))
+        written["onnx"] = str(save_onnx(to_onnx(deployed), output_file("--onnx", onnx)))
     if onnx_certified is not None:
         usual = "inf" if isinstance(model, DistanceClassifier) else "2"
         adversary = _threat(model, norm or usual, threat, box)
-        written["onnx_certified"] = str(save_onnx(to_certified_onnx(model, adversary), onnx_certified))
+        path = output_file("--onnx-certified", onnx_certified)
+        written["onnx_certified"] = str(save_onnx(to_certified_onnx(model, adversary), path))
         written["threat"] = adversary.describe()
     if vnnlib is not None:
         if radius is None:
-            raise refuse("radius", "given with --vnnlib", "none", "Example: --radius 0.02")
+            raise refuse("--radius", "given with --vnnlib", "none", "Example: --radius 0.02")
         samples = chosen_split(load_data(folder, data_dir), split, limit)
         adversary = _threat(model, norm or norm_name(math.inf), threat, box)
         written["properties"] = len(write_properties(deployed, samples.x, adversary, radius, vnnlib))

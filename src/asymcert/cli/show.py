@@ -32,13 +32,16 @@ def table(title: str, rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         print(json.dumps(_jsonable(rows)))
         return
-    shown = Table(title=escape(title), title_justify="left", header_style="bold")
+    shown = Table(header_style="bold")
     for index, name in enumerate(rows[0] if rows else []):
         numbers = index > 0 and any(_is_number(row[name]) for row in rows)
         shown.add_column(escape(name.replace("_", " ")), justify="right" if numbers else "left")
     for row in rows:
         shown.add_row(*(escape(str(value)) for value in row.values()))
-    Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else 120).print(shown)
+    output = Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else 120)
+    output.print(
+        f"[italic]{escape(title)}[/italic]", shown, sep="\n"
+    )  # Table(title=...) would be as narrow as the table
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from asymcert.datasets import BinaryData, DataSource, Split
 from asymcert.errors import RunError
 from asymcert.evaluate import RunFolder, evaluate, threat_key
 from asymcert.evaluate.audit import audit
+from asymcert.evaluate.labels import method_labels
 from asymcert.evaluate.rows import distinct, options_text
 from asymcert.evaluate.run_folder import CERTIFICATES
 from asymcert.theory.separability import limits
@@ -24,6 +25,7 @@ from asymcert.threat_file import read_threat
 
 SPLITS = ("train", "val", "test")
 NORMS = ("1", "2", "inf")
+MOST_SHOWN = 10  # broken certificates
 CHUNKS = {"exact": 16, "refined": 128}  # samples between two savings
 CHUNK = 256
 WORKER_CHUNK = 64  # for each process: starting one takes seconds
@@ -59,6 +61,23 @@ def threats_for(
     bounds: dict[str, Any] = {"lower": 0.0, "upper": 1.0} if box else {}
     plain = [ThreatModel(parse_norm(norm), **bounds) for norm in norms or []]
     return plain + [read_threat(path, model) for path in files or []]
+
+
+def output_file(option: str, path: Path) -> Path:
+    """A file that a command is to write: its folder is made before any work is spent, so that none is lost.
+
+    Raises
+    ------
+    InputError
+        The path is a folder, or lies below a file.
+    """
+    if path.is_dir():
+        raise refuse(option, "a file", f"the folder {path}", "Name a file in it.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise refuse(option, "a path below folders", f"{path}, which another file is in the way of") from None
+    return path
 
 
 def certify_run(
@@ -126,9 +145,13 @@ def audit_run(run: RunFolder, data: BinaryData, threats: list[ThreatModel], spli
             split_name=split,
             progress=lambda done, total: update(done, total=total),
         )
-    successes = int(rows["success"].sum())
-    if successes:
-        show.console.print(f"[bold red]{successes} of {len(rows)} attacks broke a certificate.[/bold red]")
+    broken = rows.filter("success")
+    if len(broken):
+        show.console.print(f"[bold red]{len(broken)} of {len(rows)} attacks broke a certificate:[/bold red]")
+    for row in broken.head(MOST_SHOWN).iter_rows(named=True):
+        method = method_labels([(row["method"], row["options"])])[0]
+        where = f"{split} sample {row['index']}, {row['threat']}, {method}, radius {row['radius']!r}"
+        show.console.print(f"  {where}: {row['attack']}", soft_wrap=True, markup=False)
     return rows
 
 

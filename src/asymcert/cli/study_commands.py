@@ -9,9 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from asymcert import datasets
+from asymcert._checks import check_count, check_number, refuse
 from asymcert.cli import show
 from asymcert.cli.options import parse_norm
-from asymcert.cli.parameters import DataDir, Json, Quiet
+from asymcert.cli.parameters import Json, Quiet
+from asymcert.cli.steps import output_file
+from asymcert.cli.train_commands import DataDir
 
 Many = Annotated[str, typer.Argument(help="mnist, fashion, cifar10 or digits.")]
 Seed = Annotated[int, typer.Option(help="Of splits and training.")]
@@ -110,18 +113,19 @@ def cascade(
     from asymcert.studies.cascade import (
         Cascade,
         evaluate_cascade,
-        first_samples,
         one_against_rest,
         train_second,
     )
     from asymcert.threat import ThreatModel
     from asymcert.training import train
 
-    loaded = first_samples(datasets.load_many(data, data_dir, seed), each)
+    check_number("--rate", rate, 0.0, 1.0)
+    threat = ThreatModel(parse_norm(norm))
+    loaded = _loaded(data, data_dir, seed, sensitive, each)
     binary = one_against_rest(loaded, sensitive)
     first = train(binary, epochs=epochs, validate_every=epochs, false_positive_rate=rate, seed=seed)
     built = Cascade(first, train_second(loaded, epochs=epochs, seed=seed), loaded.classes, sensitive)
-    outcome = evaluate_cascade(built, loaded.test, ThreatModel(parse_norm(norm)))
+    outcome = evaluate_cascade(built, loaded.test, threat)
     others = [share for name, share in outcome.accuracy_by_class.items() if name != built.classes[sensitive]]
     row = {
         "sensitive": built.classes[sensitive],
@@ -152,19 +156,20 @@ def convex_concave(
     """
     from asymcert.certify import certify
     from asymcert.certify.convex_concave import PAIRWISE
-    from asymcert.studies.cascade import first_samples
     from asymcert.studies.convex_concave import train_convex_concave
     from asymcert.threat import ThreatModel
 
-    loaded = first_samples(datasets.load_many(data, data_dir, seed), each)
+    threat = ThreatModel(parse_norm(norm))
+    target = None if out is None else output_file("--out", out)
+    loaded = _loaded(data, data_dir, seed, sensitive, each)
     model = train_convex_concave(loaded, sensitive, epochs=epochs, seed=seed)
-    if out is not None:
-        model.save(out)
+    if target is not None:
+        model.save(target)
     x, own = loaded.test[0], loaded.test[1] == sensitive
     right = model.predict(x) == own
     rows = []
     for pairwise in PAIRWISE:
-        radius = certify(model, x[own], ThreatModel(parse_norm(norm)), pairwise=pairwise).radius
+        radius = certify(model, x[own], threat, pairwise=pairwise).radius
         rows.append(
             {
                 "pairwise": pairwise,
@@ -176,6 +181,18 @@ def convex_concave(
         )
     title = f"{data}: {model.sensitive} against {model.other}"
     show.table(title, [_rounded(row, as_json) for row in rows], as_json)
+
+
+def _loaded(data: str, data_dir: Path | None, seed: int, sensitive: int, each: int | None) -> datasets.ManyClasses:
+    """Data of many classes, after checking what picks from them."""
+    from asymcert.studies.cascade import first_samples
+
+    if each is not None:
+        check_count("--each", each)
+    loaded = datasets.load_many(data, data_dir, seed)
+    if not 0 <= sensitive < len(loaded.classes):
+        raise refuse("--class", f"from 0 to {len(loaded.classes) - 1}", sensitive)
+    return first_samples(loaded, each)
 
 
 def _counted(update: Any) -> Any:

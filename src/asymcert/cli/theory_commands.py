@@ -9,9 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from asymcert import datasets
+from asymcert._checks import check_number
 from asymcert.cli import show
 from asymcert.cli.options import parse_norm
-from asymcert.cli.parameters import DataDir, Json, Quiet
+from asymcert.cli.parameters import Json, Quiet
+from asymcert.cli.steps import output_file
+from asymcert.cli.train_commands import DataDir
 from asymcert.evaluate import floor_significant
 from asymcert.evaluate.formatting import ceil_significant
 from asymcert.theory.separability import separate as separate_classes
@@ -25,9 +28,7 @@ def separate(
     data: Annotated[str, typer.Argument(help="Name of a data set (see `asymcert datasets`).")],
     norm: Norms = None,
     sensitive: Annotated[str | None, typer.Option(help="The class that is to be separated from the other.")] = None,
-    split: Annotated[
-        list[str] | None, typer.Option("--split", help="train (with val) or test; both by default.")
-    ] = None,
+    split: Splits = None,
     both: Annotated[bool, typer.Option(help="Also the other class against the sensitive one's hull.")] = True,
     limit: Annotated[int | None, typer.Option(help="Only the first points of each class and split.")] = None,
     gap: Annotated[float, typer.Option(help="Gap between the bounds at which a point is done.")] = 1e-3,
@@ -42,8 +43,10 @@ def separate(
 
     The hull is that of the training points. Example: asymcert separate mnist-3-8 --split test --norm 2
     """
+    check_number("--gap", gap, 0.0, open_low=True)
     loaded = datasets.load(data, data_dir, sensitive, seed)
     norms = [parse_norm(text) for text in norm or ["2"]]
+    target = None if out is None else output_file("--out", out)
     start = time.perf_counter()
     with show.progress("hulls", 1, quiet) as update:
         rows = separate_classes(
@@ -56,8 +59,8 @@ def separate(
             iterations=iterations,
             progress=lambda done, total: update(done, total=total),
         )
-    if out is not None:
-        rows.write_parquet(out)
+    if target is not None:
+        rows.write_parquet(target)
     title = f"{loaded.name}: distance to the other class's training hull, {time.perf_counter() - start:.0f} s"
     show.table(title, [_line(row, as_json) for row in summarise(rows).iter_rows(named=True)], as_json)
 

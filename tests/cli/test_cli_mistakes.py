@@ -1,0 +1,82 @@
+"""Mistakes at the command line: one line that names the option and the remedy, and no work lost."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from asymcert.cli import app, certify_commands, show, theory_commands
+from asymcert.evaluate import RunFolder
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch, capsys):
+    """Run the command line in an empty folder: its exit code, and what it said on standard error."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("not a folder")
+
+    def run(*arguments: object) -> tuple[object, str]:
+        monkeypatch.setattr(sys, "argv", ["asymcert", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            app.main()
+        return stopped.value.code, capsys.readouterr().err
+
+    return run
+
+
+def refused(call, *arguments: object) -> str:
+    """The one line that a refused command prints."""
+    code, error = call(*arguments)
+    assert code == 2
+    assert len(error.strip().splitlines()) == 1
+    return error
+
+
+SEPARATE = ("separate", "digits-3-8", "--limit", "3", "--quiet")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((*SEPARATE, "--out", "file/hulls.parquet"), "`--out` must be a path below folders"),
+        ((*SEPARATE, "--out", "."), "`--out` must be a file"),
+        ((*SEPARATE, "--gap", "-1"), "`--gap` must be a number"),
+        (("study", "cascade", "digits", "--rate", "2"), "`--rate` must be a number in [0, 1]"),
+        (("study", "cascade", "digits", "--class", "12"), "`--class` must be from 0 to 9"),
+        (("study", "convex-concave", "digits", "--each", "0"), "`--each` must be an integer of at least 1"),
+        (("study", "convex-concave", "digits", "--out", "file/model"), "`--out` must be a path below folders"),
+        (("train", "digits-3-8", "--out", "file/run", "--epochs", "1", "--quiet"), "file/run: Not a directory"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_it_is_one_line_that_names_the_option(call, arguments, said):
+    assert said in refused(call, *arguments)
+
+
+def test_a_file_is_refused_before_any_work(call, monkeypatch):
+    monkeypatch.setattr(theory_commands, "separate_classes", None)
+    assert "`--out`" in refused(call, *SEPARATE, "--out", "file/hulls.parquet")
+
+
+def test_folders_of_a_file_are_made(call, tmp_path):
+    assert call(*SEPARATE, "--out", "new/deep/hulls.parquet")[0] == 0
+    assert (tmp_path / "new" / "deep" / "hulls.parquet").is_file()
+
+
+def test_an_interrupt_says_how_to_go_on(call, monkeypatch):
+    def interrupted(_: Path) -> RunFolder:
+        os.kill(os.getpid(), signal.SIGINT)
+        raise AssertionError
+
+    monkeypatch.setattr(certify_commands, "RunFolder", interrupted)
+    code, error = call("certify", "run")
+    assert code == 130
+    assert error.strip() == "interrupted; run the same command again to continue"
+
+
+def test_a_title_is_not_folded_to_the_width_of_its_table(capsys):
+    title = "How far one column alone may move at the median radius, in its own units"
+    show.table(title, [{"a": 1}], as_json=False)
+    assert title in capsys.readouterr().out.splitlines()
