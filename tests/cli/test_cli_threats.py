@@ -170,7 +170,7 @@ def sensitive_sample(place) -> int:
     [
         (["certify", "run", "--threat", "none.toml"], "none.toml: no such file"),
         (["certify", "run", "--threat", "wrong.toml"], "wrong.toml: `immutable` must be about columns of the table"),
-        (["certify", "run", "--cuts", "4"], "`cuts` must be an option of method 'closed-form'"),
+        (["certify", "run", "--cuts", "4"], "`cuts` must be left out for method 'closed-form', got 4. It takes sound."),
         (["certify", "run", "--method", "refined", "--cuts", "0"], "`cuts` must be"),
         (["certify", "run", "--limit", "0"], "`limit` must be an integer of at least 1"),
         (["certify", "run", "--explain", "9999"], "`explain` must be at most"),

@@ -125,7 +125,7 @@ def certifier_for(method: str, sound: bool = True, **options: Any) -> Certifier:
     check_choice("method", method, tuple(METHODS))
     kind = METHODS[method]
     known = [item.name for item in fields(kind)]  # pyright: ignore[reportArgumentType]
-    for name in options:
+    for name, value in options.items():
         if name not in known:
-            raise refuse(name, f"an option of method {method!r}: {', '.join(known)}", "another one")
+            raise refuse(name, f"left out for method {method!r}", value, f"It takes {', '.join(known)}.")
     return kind(sound=sound, **options)  # pyright: ignore[reportCallIssue]
