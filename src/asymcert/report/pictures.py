@@ -54,7 +54,7 @@ def save_picture(figure: Any, path: Path) -> None:
     figure.savefig(path, dpi=DPI, facecolor="white", metadata={"Software": "asymcert"})
 
 
-def _panels(count: int, height: float = PANEL[1]) -> tuple[Any, Sequence[Any]]:
+def row_of_axes(count: int, height: float = PANEL[1]) -> tuple[Any, Sequence[Any]]:
     """A figure with `count` axes in a row, in the report's style."""
     figure = optional("matplotlib.figure").Figure(figsize=(PANEL[0] * count, height), layout="constrained")
     axes = figure.subplots(1, count, squeeze=False)[0]
@@ -75,7 +75,7 @@ def curve_picture(
 
     `many` curves are drawn without bands, and named below the panels.
     """
-    figure, axes = _panels(len(panels), PANEL[1] + 1.2 * many)
+    figure, axes = row_of_axes(len(panels), PANEL[1] + 1.2 * many)
     for axis, (norm, panel) in zip(axes, panels.items(), strict=True):
         end = 1.04 * largest_radius(panel)
         for series in panel:
@@ -105,7 +105,7 @@ def curve_picture(
 
 
 def _radii(data: ReportData) -> Any:
-    figure, axes = _panels(len(data.panels))
+    figure, axes = row_of_axes(len(data.panels))
     for axis, (norm, panel) in zip(axes, data.panels.items(), strict=True):
         edges = radius_bins(panel)
         for series in panel:
@@ -126,7 +126,7 @@ def _surfaces(data: ReportData) -> Any:
     shown = [(series, values) for series in data.series if (values := series.surface()) is not None]
     if not shown:
         return None
-    figure, axes = _panels(len(shown))
+    figure, axes = row_of_axes(len(shown))
     image = None
     for axis, (series, values) in zip(axes, shown, strict=True):
         axis.grid(visible=False)

@@ -11,7 +11,7 @@ import polars as pl
 
 from asymcert.evaluate.formatting import floor_significant
 from asymcert.report.libraries import optional
-from asymcert.report.pictures import save_picture
+from asymcert.report.pictures import row_of_axes, save_picture
 from asymcert.report.series import COLOURS, GREY, norm_symbol
 
 SYMBOLS = {"l1": norm_symbol(1.0), "l2": norm_symbol(2.0), "linf": norm_symbol(float("inf"))}
@@ -42,18 +42,12 @@ def write_pairs_picture(rows: pl.DataFrame, path: Path) -> None:
 def write_variants_picture(rows: pl.DataFrame, path: Path) -> None:
     """Accuracy against median radius of every variant as a PNG: a panel for each norm, a point for each seed."""
     variants = rows["variant"].unique(maintain_order=True).to_list()
-    size = (4.2 * len(SYMBOLS), 3.8)
-    figure = optional("matplotlib.figure").Figure(figsize=size, layout="constrained")
-    axes = figure.subplots(1, len(SYMBOLS), squeeze=False)[0]
+    figure, axes = row_of_axes(len(SYMBOLS), 3.8)
     for axis, (norm, symbol) in zip(axes, SYMBOLS.items(), strict=True):
         for index, variant in enumerate(variants):
             own = rows.filter(pl.col("variant") == variant)
             style = {"color": COLOURS[index % len(COLOURS)], "marker": "osD^v"[index // len(COLOURS) % 5], "alpha": 0.8}
             axis.scatter(own[f"median_{norm}"], 100 * own["accuracy_balanced"], label=variant, s=26, **style)
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.grid(color="#e5e7eb", linewidth=0.7)
-        axis.set_axisbelow(True)
-        axis.tick_params(labelsize=8, color=GREY)
         axis.set_xlabel(f"Median certified radius, {symbol}", fontsize=9)
     axes[0].set_ylabel("Balanced accuracy, %", fontsize=9)
     handles, labels = axes[0].get_legend_handles_labels()
