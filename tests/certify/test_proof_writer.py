@@ -128,7 +128,10 @@ def test_a_margin_within_rounding_errors_proves_nothing(tmp_path):
     assert bool(close.predict(row))
     radius = torch.ones(1).double()
     unsound = Certificate(radius, radius, radius, ThreatModel(), "closed-form")
-    assert write_proofs(tmp_path, close, row, unsound) == [None]
+    earlier = tmp_path / "000007.proof"
+    earlier.touch()
+    assert write_proofs(tmp_path, close, row, unsound, index=torch.tensor([7])) == [None]
+    assert not earlier.exists()
     with pytest.raises(InputError, match="within the bound on rounding errors"):
         write_proof(tmp_path / "p", close, row[0], ThreatModel(), row, torch.ones(1))
 

@@ -62,7 +62,10 @@ def write_proof(
         Nothing can be proved of this sample: it is not sensitive, its margin is within rounding errors, it lies outside
         the box, or the weights are off the simplex.
     """
-    radius = _write(Path(path), _checker_model(model), model, x_row, threat, anchors, weights)
+    try:
+        radius = _write(Path(path), _checker_model(model), model, x_row, threat, anchors, weights)
+    except RefusedError as reason:
+        raise refuse("x_row", "a sample of which a radius can be proved", f"one with this fault: {reason}") from reason
     if radius == 0:
         got = "one whose margin is not positive, or within the bound on rounding errors"
         raise refuse("x_row", "a sample of which a radius can be proved", got)
@@ -70,7 +73,11 @@ def write_proof(
 
 
 def write_proofs(
-    folder: str | Path, model: FeatureConvexClassifier, x: Tensor, certificate: Certificate
+    folder: str | Path,
+    model: FeatureConvexClassifier,
+    x: Tensor,
+    certificate: Certificate,
+    index: Tensor | None = None,
 ) -> list[Path | None]:
     """Write a proof ``<index>.proof`` for every sample with a positive radius.
 
@@ -82,12 +89,14 @@ def write_proofs(
         What was certified: the classifier, and inputs of shape (n, *input_shape).
     certificate
         Of these inputs. Its cuts are used where it has any; else the tangent plane at the sample.
+    index
+        Int64 (n,): numbers that the files are named by; 0, 1, and so on by default.
 
     Returns
     -------
     list of Path or None
-        The file of each sample; None for those of radius 0, and for those of which rounding errors leave nothing to
-        prove (with ``sound=True`` they have radius 0).
+        The file of each sample; None for those of radius 0, and for those of which the checker, which bounds rounding
+        errors on its own, confirms no radius: an earlier file of theirs is removed.
 
     Raises
     ------
@@ -98,14 +107,20 @@ def write_proofs(
         raise refuse("x", f"the {len(certificate)} inputs that were certified", f"{len(x)} inputs")
     folder, checked = Path(folder), _checker_model(model)
     folder.mkdir(parents=True, exist_ok=True)
-    anchors, weights = getattr(certificate, "anchors", None), getattr(certificate, "weights", None)
+    numbers = range(len(x)) if index is None else index.tolist()
     paths: list[Path | None] = [None] * len(x)
-    for index in (certificate.radius > 0).nonzero().flatten().tolist():
-        points = x[index : index + 1] if anchors is None else anchors[index]
-        shares = torch.ones(1) if weights is None else weights[index]
-        path = folder / f"{index:06d}.proof"
-        if _write(path, checked, model, x[index], certificate.threat, points, shares) > 0:
-            paths[index] = path
+    for row in (certificate.radius > 0).nonzero().flatten().tolist():
+        anchors = x[row : row + 1] if certificate.anchors is None else certificate.anchors[row]
+        weights = torch.ones(1) if certificate.weights is None else certificate.weights[row]
+        path = folder / f"{numbers[row]:06d}.proof"
+        try:
+            proved = _write(path, checked, model, x[row], certificate.threat, anchors, weights) > 0
+        except RefusedError:
+            proved = False
+        if proved:
+            paths[row] = path
+        else:
+            path.unlink(missing_ok=True)
     return paths
 
 
@@ -126,14 +141,12 @@ def _write(
     anchors: Tensor,
     weights: Tensor,
 ) -> float:
-    """Write a file unless its radius, which is returned, would be 0."""
+    """Write a file unless its radius, which is returned, would be 0; a `RefusedError` where the checker says why."""
     metadata, tensors = _contents(checked, model, x_row, threat, anchors, weights)
     try:
         claim = Claim(checked, metadata, tensors)
     except FloatingPointError:  # a network that overflows
         return 0.0
-    except RefusedError as reason:
-        raise refuse("x_row", "a sample of which a radius can be proved", f"one with this fault: {reason}") from reason
     price, radius = _best(claim)
     if radius == 0:
         return 0.0

@@ -8,15 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
-import torch
 from torch import Tensor
 
 from asymcert.binary import BinaryClassifier
 from asymcert.certify import Certificate
 from asymcert.certify.base import expect
-from asymcert.certify.proof import write_proof
+from asymcert.certify.proof import write_proofs
 from asymcert.classifier import FeatureConvexClassifier
-from asymcert.errors import InputError
 from asymcert.evaluate.rows import Origin, threat_key
 from asymcert.threat import ThreatModel
 
@@ -50,9 +48,7 @@ class Proofs:
         return pl.concat(parts)
 
     def keep(self, model: BinaryClassifier, x: Tensor, index: Tensor, certificates: Sequence[Certificate]) -> None:
-        """Write ``<position in the split>.proof`` for every positive radius.
-
-        A sample whose margin the checker, which bounds rounding on its own, cannot tell from 0 gets none.
+        """Write ``<position in the split>.proof`` for every positive radius that the checker confirms.
 
         Parameters
         ----------
@@ -67,19 +63,7 @@ class Proofs:
             return
         model = expect(model, FeatureConvexClassifier, "proof")
         for certificate in certificates:
-            folder = self.folders[threat_key(certificate.threat)]
-            folder.mkdir(parents=True, exist_ok=True)
-            for row in (certificate.radius > 0).nonzero().flatten().tolist():
-                _write(folder / f"{int(index[row]):06d}.proof", model, x[row], certificate, row)
-
-
-def _write(path: Path, model: FeatureConvexClassifier, x: Tensor, certificate: Certificate, row: int) -> None:
-    anchors = x[None] if certificate.anchors is None else certificate.anchors[row]
-    weights = torch.ones(1) if certificate.weights is None else certificate.weights[row]
-    try:
-        write_proof(path, model, x, certificate.threat, anchors, weights)
-    except InputError:
-        path.unlink(missing_ok=True)  # of an earlier attempt
+            write_proofs(self.folders[threat_key(certificate.threat)], model, x, certificate, index)
 
 
 def _name(origin: Origin, method: str, threat: ThreatModel) -> str:
