@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from asymcert.baselines.cayley import CayleyConv, CayleyLinear, MaxMin, cayley, cayley_network, cayley_resnet
-from asymcert.baselines.lipschitz import Dense, LipschitzClassifier
+from asymcert.baselines.lipschitz import Blend, Dense, LipschitzClassifier, SpectralConv
 from asymcert.binary import BinaryClassifier
 from asymcert.certify.baselines.lipschitz_margin import (
     LipschitzMargin,
@@ -162,6 +162,23 @@ def test_refusals():
         cayley_resnet((4,))
     with pytest.raises(InputError, match="even"):
         CayleyRecipe(widths=(3,))
+
+
+def test_layers_that_broadcasting_would_stretch_are_refused():
+    """Unequal halves, blocks of another shape and images of another size run, but make distances grow."""
+    eye, none = torch.eye(3), torch.zeros(3)
+    with pytest.raises(InputError, match="even number of channels before MaxMin, got 3"):
+        LipschitzClassifier(nn.Sequential(Dense(eye, none), MaxMin(), Dense(torch.ones(1, 4), none)), input_shape=(3,))
+    inner, share = nn.Sequential(Dense(eye[:1], none)), torch.tensor([1.0, 0.0])
+    with pytest.raises(InputError, match=r"keep the shape \(3,\), got \(1,\)"):
+        LipschitzClassifier(nn.Sequential(Blend(inner, share), Dense(torch.ones(1, 3), none)), input_shape=(3,))
+    one = torch.ones(1, 1, 1, 1)
+    flat = SpectralConv(one, 0.0 * one, none), nn.Flatten(), Dense(torch.ones(1, 16), none)
+    with pytest.raises(InputError, match=r"convolutions for 4 x 4 pixels, got frequencies \(1, 1\)"):
+        LipschitzClassifier(nn.Sequential(*flat), input_shape=(1, 4, 4))
+    rows = Dense(torch.ones(1, 1), none), nn.Flatten(), Dense(torch.ones(1, 4), none)
+    with pytest.raises(InputError, match=r"flat before Dense, got samples of shape \(4, 1\)"):
+        LipschitzClassifier(nn.Sequential(*rows), input_shape=(4, 1))
 
 
 def two_blobs(n=96, shape=(1, 8, 8)):

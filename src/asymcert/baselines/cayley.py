@@ -34,6 +34,8 @@ class MaxMin(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, m, ...) -> (n, m, ...)."""
+        if x.shape[1] % 2:  # halves of unequal size would be broadcast, and distances grow
+            raise refuse("network", "of an even number of channels before MaxMin", x.shape[1])
         first, second = x.chunk(2, dim=1)
         return torch.cat((torch.maximum(first, second), torch.minimum(first, second)), dim=1)
 
@@ -128,11 +130,23 @@ class Mix(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Same shape as `x`."""
         share = self.logit.sigmoid()
-        return share * self.inner(x) + (1.0 - share) * x
+        return blended(self.inner(x), x, share, 1.0 - share)
+
+
+def blended(inner: Tensor, x: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """``first * inner + second * x`` of two tensors of one shape; broadcasting would make distances grow."""
+    if inner.shape != x.shape:
+        raise refuse("network", f"blocks that keep the shape {tuple(x.shape[1:])}", tuple(inner.shape[1:]))
+    return first * inner + second * x
 
 
 def spectral_convolution(x: Tensor, spectrum: Tensor) -> Tensor:
     """Apply one matrix per frequency: (n, c, h, w), (h, w // 2 + 1, m, c) -> (n, m, h, w)."""
+    height, width = x.shape[2:]
+    if tuple(spectrum.shape[:2]) != (height, width // 2 + 1):
+        raise refuse(
+            "network", f"convolutions for {height} x {width} pixels", f"frequencies {tuple(spectrum.shape[:2])}"
+        )
     frequencies = torch.fft.rfft2(x).permute(2, 3, 1, 0)  # (h, w // 2 + 1, c, n)
     return torch.fft.irfft2((spectrum @ frequencies).permute(3, 2, 0, 1), s=x.shape[2:])
 

@@ -17,6 +17,7 @@ from asymcert.baselines.cayley import (
     MaxMin,
     Mix,
     Pad,
+    blended,
     spectral_convolution,
 )
 from asymcert.binary import BinaryClassifier, described
@@ -32,6 +33,8 @@ class Dense(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, k) -> (n, m)."""
+        if x.ndim != 2:  # the error analysis counts the bias once
+            raise refuse("network", "flat before Dense", f"samples of shape {tuple(x.shape[1:])}", "Add nn.Flatten().")
         return functional.linear(x, self.weight, self.bias)
 
 
@@ -56,7 +59,7 @@ class Blend(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape as `x`."""
-        return self.share[0] * self.inner(x) + self.share[1] * x
+        return blended(self.inner(x), x, self.share[0], self.share[1])
 
 
 class LipschitzClassifier(BinaryClassifier):
