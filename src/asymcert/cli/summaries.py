@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import polars as pl
@@ -11,9 +10,7 @@ from asymcert.evaluate import RunFolder, floor_percent, floor_significant, summa
 from asymcert.evaluate.explain import ColumnRoom
 from asymcert.evaluate.formatting import ceil_significant
 from asymcert.evaluate.labels import method_labels, threat_labels
-from asymcert.evaluate.units import radius_in_units
-
-UNLIMITED, FORBIDDEN = "any amount", "cannot"
+from asymcert.evaluate.units import amount_text, radius_in_units
 
 
 def summary_rows(rows: pl.DataFrame, as_json: bool) -> list[dict[str, Any]]:
@@ -70,13 +67,6 @@ def room_rows(rooms: list[ColumnRoom], as_json: bool) -> list[dict[str, Any]]:
         }
         for room in rooms
     ]
-
-
-def amount_text(amount: float | None) -> str:
-    """An amount in a column's units, rounded down; words where there is no limit, or no change at all."""
-    if amount is None:
-        return FORBIDDEN
-    return UNLIMITED if math.isinf(amount) else floor_significant(amount, 4)
 
 
 def _labels_of_threats(table: pl.DataFrame) -> list[str]:

@@ -11,7 +11,7 @@ from asymcert._checks import refuse
 from asymcert.binary import BinaryClassifier
 from asymcert.certify import Certifier
 from asymcert.datasets.columns import CategoryColumn, Column, NumericColumn, WordColumn
-from asymcert.evaluate.units import box_of, column_amount, table_of
+from asymcert.evaluate.units import box_of, column_amount, dearest, table_of
 from asymcert.threat import ThreatModel
 from asymcert.threat_table import TableThreat
 
@@ -109,8 +109,7 @@ def _room(
     low, high = (end[place] for end in box_of(threat, table.size))
     value = x[place].double().cpu()
     extent = high - low if isinstance(column, CategoryColumn) else (high - value if sign > 0 else value - low)
-    cost = float(threat.cost_for((table.size,))[place].max())
-    return column_amount(column, radius, cost, extent, threat.norm)
+    return column_amount(column, radius, dearest(threat, table, place), extent, threat.norm)
 
 
 def _value(column: Column, x: Tensor) -> float | str:

@@ -11,6 +11,7 @@ from torch import Tensor
 from asymcert._checks import check_number, refuse
 from asymcert.datasets.columns import CategoryColumn, Column, WordColumn
 from asymcert.datasets.scaling import TableScaling
+from asymcert.evaluate.formatting import floor_significant
 from asymcert.threat import ThreatModel
 from asymcert.threat_table import TableThreat, is_constant, unit_of
 
@@ -52,7 +53,7 @@ def radius_in_units(scaling: TableScaling, radius: float, threat: ThreatModel) -
     amounts = {}
     for column, place in zip(table.columns, table.places, strict=True):
         extent = torch.where(mutable, high - low, 0.0)[place]
-        amounts[column.name] = column_amount(column, radius, _dearest(threat, table, place), extent, threat.norm)
+        amounts[column.name] = column_amount(column, radius, dearest(threat, table, place), extent, threat.norm)
     return amounts
 
 
@@ -94,8 +95,16 @@ def box_of(threat: ThreatModel, size: int) -> tuple[Tensor, Tensor]:
     return ends[0], ends[1]
 
 
-def _dearest(threat: ThreatModel, table: TableThreat, place: slice) -> float:
+def dearest(threat: ThreatModel, table: TableThreat, place: slice) -> float:
+    """Greatest price of one unit of change of a column's inputs."""
     return float(threat.cost_for((table.size,))[place].max())
+
+
+def amount_text(amount: float | None) -> str:
+    """An amount in a column's units, rounded down; words where there is no limit, or no change at all."""
+    if amount is None:
+        return "cannot"
+    return "any amount" if math.isinf(amount) else floor_significant(amount, 4)
 
 
 def table_of(scaling: TableScaling | None) -> TableThreat:

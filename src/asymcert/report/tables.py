@@ -12,7 +12,7 @@ from asymcert.errors import RunError
 from asymcert.evaluate.curves import certified_accuracy_at
 from asymcert.evaluate.facts import RunFacts
 from asymcert.evaluate.formatting import MISSING, ceil_percent, ceil_significant, floor_percent, floor_significant
-from asymcert.evaluate.units import radius_in_units
+from asymcert.evaluate.units import amount_text, radius_in_units
 from asymcert.report.series import Series, norm_symbol
 
 LISTED_SIZES = 5  # radii at which a panel's certified accuracies are listed
@@ -115,13 +115,9 @@ def units_table(series: tuple[Series, ...], facts: RunFacts) -> Table | None:
     amounts = [radius_in_units(scaling, item.summary["median_radius"], threat) for item, threat in known]
     names = [column.name for column in scaling.columns][:LONGEST_SCALING]
     header = ("Column", *(f"{item.adversary}, {item.method}" for item, _ in known))
-    return Table(header, tuple((name, *(_amount_text(each[name]) for each in amounts)) for name in names))
+    return Table(header, tuple((name, *(amount_text(each[name]) for each in amounts)) for name in names))
 
 
 def _interval_text(point: dict[str, float]) -> str:
     accuracy, lower = floor_percent(point["accuracy"]), floor_percent(point["lower"])
     return f"{accuracy} ({lower} – {ceil_percent(point['upper'])})"
-
-
-def _amount_text(amount: float) -> str:
-    return "any amount" if np.isinf(amount) else floor_significant(amount, 4)
