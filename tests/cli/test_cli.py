@@ -126,7 +126,7 @@ def test_killed_training_continues(place):
     process.wait()
     assert not (place / "killed" / "model.safetensors").exists()
     refused = run(*arguments[:4], "--epochs", "4", "--quiet", cwd=place, code=2)
-    assert "another config" in refused.stderr
+    assert "another config (epochs 3000, not 4)" in refused.stderr
 
 
 def test_evaluation_is_not_done_twice(demo, place):

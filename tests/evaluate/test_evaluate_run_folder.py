@@ -6,11 +6,15 @@ import polars as pl
 import pytest
 import torch
 
+from asymcert.classifier import FeatureConvexClassifier
+from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import InputError, RunError
 from asymcert.evaluate.audit import AUDIT_SCHEMA
 from asymcert.evaluate.rows import SCHEMA, threat_key
 from asymcert.evaluate.run_folder import RunFolder
+from asymcert.features import Identity
 from asymcert.threat import ThreatModel
+from contracts.models import linear_model, linear_score
 
 
 def test_facts_come_back_as_written(run, facts):
@@ -178,3 +182,27 @@ def test_log_survives_a_cut_last_line(run):
     path.write_text("{\n{}\n")
     with pytest.raises(RunError, match="line 1 is damaged"):
         run.read_log()
+
+
+def test_a_model_of_another_run_is_refused(run):
+    linear_model(torch.ones(3), 0.5).save(run.model_path)
+    with pytest.raises(RunError, match=r"is the model of another run, on inputs of shape \(3,\), not \(1, 4, 4\)"):
+        run.load_model()
+
+
+def test_a_model_of_another_table_is_refused(run, facts, model):
+    scaling = TableScaling.fit(pl.DataFrame({"size": [0.0, 1.0]}))
+    other = RunFolder(run.path.with_name("table"))
+    other.create(replace(facts, scaling=scaling.to_dict()))
+    model.save(other.model_path)
+    with pytest.raises(RunError, match="is the model of another run, with other columns"):
+        other.load_model()
+
+
+def test_the_model_of_a_table_comes_back(run, facts, model):
+    scaling = TableScaling.fit(pl.DataFrame({"size": [0.1, 1.0], "kind": ["a", "b"]}))
+    own = RunFolder(run.path.with_name("table"))
+    own.create(replace(facts, scaling=scaling.to_dict(), input_shape=(3,)))
+    score = linear_score(torch.ones(3))
+    FeatureConvexClassifier(Identity(), score, input_shape=(3,), scaling=scaling).save(own.model_path)
+    assert own.load_model().scaling == scaling

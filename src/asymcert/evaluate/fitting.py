@@ -24,6 +24,7 @@ def fit_run(run: RunFolder, facts: RunFacts, train: Train, on_epoch: OnEpoch | N
     RunError
         The folder holds another run, or other files.
     """
+    was_there = run.path.exists()
     if run.exists:
         check_same(run, facts)
         if run.model_path.exists():
@@ -37,7 +38,11 @@ def fit_run(run: RunFolder, facts: RunFacts, train: Train, on_epoch: OnEpoch | N
             on_epoch(record)
 
     checkpoint = run.path / "checkpoint.safetensors"
-    model = train(checkpoint, logged)
+    try:
+        model = train(checkpoint, logged)
+    except BaseException:
+        _leave(run, was_there)
+        raise
     run.save_model(model)
     checkpoint.unlink(missing_ok=True)
     return model
@@ -47,8 +52,20 @@ def check_same(run: RunFolder, facts: RunFacts) -> None:
     """Refuse to continue a run that was begun on other data, with another seed or another recipe."""
     begun = run.facts()
     same = {"data": begun.data_digest == facts.data_digest, "seed": begun.seed == facts.seed}
-    same["config"] = json.dumps(begun.config, sort_keys=True) == json.dumps(facts.config, sort_keys=True)
     differing = [name for name, equal in same.items() if not equal]
+    before, now = (json.loads(json.dumps(each.config)) for each in (begun, facts))
+    options = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    if options:
+        differing.append(f"config ({', '.join(f'{name} {before.get(name)}, not {now.get(name)}' for name in options)})")
     if differing:
         what = ", ".join(differing)
         raise RunError(f"{run.path}: was begun with another {what}. Choose another --out, or delete it first.")
+
+
+def _leave(run: RunFolder, was_there: bool) -> None:
+    """Give the folder free again if nothing but its claim is in it, so that a mistake can be corrected."""
+    if [path.name for path in run.path.iterdir()] != ["run.json"]:
+        return
+    (run.path / "run.json").unlink()
+    if not was_there:
+        run.path.rmdir()

@@ -90,7 +90,7 @@ class RunFolder:
                 raise RunError(f"{path}: unknown format. Read it with the asymcert version that wrote it.")
             content["input_shape"] = tuple(content["input_shape"])
             return RunFacts(**content)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             message = f"{self.path}: not a run folder, run.json is missing. Make one with `asymcert train`."
             raise RunError(message) from None
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -116,12 +116,19 @@ class RunFolder:
         Raises
         ------
         RunError
-            The folder holds no run, or no model yet.
+            The folder holds no run, no model yet, or the model of another run.
         """
-        self.facts()
+        facts = self.facts()
         if not self.model_path.is_file():
             raise RunError(f"{self.path}: holds no model. Training has not finished; run `asymcert train`.")
-        return BinaryClassifier.load(self.model_path)
+        model = BinaryClassifier.load(self.model_path)
+        what = f"{self.model_path}: is the model of another run"
+        if model.input_shape != facts.input_shape:
+            raise RunError(f"{what}, on inputs of shape {model.input_shape}, not {facts.input_shape}. Restore its own.")
+        scaling = None if model.scaling is None else model.scaling.to_dict()
+        if json.dumps(scaling) != json.dumps(facts.scaling):
+            raise RunError(f"{what}, with other columns or ranges. Restore its own.")
+        return model
 
     def save_threat(self, threat: ThreatModel) -> None:
         """Store what a row's ``threat`` stands for, once."""

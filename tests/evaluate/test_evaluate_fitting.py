@@ -1,0 +1,65 @@
+"""Training into a run folder: what is continued, what is refused, and that a failed start leaves nothing behind."""
+
+from dataclasses import replace
+
+import pytest
+
+from asymcert.errors import InputError, RunError
+from asymcert.evaluate.fitting import fit_run
+from asymcert.evaluate.run_folder import RunFolder
+
+
+def never(*_):
+    raise AssertionError("trained although it should not")
+
+
+def refuses(*_):
+    raise InputError("no such device")
+
+
+def stops_after_an_epoch(_, on_epoch):
+    on_epoch({"epoch": 1, "loss": 0.5})
+    raise KeyboardInterrupt
+
+
+def test_a_finished_run_is_loaded(run, facts, model):
+    run.save_model(model)
+    assert fit_run(run, facts, never).digest == model.digest
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"seed": 1}, "begun with another seed. Choose another --out, or delete it first"),
+        ({"data_digest": "x"}, "begun with another data"),
+        ({"config": {"epochs": 30}}, r"begun with another config \(epochs 25, not 30\)"),
+        ({"config": {"epochs": 25, "crop": 1}}, r"begun with another config \(crop None, not 1\)"),
+    ],
+)
+def test_another_run_is_refused_and_what_differs_is_named(run, facts, change, said):
+    with pytest.raises(RunError, match=said):
+        fit_run(run, replace(facts, **change), never)
+
+
+def test_a_start_that_fails_leaves_the_folder_free(tmp_path, facts, model):
+    folder = RunFolder(tmp_path / "new" / "run")
+    with pytest.raises(InputError, match="no such device"):
+        fit_run(folder, facts, refuses)
+    assert not folder.path.exists()
+    changed = replace(facts, config={"epochs": 3})
+    assert fit_run(folder, changed, lambda *_: model).digest == model.digest
+    assert folder.facts() == changed
+
+
+def test_a_folder_that_was_there_before_stays(tmp_path, facts):
+    with pytest.raises(InputError, match="no such device"):
+        fit_run(RunFolder(tmp_path), facts, refuses)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_training_is_kept(tmp_path, facts):
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        fit_run(folder, facts, stops_after_an_epoch)
+    assert folder.facts() == facts
+    assert len(folder.read_log()) == 1
