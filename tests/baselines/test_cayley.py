@@ -166,10 +166,10 @@ def test_refusals():
 
 def test_layers_that_broadcasting_would_stretch_are_refused():
     """Unequal halves, blocks of another shape and images of another size run, but make distances grow."""
-    eye, none = torch.eye(3), torch.zeros(3)
+    none = torch.zeros(1)
     with pytest.raises(InputError, match="even number of channels before MaxMin, got 3"):
-        LipschitzClassifier(nn.Sequential(Dense(eye, none), MaxMin(), Dense(torch.ones(1, 4), none)), input_shape=(3,))
-    inner, share = nn.Sequential(Dense(eye[:1], none)), torch.tensor([1.0, 0.0])
+        LipschitzClassifier(nn.Sequential(MaxMin(), Dense(torch.ones(1, 4), none)), input_shape=(3,))
+    inner, share = nn.Sequential(Dense(torch.ones(1, 3), none)), torch.tensor([1.0, 0.0])
     with pytest.raises(InputError, match=r"keep the shape \(3,\), got \(1,\)"):
         LipschitzClassifier(nn.Sequential(Blend(inner, share), Dense(torch.ones(1, 3), none)), input_shape=(3,))
     one = torch.ones(1, 1, 1, 1)
@@ -179,6 +179,10 @@ def test_layers_that_broadcasting_would_stretch_are_refused():
     rows = Dense(torch.ones(1, 1), none), nn.Flatten(), Dense(torch.ones(1, 4), none)
     with pytest.raises(InputError, match=r"flat before Dense, got samples of shape \(4, 1\)"):
         LipschitzClassifier(nn.Sequential(*rows), input_shape=(4, 1))
+    with pytest.raises(InputError, match=r"`bias` must be of shape \(3,\), got \(1,\)"):
+        Dense(torch.ones(3, 2), none)
+    with pytest.raises(InputError, match=r"`bias` must be of shape \(2,\), got \(1,\)"):
+        SpectralConv(torch.ones(4, 3, 2, 1), torch.ones(4, 3, 2, 1), none)
 
 
 def two_blobs(n=96, shape=(1, 8, 8)):

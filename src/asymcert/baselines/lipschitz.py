@@ -29,6 +29,7 @@ class Dense(nn.Module):
 
     def __init__(self, weight: Tensor, bias: Tensor):
         super().__init__()
+        _check_bias(bias, len(weight))
         self.weight, self.bias = _fixed(weight), _fixed(bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -43,6 +44,7 @@ class SpectralConv(nn.Module):
 
     def __init__(self, real: Tensor, imaginary: Tensor, bias: Tensor):
         super().__init__()
+        _check_bias(bias, real.shape[2])
         self.real, self.imaginary, self.bias = _fixed(real), _fixed(imaginary), _fixed(bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -193,6 +195,11 @@ def _count(network: nn.Sequential, input_shape: tuple[int, ...]) -> int:
     if tuple(values.shape) != (1, 1):
         raise refuse("network", "ending in one score", f"an output of shape {tuple(values.shape)}")
     return total + torch.Size(input_shape).numel()
+
+
+def _check_bias(bias: Tensor, outputs: int) -> None:
+    if tuple(bias.shape) != (outputs,):
+        raise refuse("bias", f"of shape ({outputs},)", tuple(bias.shape))
 
 
 def _fixed(values: Tensor) -> nn.Parameter:
