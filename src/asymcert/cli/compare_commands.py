@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from asymcert import datasets as data_sets
 from asymcert.cli import show
-from asymcert.cli.parameters import Json, Quiet
-from asymcert.cli.train_commands import DataDir
+from asymcert.cli.parameters import Json, PublishedData, Quiet
+
+if TYPE_CHECKING:
+    from asymcert.compare.run import Result
 
 
 def compare(
@@ -27,7 +30,7 @@ def compare(
         list[int] | None, typer.Option(help="Seed of split and training, 0 by default; repeat it for several.")
     ] = None,
     device: Annotated[str, typer.Option(help="Device to train on, such as `cpu` or `cuda`.")] = "cpu",
-    data_dir: DataDir = None,
+    data_dir: PublishedData = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -39,7 +42,7 @@ def compare(
     """
     from asymcert.compare import METHODS, CompareOptions
     from asymcert.compare import compare as run_comparison
-    from asymcert.compare.outcome import lines_of, read_published
+    from asymcert.compare.outcome import read_published
     from asymcert.compare.page import write_comparison
 
     names = tuple(METHODS) if methods == "all" else tuple(name.strip() for name in methods.split(","))
@@ -48,15 +51,25 @@ def compare(
     overlay = None if published is None else read_published(published, data)
     with show.progress("compare", 1, quiet) as update:
         found = [
-            run_comparison(
-                split,
-                out / f"seed-{options.seed}",
-                options,
-                lambda what, done, of, number=options.seed: update(done, f"seed {number}, {what}", max(done, of)),
-            )
+            run_comparison(split, out / f"seed-{options.seed}", options, _noted(update, options.seed))
             for split, options in zip(loaded, runs, strict=True)
         ]
     page = write_comparison(loaded[0], found[0], out, runs[0], overlay, found[1:])
+    show.table(f"{data}: {loaded[0].sensitive} against {loaded[0].other}", _rows(found, as_json), as_json)
+    show.console.print(f"[green]page:[/green] {page}")
+    raise typer.Exit(1 if any(r.audit["success"].any() for part in found for r in part if len(r.audit)) else 0)
+
+
+def _noted(update: Callable[..., None], seed: int) -> Callable[[str, int, int], None]:
+    return lambda what, done, of: update(done, f"seed {seed}, {what}", max(done, of))
+
+
+def _rows(found: Sequence[Sequence[Result]], as_json: bool) -> list[dict[str, object]]:
+    """One row for each certifier, seed and norm: numbers as they are for JSON, rounded outward for people."""
+    from asymcert.compare.outcome import lines_of
+    from asymcert.evaluate import floor_percent, floor_significant
+    from asymcert.evaluate.formatting import ceil_significant
+
     rows = [
         {
             "certifier": line.series.label,
@@ -70,15 +83,6 @@ def compare(
         for results in found
         for line in lines_of(results)
     ]
-    show.table(f"{data}: {loaded[0].sensitive} against {loaded[0].other}", _shown(rows, as_json), as_json)
-    show.console.print(f"[green]page:[/green] {page}")
-    raise typer.Exit(1 if any(r.audit["success"].any() for part in found for r in part if len(r.audit)) else 0)
-
-
-def _shown(rows: list[dict[str, object]], as_json: bool) -> list[dict[str, object]]:
-    from asymcert.evaluate import floor_percent, floor_significant
-    from asymcert.evaluate.formatting import ceil_significant
-
     if as_json:
         return rows
     format_of = {

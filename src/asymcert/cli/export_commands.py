@@ -52,20 +52,19 @@ def export(
 
     if onnx is None and onnx_certified is None and vnnlib is None:
         raise refuse("--onnx, --onnx-certified or --vnnlib", "given", "none of them")
+    if vnnlib is not None and radius is None:
+        raise refuse("--radius", "given with --vnnlib", "none", "Example: --radius 0.02")
     folder, written = RunFolder(run), {}
     model = folder.load_model()
     deployed = folder.load_model().float() if float32 else model
     if onnx is not None:
         written["onnx"] = str(save_onnx(to_onnx(deployed), output_file("--onnx", onnx)))
     if onnx_certified is not None:
-        usual = "inf" if isinstance(model, DistanceClassifier) else "2"
-        adversary = _threat(model, norm or usual, threat, box)
+        adversary = _threat(model, norm or ("inf" if isinstance(model, DistanceClassifier) else "2"), threat, box)
         path = output_file("--onnx-certified", onnx_certified)
         written["onnx_certified"] = str(save_onnx(to_certified_onnx(model, adversary), path))
         written["threat"] = adversary.describe()
-    if vnnlib is not None:
-        if radius is None:
-            raise refuse("--radius", "given with --vnnlib", "none", "Example: --radius 0.02")
+    if vnnlib is not None and radius is not None:
         samples = chosen_split(load_data(folder, data_dir), split, limit)
         adversary = _threat(model, norm or norm_name(math.inf), threat, box)
         written["properties"] = len(write_properties(deployed, samples.x, adversary, radius, vnnlib))

@@ -29,6 +29,9 @@ Workers = Annotated[int | None, typer.Option(help="Exact: processes.", show_defa
 Limit = Annotated[int | None, typer.Option(help="Only the first samples of the split.", show_default=False)]
 SplitName = Annotated[str, typer.Option("--split", help="train, val or test.")]
 DataDir = Annotated[Path | None, typer.Option(help="Folder with the data, where it is not where training found it.")]
+PublishedData = Annotated[
+    Path | None, typer.Option(help="Folder with published data; else $ASYMCERT_DATA, cache, download.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
 Box = Annotated[bool, typer.Option(help="With --norm: keep changed inputs in [0, 1], the range of scaled inputs.")]

@@ -12,9 +12,8 @@ from asymcert import datasets
 from asymcert._checks import check_count, check_number, refuse
 from asymcert.cli import show
 from asymcert.cli.options import parse_norm
-from asymcert.cli.parameters import Json, Quiet
+from asymcert.cli.parameters import Json, PublishedData, Quiet
 from asymcert.cli.steps import output_file
-from asymcert.cli.train_commands import DataDir
 
 Many = Annotated[str, typer.Argument(help="mnist, fashion, cifar10 or digits.")]
 Seed = Annotated[int, typer.Option(help="Of splits and training.")]
@@ -38,7 +37,7 @@ def pairs(
     points: Annotated[int, typer.Option(help="Sensitive test samples whose hull distance is found.")] = 50,
     workers: Annotated[int, typer.Option(help="Processes of one thread each.")] = 1,
     seed: Seed = 0,
-    data_dir: DataDir = None,
+    data_dir: PublishedData = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -70,7 +69,7 @@ def ablation(
     seeds: Annotated[int, typer.Option(help="Trainings of each variant.")] = 3,
     epochs: Annotated[int | None, typer.Option(help="Instead of the preset's.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(help="Of the splits of data without a test set.")] = 0,
-    data_dir: DataDir = None,
+    data_dir: PublishedData = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -103,7 +102,7 @@ def cascade(
     norm: Norm = "2",
     each: Each = None,
     seed: Seed = 0,
-    data_dir: DataDir = None,
+    data_dir: PublishedData = None,
     as_json: Json = False,
 ) -> None:
     """All classes by a certified first stage for one of them and a plain second stage for the others.
@@ -147,7 +146,7 @@ def convex_concave(
     each: Each = None,
     out: Annotated[Path | None, typer.Option(help="Model file to write.", show_default=False)] = None,
     seed: Seed = 0,
-    data_dir: DataDir = None,
+    data_dir: PublishedData = None,
     as_json: Json = False,
 ) -> None:
     """One convex logit against concave ones: accuracy, and radii by three certificates.

@@ -12,9 +12,8 @@ from asymcert import datasets
 from asymcert._checks import check_number
 from asymcert.cli import show
 from asymcert.cli.options import parse_norm
-from asymcert.cli.parameters import Json, Quiet
+from asymcert.cli.parameters import Json, PublishedData, Quiet
 from asymcert.cli.steps import output_file
-from asymcert.cli.train_commands import DataDir
 from asymcert.evaluate import floor_significant
 from asymcert.evaluate.formatting import ceil_significant
 from asymcert.theory.separability import separate as separate_classes
@@ -35,7 +34,7 @@ def separate(
     iterations: Annotated[int, typer.Option(help="The most for a point.")] = 1000,
     out: Annotated[Path | None, typer.Option(help="Parquet file for the rows of all points.")] = None,
     seed: Annotated[int, typer.Option(help="Of the splits of data without a test set.")] = 0,
-    data_dir: DataDir = None,
+    data_dir: PublishedData = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:

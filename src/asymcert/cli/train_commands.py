@@ -14,7 +14,7 @@ from asymcert.binary import BinaryClassifier
 from asymcert.certify import certifier_for
 from asymcert.cli import show
 from asymcert.cli.options import with_fields_of
-from asymcert.cli.parameters import Json, Quiet
+from asymcert.cli.parameters import Json, PublishedData, Quiet
 from asymcert.cli.steps import audit_run, certify_run, report_run, threats_for
 from asymcert.cli.summaries import summary_rows
 from asymcert.datasets import BinaryData
@@ -26,8 +26,6 @@ from asymcert.training.models import MODELS, Recipe, describe_recipe, recipe_for
 
 TABLE_SUFFIXES = (".csv", ".csv.gz", ".parquet")
 RECIPES = ("asymcert", "published")
-
-DataDir = Annotated[Path | None, typer.Option(help="Folder with published data; else $ASYMCERT_DATA, cache, download.")]
 
 
 def demo(
@@ -69,7 +67,7 @@ def train(
     recipe: Annotated[str, typer.Option(help="`asymcert`, or `published` as in Pfrommer et al. 2023.")] = "asymcert",
     seed: Annotated[int, typer.Option(help="Seed of split and training.")] = 0,
     device: Annotated[str, typer.Option(help="Device to train on, such as `cpu` or `cuda`.")] = "cpu",
-    data_dir: DataDir = None,
+    data_dir: PublishedData = None,
     as_json: Json = False,
     quiet: Quiet = False,
     *,

@@ -87,9 +87,7 @@ def evaluate(
     check_count("chunk", chunk)
     certifier = _certifier(method or default_method(model))
     keys = _keys(threats)
-    x, label = torch.as_tensor(split.x), torch.as_tensor(split.y)
-    if len(x) == 0 or len(x) != len(label):
-        raise refuse("split", "of as many labels as inputs, at least one", f"{len(x)} inputs, {len(label)} labels")
+    x, label = _labelled(split)
     run.facts()  # refuses a folder that holds no run
     for threat in threats:
         run.save_threat(threat)
@@ -112,6 +110,13 @@ def evaluate(
     if x.ndim == 4:
         _store_gallery(run, rows, x)
     return rows
+
+
+def _labelled(split: Split) -> tuple[Tensor, Tensor]:
+    x, label = torch.as_tensor(split.x), torch.as_tensor(split.y)
+    if len(x) == 0 or len(x) != len(label):
+        raise refuse("split", "of as many labels as inputs, at least one", f"{len(x)} inputs, {len(label)} labels")
+    return x, label
 
 
 def _certifier(method: str | Certifier) -> Certifier:
