@@ -164,6 +164,32 @@ def test_refusals():
         CayleyRecipe(widths=(3,))
 
 
+def chain(first, second, threshold):
+    """A score ``second * first * x``, by two layers of one unit."""
+    layers = [Dense(torch.tensor([[value]], dtype=torch.float64), torch.zeros(1)) for value in (first, second)]
+    return LipschitzClassifier(nn.Sequential(*layers), threshold, input_shape=(1,))
+
+
+@pytest.mark.parametrize(("first", "second"), [(1e30, -1e-30), (1e-30, -1e30)])
+def test_numbers_that_overflow_on_the_way_leave_no_radius(first, second):
+    """The score is -x, but in single precision x = 5e8 overflows between the layers, or x = 1e39 as an input does."""
+    x, single = torch.zeros(1, 1, dtype=torch.float64), chain(first, second, -1e9 if first > 1 else -1e39).float()
+    change = 5e8 if first > 1 else 5e38
+    assert bool(single.predict(x))
+    assert not bool(single.predict(x + change))
+    assert float(LipschitzMargin(sound=False).certify(single, x, [ThreatModel()])[0].radius) > change
+    assert float(LipschitzMargin().certify(single, x, [ThreatModel()])[0].radius) <= change
+    assert float(LipschitzMargin().certify(chain(first, second, -1e9), x, [ThreatModel()])[0].radius) > 9e8
+
+
+@pytest.mark.parametrize("weight", [2.7e-162, 1e-161, 1e-200, 5e-324])
+def test_squares_that_underflow_count_in_bounds(weight):
+    model = chain(weight, 1e162, -1.0)
+    assert spectral_bound(torch.tensor([[weight]], dtype=torch.float64)) >= weight
+    assert lipschitz_bound(model.network) >= weight * 1e162
+    assert lipschitz_bound(chain(weight, weight, -1.0).network) > 0
+
+
 def test_layers_that_broadcasting_would_stretch_are_refused():
     """Unequal halves, blocks of another shape and images of another size run, but make distances grow."""
     none = torch.zeros(1)
