@@ -156,6 +156,20 @@ def test_rounding_that_eats_the_margin_leaves_no_radius():
     assert float(Crown(sound=False, steps=4, ascents=2).certify(single, x, [threat])[0].radius) > 1e-9
 
 
+@pytest.mark.parametrize("certifier", [IntervalBounds(), Crown(ascents=1)], ids=lambda c: c.method)
+def test_inputs_that_overflow_in_the_deployed_type_are_not_certified(certifier):
+    """The second input has weight 0, but 1e39 is infinite in single precision, and the margin then is no number."""
+    layers = [(torch.tensor([[1.0, 0.0]]), torch.ones(1)), (torch.ones(1, 1), torch.zeros(1))]
+    x, end = torch.zeros(1, 2, dtype=torch.float64), torch.tensor([0.5, 1e40], dtype=torch.float64)
+    threat = ThreatModel(norm=2, lower=-end, upper=end)
+    single, double = ReluClassifier(layers, input_shape=(2,)).float(), ReluClassifier(layers, input_shape=(2,))
+    change = torch.tensor([[0.0, 1e39]], dtype=torch.float64)
+    assert bool(single.predict(x))
+    assert not bool(single.predict(x + change))
+    assert float(certifier.certify(single, x, [threat])[0].radius) <= 1e39
+    assert math.isinf(float(certifier.certify(double, x, [threat])[0].radius))
+
+
 def test_saved_models_come_back(tmp_path):
     model, x = balanced(4, (8, 6))
     model.save(tmp_path / "model.safetensors")

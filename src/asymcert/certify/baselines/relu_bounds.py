@@ -69,6 +69,11 @@ class Network:
         kind = ARITHMETIC[model.dtype]
         return cls(layers, abs(model.threshold), kind.unit + UNIT, torch.finfo(model.dtype).tiny, kind.greatest)
 
+    def conversion(self, size: Tensor) -> Tensor:
+        """Box (n, d) of what converting inputs of size at most `size` (n, d) to the deployed type changes."""
+        error = self.unit * UP * size + self.least
+        return torch.where(size < self.greatest / 8, error, math.inf) if self.unit else error
+
     def errors(self, index: int, size: Tensor) -> Tensor:
         """Box (n, m) of the rounding errors of layer `index` at inputs of size at most `size` (n, k)."""
         if not self.unit:
@@ -164,7 +169,7 @@ class FirstLayer:
 def intervals(network: Network, reach: Reach, first: FirstLayer, radius: Tensor) -> Enclosure:
     """Interval bounds of all layers; the first layer's are exact for the threat model but for rounding."""
     size = reach.largest(radius)
-    conversion = network.unit * UP * size + network.least
+    conversion = network.conversion(size)
     weight, bias = network.layers[0]
     errors, lows, highs = [conversion], [], []
     error = network.errors(0, size + conversion)
