@@ -16,7 +16,7 @@ from asymcert.convex import ConvexMLP
 from asymcert.errors import InputError
 from asymcert.features import Centre, CentreAbsolute, Chain, Identity, SoftThreshold, Standardise
 from asymcert.threat import ThreatModel
-from contracts.models import random_mlp, seeded
+from contracts.models import hostile, random_mlp, seeded
 from contracts.rational import RationalModel, affine_radius, fractions
 
 D = 2
@@ -122,17 +122,7 @@ def classifier(kind, dtype, generator):
     ]
     feature_map = maps[int(torch.randint(len(maps), (1,), generator=generator))]
     score = ConvexMLP(feature_map.output_shape((D,)), (3, 2)).double()
-    with torch.no_grad():
-        for weight in score.parameters():
-            weight.copy_(torch.randn(weight.shape, generator=generator, dtype=torch.float64))
-            if kind == "scaled":
-                weight.mul_(10.0 ** (40 * torch.rand((), generator=generator) - 20))
-            if kind == "denormal":
-                weight.mul_(10.0 ** ((-100 if dtype == torch.float64 else -18) * torch.rand((), generator=generator)))
-            if kind == "cancelling":
-                large = 1e6 if dtype == torch.float64 else 30.0
-                weight.add_(large * torch.randint(-2, 3, weight.shape, generator=generator))
-        score.project_()
+    hostile(score, kind, dtype, generator, least=-100 if dtype == torch.float64 else -18)
     model = FeatureConvexClassifier(feature_map, score, input_shape=(D,))
     model = copy.deepcopy(model).float() if dtype == torch.float32 else model
     return model if all(bool(value.isfinite().all()) for value in model.state_dict().values()) else None

@@ -15,58 +15,24 @@ from asymcert.classifier import FeatureConvexClassifier
 from asymcert.convex import ConvexMLP
 from asymcert.features import Centre, CentreAbsolute, Identity
 from asymcert.threat import ThreatModel
-from contracts.models import seeded
+from contracts.models import hostile, seeded
+from contracts.rational import RationalModel, fractions
 
 D, N = 2, 4
-Numbers = list[Fraction]
 
 
-def fractions(values: Tensor) -> list:
-    """Nested lists of exact values."""
-    return [fractions(row) for row in values] if values.ndim else Fraction(float(values))
-
-
-class ExactModel:
-    """The real function that a deployed classifier with a small MLP stands for."""
-
-    def __init__(self, model: FeatureConvexClassifier):
-        weights = {name: fractions(value.detach().double()) for name, value in model.state_dict().items()}
-        score = model.score
-        assert isinstance(score, ConvexMLP)
-        self.first = (weights["score.first.weight"], weights["score.first.bias"])
-        depth = len(score.hidden)
-        self.hidden = [(weights[f"score.hidden.{i}.weight"], weights[f"score.hidden.{i}.bias"]) for i in range(depth)]
-        self.direct = [weights[f"score.direct.{i}.weight"] for i in range(depth)]
-        self.mean = weights.get("feature_map.mean", [Fraction(0)] * D)
-        self.absolute = isinstance(model.feature_map, CentreAbsolute)
-        self.threshold = Fraction(model.threshold)
-
-    def margin(self, x: Numbers) -> Fraction:
-        centred = [value - mean for value, mean in zip(x, self.mean, strict=True)]
-        v = centred + [abs(value) for value in centred] if self.absolute else centred
-        s = affine(*self.first, v)
-        for (weight, bias), direct in zip(self.hidden, self.direct, strict=True):
-            inner = affine(weight, bias, [max(value, Fraction(0)) for value in s])
-            s = [a + b for a, b in zip(inner, affine(direct, [Fraction(0)] * len(direct), v), strict=True)]
-        return s[0] - self.threshold
-
-    def flip(self, x: Numbers, direction: Numbers, farthest: Fraction) -> Fraction | None:
-        """A step at which the margin is <= 0 on the ray, the first one up to 1 part in 2^60; None without one."""
-        low, high = Fraction(0), farthest
-        if self.margin([a + high * b for a, b in zip(x, direction, strict=True)]) > 0:
-            return None
-        while high - low > high / 2**60:
-            middle = (low + high) / 2
-            if self.margin([a + middle * b for a, b in zip(x, direction, strict=True)]) > 0:
-                low = middle
-            else:
-                high = middle
-        return high
-
-
-def affine(weight: list[Numbers], bias: Numbers, v: Numbers) -> Numbers:
-    """``W v + b``."""
-    return [sum((a * b for a, b in zip(row, v, strict=True)), start) for row, start in zip(weight, bias, strict=True)]
+def first_flip(exact: RationalModel, x: list, direction: list, farthest: Fraction) -> Fraction | None:
+    """A step at which the margin is <= 0 on the ray, the first one up to 1 part in 2^60; None without one."""
+    low, high = Fraction(0), farthest
+    if exact.margin([a + high * b for a, b in zip(x, direction, strict=True)]) > 0:
+        return None
+    while high - low > high / 2**60:
+        middle = (low + high) / 2
+        if exact.margin([a + middle * b for a, b in zip(x, direction, strict=True)]) > 0:
+            low = middle
+        else:
+            high = middle
+    return high
 
 
 def network(kind: str, dtype: torch.dtype, generator: torch.Generator) -> FeatureConvexClassifier:
@@ -74,18 +40,7 @@ def network(kind: str, dtype: torch.dtype, generator: torch.Generator) -> Featur
     maps = [Identity(), Centre(torch.rand(D, generator=generator)), CentreAbsolute(torch.rand(D, generator=generator))]
     feature_map = maps[int(torch.randint(3, (1,), generator=generator))]
     score = ConvexMLP(feature_map.output_shape((D,)), (3, 2)).double()
-    with torch.no_grad():
-        for weight in score.parameters():
-            weight.copy_(torch.randn(weight.shape, generator=generator, dtype=torch.float64))
-            if kind == "scaled":
-                weight.mul_(10.0 ** (40 * torch.rand((), generator=generator) - 20))
-            if kind == "denormal":
-                least = -310 if dtype == torch.float64 else -20
-                weight.mul_(10.0 ** (least * torch.rand((), generator=generator)))
-            if kind == "cancelling":
-                large = 1e6 if dtype == torch.float64 else 30.0
-                weight.add_(large * torch.randint(-2, 3, weight.shape, generator=generator))
-        score.project_()
+    hostile(score, kind, dtype, generator, least=-310 if dtype == torch.float64 else -20)
     return FeatureConvexClassifier(feature_map, score, input_shape=(D,))
 
 
@@ -124,7 +79,7 @@ def search_for_flips(kind: str, dtype: torch.dtype, sound: bool) -> None:
             model = copy.deepcopy(model).float()
             if not all(bool(weight.isfinite().all()) for weight in model.state_dict().values()):
                 continue
-        exact = ExactModel(model)
+        exact = RationalModel(model)
         norm = (1.0, math.inf)[index % 2]
         box = {"lower": 0.0, "upper": 1.0} if index % 4 < 2 else {}
         method = ("closed-form", "tangent", "refined")[index % 3]
@@ -135,7 +90,9 @@ def search_for_flips(kind: str, dtype: torch.dtype, sound: bool) -> None:
     assert certified >= 20, f"only {certified} of 400 radii were positive: the test says little"
 
 
-def check_rays(exact: ExactModel, x: Tensor, certificate, norm: float, boxed: bool, generator: torch.Generator) -> None:
+def check_rays(
+    exact: RationalModel, x: Tensor, certificate, norm: float, boxed: bool, generator: torch.Generator
+) -> None:
     """On the worst ray and a random one, the exact margin stays positive within the radius."""
     worst = torch.zeros_like(x) if certificate.adversarial is None else certificate.adversarial - x
     for index in (certificate.radius > 0).nonzero().flatten().tolist():
@@ -165,7 +122,7 @@ def test_exact_arithmetic_finds_the_flip_that_an_unsound_radius_hides():
     model = FeatureConvexClassifier(Identity(), score, 0.5, input_shape=(D,))
     x = torch.tensor([[0.75, 0.5]]).double()
     radius = float(certify(model, x, ThreatModel(norm=1), "tangent").radius)
-    exact = ExactModel(model)
-    flip = exact.flip(fractions(x[0]), [Fraction(0), Fraction(-1)], Fraction(10))
+    exact = RationalModel(model)
+    flip = first_flip(exact, fractions(x[0]), [Fraction(0), Fraction(-1)], Fraction(10))
     assert flip is not None
     assert Fraction(radius) <= flip < Fraction(radius) * Fraction(105, 100)

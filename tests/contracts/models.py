@@ -33,6 +33,22 @@ def randomise(score: ConvexScore, generator: torch.Generator, spread: float = 1.
     return score
 
 
+@torch.no_grad()
+def hostile(score: ConvexScore, kind: str, dtype: torch.dtype, generator: torch.Generator, least: int) -> ConvexScore:
+    """Weights for `dtype` that are ordinary, `scaled` to all sizes, `cancelling`, or `denormal`: down to 10^least."""
+    for weight in score.parameters():
+        weight.copy_(torch.randn(weight.shape, generator=generator, dtype=torch.float64))
+        if kind == "scaled":
+            weight.mul_(10.0 ** (40 * torch.rand((), generator=generator) - 20))
+        if kind == "denormal":
+            weight.mul_(10.0 ** (least * torch.rand((), generator=generator)))
+        if kind == "cancelling":
+            large = 1e6 if dtype == torch.float64 else 30.0
+            weight.add_(large * torch.randint(-2, 3, weight.shape, generator=generator))
+    score.project_()
+    return score
+
+
 def balanced(feature_map: FeatureMap, score: ConvexScore, x: Tensor, share: float = 0.25) -> FeatureConvexClassifier:
     """Classifier whose threshold leaves a share of the samples `x` below it."""
     shape = tuple(x.shape[1:])
