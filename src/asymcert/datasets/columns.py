@@ -75,7 +75,7 @@ class Column(ABC):
         if missing and self.fill is None:
             raise DataError(
                 f"Column '{self.name}' has {missing} missing values. "
-                "Name an imputation (impute='mean', 'median', 'zero' or 'most-frequent') or drop the rows."
+                "Name an imputation as `impute` (mean, median, zero or most-frequent), or drop the rows."
             )
         return values.fill_null(self.fill) if missing else values
 
@@ -97,7 +97,8 @@ class NumericColumn(Column):
         if any(isinstance(v, bool) or not isinstance(v, float | int) or not math.isfinite(v) for v in numbers):
             raise refuse(f"range of column '{self.name}'", "finite numbers", f"{self.low}, {self.high}, {self.fill}")
         if self.low > self.high or not math.isfinite(self.high - self.low):
-            raise refuse(f"range of column '{self.name}'", "increasing and finite", f"[{self.low}, {self.high}]")
+            span = f"[{self.low}, {self.high}]"
+            raise refuse(f"range of column '{self.name}'", "increasing and finite", span, "Rescale or drop it.")
 
     @property
     def feature_names(self) -> tuple[str, ...]:

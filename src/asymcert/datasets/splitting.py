@@ -58,7 +58,8 @@ def hold_out(y: NDArray[np.bool_], groups: Rows, generator: torch.Generator, nam
     for label in (True, False):
         members = np.flatnonzero(positive == label)
         if len(members) < 2:
-            raise DataError(f"{name}: too few rows to split: a class has {len(members)} distinct rows. Add rows.")
+            few = f"a class has {len(members)} distinct rows left, where each part needs one"
+            raise DataError(f"{name}: too few rows to split: {few}. Add rows of it.")
         order = torch.randperm(len(members), generator=generator).numpy()
         held[_take(members[order], sizes)] = True
     return np.flatnonzero(~held[group_of_row]), np.flatnonzero(held[group_of_row])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,16 +14,15 @@ from numpy.typing import NDArray
 from asymcert._checks import check_choice, check_count, refuse
 from asymcert.datasets.binary import BinaryData, Split
 from asymcert.datasets.columns import words_of
-from asymcert.datasets.files import read_gzip
 from asymcert.datasets.scaling import IMPUTATIONS, SCALINGS, TableScaling, clean, running_text
 from asymcert.datasets.source import DataSource
 from asymcert.datasets.splitting import three_way, two_way
+from asymcert.datasets.table_files import read_table, table_name
 from asymcert.errors import DataError
 
 if TYPE_CHECKING:
     import polars as pl
 
-EXTENSIONS = (".csv", ".csv.gz", ".parquet")
 MOST_LISTED = 10
 
 
@@ -113,8 +111,9 @@ def load_table(
     """
     check_count("seed", seed, low=0)
     options = TableOptions(label, drop, impute, scaling, text, categories, words)
-    frame = read_table(path)
-    test_frame = None if test is None else read_table(test)
+    not_features = {label, *options.drop, text or label}
+    frame = read_table(path, not_features)
+    test_frame = None if test is None else read_table(test, not_features)
     stored = {
         **asdict(options),
         "drop": list(options.drop),
@@ -122,44 +121,6 @@ def load_table(
     }
     source = DataSource(str(Path(path).absolute()), str(sensitive), seed, stored)
     return split_table(table_name(path), frame, test_frame, sensitive, options, source)
-
-
-def table_name(path: str | Path) -> str:
-    """File name without its extension."""
-    name = Path(path).name
-    extension = next((e for e in EXTENSIONS if name.lower().endswith(e)), "")
-    return name[: len(name) - len(extension)]
-
-
-def read_table(path: str | Path) -> pl.DataFrame:
-    """Read a CSV or Parquet file.
-
-    Raises
-    ------
-    InputError
-        Another extension.
-    DataError
-        A file that is missing, damaged or without rows.
-    """
-    import polars as pl
-
-    path = Path(path)
-    name = path.name.lower()
-    if not name.endswith(EXTENSIONS):
-        raise refuse("path", f"a file ending in {', '.join(EXTENSIONS)}", repr(path.name), "Convert it first.")
-    if not path.is_file():
-        raise DataError(f"{path}: no such file. Check the path.")
-    try:
-        if name.endswith(".parquet"):
-            frame = pl.read_parquet(io.BytesIO(path.read_bytes()))
-        else:
-            content = read_gzip(path) if name.endswith(".gz") else path.read_bytes()
-            frame = pl.read_csv(io.BytesIO(content), infer_schema_length=None)
-    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise DataError(f"{path}: cannot be read as a table: {error}. Check the file, or write it again.") from error
-    if frame.height == 0:
-        raise DataError(f"{path}: has no rows. Provide a table with rows below its header.")
-    return frame
 
 
 def split_table(
