@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from asymcert.cli import app, certify_commands, show, theory_commands
+from asymcert.cli import app, certify_commands, show, theory_commands, train_commands
 from asymcert.evaluate import RunFolder
+from asymcert.training import TrainConfig
 
 
 @pytest.fixture
@@ -35,6 +36,7 @@ def refused(call, *arguments: object) -> str:
 
 
 SEPARATE = ("separate", "digits-3-8", "--limit", "3", "--quiet")
+TABLE = ("--label", "class", "--sensitive", "spam", "--out", "run")
 
 
 @pytest.mark.parametrize(
@@ -47,6 +49,10 @@ SEPARATE = ("separate", "digits-3-8", "--limit", "3", "--quiet")
         (("study", "cascade", "digits", "--class", "12"), "`--class` must be from 0 to 9"),
         (("study", "convex-concave", "digits", "--each", "0"), "`--each` must be an integer of at least 1"),
         (("study", "convex-concave", "digits", "--out", "file/model"), "`--out` must be a path below folders"),
+        ((*SEPARATE[:1], "mail.csv"), "Only `asymcert train` takes a table's file"),
+        (("train", "mail.xlsx", *TABLE), "`path` must be a file ending in .csv, .csv.gz, .parquet, got 'mail.xlsx'"),
+        (("train", "MAIL.CSV", *TABLE), "MAIL.CSV: no such file"),
+        (("train", "digits-3-8", "--recipe", "published", "--out", "x"), "`--recipe` must be left out for data"),
         (("train", "digits-3-8", "--out", "file/run", "--epochs", "1", "--quiet"), "file/run: Not a directory"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
@@ -74,6 +80,27 @@ def test_an_interrupt_says_how_to_go_on(call, monkeypatch):
     code, error = call("certify", "run")
     assert code == 130
     assert error.strip() == "interrupted; run the same command again to continue"
+
+
+def test_an_interrupted_demo_goes_on(call, monkeypatch):
+    """What the demo trained is not trained again, nor refused."""
+    monkeypatch.setattr(train_commands, "recipe_for", lambda *_: TrainConfig(epochs=1, hidden=(4,)))
+    monkeypatch.setattr(train_commands, "certify_run", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
+    assert call("demo", "--out", "demo", "--quiet")[0] == 130
+    monkeypatch.setattr(train_commands, "train_recipe", None)
+    assert call("demo", "--out", "demo", "--quiet")[0] == 130
+
+
+def test_training_says_what_it_made_of_the_columns(call, tmp_path):
+    rows = [f"{i},{'ab'[i % 2]},7,{'spam' if i % 3 else 'ham'}" for i in range(60)]
+    (tmp_path / "mail.csv").write_text("\n".join(["size [kB],kind,version,class", *rows]))
+    code, error = call("train", "mail.csv", *TABLE, "--epochs", "1", "--hidden", "4")
+    assert code == 0
+    assert error.splitlines()[:3] == [
+        "numbers: size [kB]",
+        "categories: kind (2 values told apart)",
+        "constant, so without effect: version",
+    ]
 
 
 def test_a_title_is_not_folded_to_the_width_of_its_table(capsys):

@@ -6,11 +6,16 @@ from typing import Any
 
 import polars as pl
 
+from asymcert.datasets import BinaryData
+from asymcert.datasets.columns import CategoryColumn, WordColumn
 from asymcert.evaluate import RunFolder, floor_percent, floor_significant, summary
 from asymcert.evaluate.explain import ColumnRoom
 from asymcert.evaluate.formatting import ceil_significant
 from asymcert.evaluate.labels import method_labels, threat_labels
 from asymcert.evaluate.units import amount_text, radius_in_units
+from asymcert.threat_table import is_constant
+
+MOST_LISTED = 12  # columns of a kind
 
 
 def summary_rows(rows: pl.DataFrame, as_json: bool) -> list[dict[str, Any]]:
@@ -67,6 +72,29 @@ def room_rows(rooms: list[ColumnRoom], as_json: bool) -> list[dict[str, Any]]:
         }
         for room in rooms
     ]
+
+
+def table_remarks(data: BinaryData) -> list[str]:
+    """What was made of a table: its columns by kind, and rows that were left out; nothing for other data."""
+    if data.scaling is None:
+        return []
+    kinds: dict[str, list[str]] = {"numbers": [], "categories": [], "free text": [], "constant, so without effect": []}
+    for column in data.scaling.columns:
+        if isinstance(column, WordColumn):
+            kinds["free text"].append(column.name)
+        elif isinstance(column, CategoryColumn):
+            kinds["categories"].append(f"{column.name} ({len(column.values)} values told apart)")
+        else:
+            kinds["constant, so without effect" if is_constant(column) else "numbers"].append(column.name)
+    lines = [f"{kind}: {_listed(names)}" for kind, names in kinds.items() if names]
+    if data.dropped:
+        lines.append(f"left out of the test data: {data.dropped} rows that training has too")
+    return lines
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - MOST_LISTED
+    return ", ".join(names[:MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _labels_of_threats(table: pl.DataFrame) -> list[str]:

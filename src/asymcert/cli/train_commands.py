@@ -16,15 +16,15 @@ from asymcert.cli import show
 from asymcert.cli.options import with_fields_of
 from asymcert.cli.parameters import Json, PublishedData, Quiet
 from asymcert.cli.steps import audit_run, certify_run, report_run, threats_for
-from asymcert.cli.summaries import summary_rows
+from asymcert.cli.summaries import summary_rows, table_remarks
 from asymcert.datasets import BinaryData
 from asymcert.errors import RunError
 from asymcert.evaluate import RunFacts, RunFolder
 from asymcert.evaluate.fitting import OnEpoch, fit_run
 from asymcert.training import LinfConfig, TrainConfig
 from asymcert.training.models import MODELS, Recipe, describe_recipe, recipe_for, train_recipe
+from asymcert.training.presets import PRESETS
 
-TABLE_SUFFIXES = (".csv", ".csv.gz", ".parquet")
 RECIPES = ("asymcert", "published")
 
 
@@ -82,7 +82,7 @@ def train(
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # every process would write the run folder
         remedy = "Train from Python, as examples/linf_distributed.py does."
         raise refuse("WORLD_SIZE", "1 on the command line", os.environ["WORLD_SIZE"], remedy)
-    if is_table(data):
+    if is_path(data):
         options = {"test": test, "drop": tuple(drop or ()), "impute": impute, "scaling": scaling, "text": text}
         loaded = load_table(Path(data), label, sensitive, seed, options)
     else:
@@ -92,8 +92,17 @@ def train(
         if model != "feature-convex":
             raise refuse("--recipe", "left out for this model", "published", "Name a preset, such as mnist-0.3.")
         preset = f"{preset or loaded.name.split('-')[0]}-published"
+        if preset not in PRESETS:
+            published = ", ".join(name for name in PRESETS if name.endswith("-published"))
+            raise refuse("--recipe", f"left out for data without a published one ({published})", "published")
     chosen = recipe_for(model, loaded, preset, overrides)
-    trained = fit(RunFolder(out), loaded, chosen, seed, device, quiet)
+    run = RunFolder(out)
+    if run.exists and run.model_path.exists():
+        raise RunError(f"{run.path}: already holds a trained model. Choose another --out, or delete it first.")
+    if not quiet:
+        for line in table_remarks(loaded):
+            show.console.print(line, soft_wrap=True, markup=False)
+    trained = fit(run, loaded, chosen, seed, device, quiet)
     show.result({"run": str(out), "model_digest": trained.digest, "threshold": trained.threshold}, as_json)
 
 
@@ -106,9 +115,7 @@ def datasets(as_json: Json = False) -> None:
 
 
 def fit(run: RunFolder, data: BinaryData, recipe: Recipe, seed: int, device: str, quiet: bool) -> BinaryClassifier:
-    """Train into a run folder, continuing what is there if it is the same run without a finished model."""
-    if run.exists and run.model_path.exists():
-        raise RunError(f"{run.path}: already holds a trained model. Choose another --out, or delete it first.")
+    """Train into a run folder, continuing what is there if it is the same run."""
     with show.progress("train", recipe.epochs, quiet) as update:
 
         def shown(record: dict[str, Any]) -> None:
@@ -124,9 +131,9 @@ def fit(run: RunFolder, data: BinaryData, recipe: Recipe, seed: int, device: str
         return fit_run(run, RunFacts.of(data, describe_recipe(recipe), seed), trained, shown)
 
 
-def is_table(data: str) -> bool:
-    """Whether the argument is a table's path rather than a data set's name."""
-    return data.endswith(TABLE_SUFFIXES)
+def is_path(data: str) -> bool:
+    """Whether the argument is the path of a file, of whatever kind, rather than a data set's name."""
+    return bool(Path(data).suffix) or len(Path(data).parts) > 1 or Path(data).exists()
 
 
 def load_table(path: Path, label: str | None, sensitive: str | None, seed: int, options: dict[str, Any]) -> BinaryData:

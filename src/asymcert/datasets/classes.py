@@ -57,7 +57,11 @@ def unknown_name(name: object) -> Exception:
     """Return the error for a name that nothing answers to."""
     known = [example for example, _ in EXAMPLES]
     close = difflib.get_close_matches(str(name).lower(), known, n=3, cutoff=0.5)
-    remedy = f"Did you mean {' or '.join(close)}?" if close else "For a table file use load_table."
+    remedy = (
+        f"Did you mean {' or '.join(close)}?"
+        if close
+        else "Only `asymcert train` takes a table's file; in Python, load_table."
+    )
     return refuse("name", f"a data set such as {', '.join(known)}", repr(name), remedy)
 
 
