@@ -18,17 +18,8 @@ from asymcert.evaluate.rows import threat_key
 from asymcert.features import Identity
 from asymcert.threat import ThreatModel
 from asymcert.threat_file import parse_threat, read_threat
+from contracts.tables import SCALING
 
-FRAME = pl.DataFrame(
-    {
-        "size": [100.0, 110.0, 130.0, 500.0],
-        "rate": [0.0, 0.3, 0.2, 0.1],
-        "same": [7.0] * 4,
-        "kind": ["b", "a", "b", "c"],
-        "body": ["Free, FREE!", "hello", "", "free " * 9],
-    }
-)
-SCALING = TableScaling.fit(FRAME, "min-max", text="body", categories=2, words=3)
 NAMES = SCALING.feature_names  # size rate same kind=b kind=a kind=<other> body#0 body#1 body#2
 KIND, BODY = slice(3, 6), slice(6, 9)
 

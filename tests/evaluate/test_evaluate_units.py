@@ -19,17 +19,8 @@ from asymcert.features import Identity
 from asymcert.threat import ThreatModel
 from asymcert.threat_file import parse_threat
 from contracts.models import linear_score
+from contracts.tables import FRAME, SCALING
 
-FRAME = pl.DataFrame(
-    {
-        "size": [100.0, 110.0, 130.0, 500.0],
-        "rate": [0.0, 0.3, 0.2, 0.1],
-        "same": [7.0] * 4,
-        "kind": ["b", "a", "b", "c"],
-        "body": ["Free, FREE!", "hello", "", "free " * 9],
-    }
-)
-SCALING = TableScaling.fit(FRAME, "min-max", text="body", categories=2, words=3)
 WORDS = ("free", "hello", "prize", "money", "a", "b")
 
 

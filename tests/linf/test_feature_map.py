@@ -15,6 +15,7 @@ from asymcert.features import FeatureMap
 from asymcert.linf.feature_map import DistanceFeatures
 from asymcert.linf.net import LinfDistanceNet
 from asymcert.threat import ThreatModel
+from contracts.files import reloaded
 
 NORMS = (1.0, 2.0, 3.5, math.inf)
 
@@ -90,12 +91,7 @@ def test_single_precision_stays_within_the_bound_on_its_rounding():
 
 def test_saved_it_is_the_same_classifier(tmp_path):
     model, x = build_model()
-    model.save(tmp_path / "model.safetensors")
-    state = torch.random.get_rng_state()
-    again = FeatureConvexClassifier.load(tmp_path / "model.safetensors")
-    assert torch.equal(torch.random.get_rng_state(), state)
-    assert again.digest == model.digest
-    assert torch.equal(again.margin(x), model.margin(x))
+    reloaded(model, x, tmp_path)
 
 
 @pytest.mark.parametrize("method", ["tangent", "refined", "exact"])
@@ -108,6 +104,9 @@ def test_methods_that_follow_coordinates_refuse_it(method):
 def test_a_finite_p_a_head_and_another_shape_are_refused():
     net, feature_map = build_map()
     net.p = 8.0
+    with pytest.raises(InputError, match="`net` must be at p = inf"):
+        DistanceFeatures(net)
+    net.layers[0].p = math.inf  # the net is as its worst layer
     with pytest.raises(InputError, match="`net` must be at p = inf"):
         DistanceFeatures(net)
     with pytest.raises(InputError, match="without a tanh head"):
