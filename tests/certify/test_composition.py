@@ -8,26 +8,10 @@ from asymcert.certify.composition import check_composition_convex
 from asymcert.certify.exact import Exact
 from asymcert.convex import ConvexConvNet, ConvexMLP, ConvexScore, SymmetricAverage
 from asymcert.errors import InputError
-from asymcert.features import CentreAbsolute, FeatureMap, SoftThreshold
+from asymcert.features import CentreAbsolute, SoftThreshold
 from contracts.convexity import assert_convex
-from contracts.models import randomise, seeded
+from contracts.models import Mixing, randomise, seeded
 from contracts.monotone import monotone, monotone_conv, monotone_mlp
-
-
-class Mixing(FeatureMap):
-    """Features that mix inputs."""
-
-    def forward(self, x):
-        return x - x.mean(1, keepdim=True)
-
-    def lipschitz(self, norm):
-        return 2.0
-
-    def output_shape(self, input_shape):
-        return input_shape
-
-    def options(self):
-        return {}
 
 
 class Unknown(ConvexScore):

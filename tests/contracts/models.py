@@ -94,6 +94,22 @@ def feature_maps(d: int, generator: torch.Generator) -> dict[str, FeatureMap]:
     }
 
 
+class Mixing(FeatureMap):
+    """A map that the package does not know: its features mix inputs."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x - x.mean(1, keepdim=True)
+
+    def lipschitz(self, norm: float) -> float:
+        return 2.0
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return input_shape
+
+    def options(self) -> dict:
+        return {}
+
+
 @torch.no_grad()
 def linear_score(weight: Tensor) -> ConvexMLP:
     """``g(v) = weight . v`` as a network: hidden weights zero, the direct connection does it all."""

@@ -14,7 +14,7 @@ from asymcert.convex import ConvexMLP
 from asymcert.errors import InputError
 from asymcert.export import feature_maps
 from asymcert.export.onnx_graph import save_onnx, to_onnx
-from asymcert.features import FeatureMap
+from contracts.models import Mixing
 from export.exported import FEATURE_CONVEX, OTHERS, SHAPE, feature_convex, inputs, run
 
 ERRORS = {torch.float64: 1e-13, torch.float32: 1e-4}
@@ -91,22 +91,8 @@ def test_saved_file_is_the_graph(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-class UnknownMap(FeatureMap):
-    def forward(self, x):
-        return 2 * x
-
-    def lipschitz(self, norm):
-        return 2.0
-
-    def output_shape(self, input_shape):
-        return input_shape
-
-    def options(self):
-        return {}
-
-
 def unknown_map():
-    return FeatureConvexClassifier(UnknownMap(), ConvexMLP((4,)), input_shape=(4,))
+    return FeatureConvexClassifier(Mixing(), ConvexMLP((4,)), input_shape=(4,))
 
 
 def smoothed():
