@@ -165,6 +165,45 @@ def test_rounding_that_eats_the_margin_leaves_no_radius():
         assert float(kind(sound=False).certify(single, x, [threat])[0].radius) > 1.4
 
 
+def overflowing_head():
+    """A constant margin of 1, whose head computes inf - inf in single precision where a feature exceeds 3.4e8."""
+    net = LinfDistanceNet((1,), width=2, depth=1, head=1)
+    net.layers[0].weight.data.zero_()
+    net.head.first.weight.data = torch.tensor([[1e30, -1e30]])
+    net.head.first.bias.data.zero_()
+    net.head.last.weight.data.zero_()
+    net.head.last.bias.data = torch.tensor([0.0, 1.0])
+    return DistanceClassifier(net)
+
+
+@pytest.mark.parametrize("certifier", CERTIFIERS, ids=lambda c: c.method)
+def test_numbers_that_overflow_on_the_way_are_not_certified(certifier):
+    x, single = torch.zeros(1, 1, dtype=torch.float64), overflowing_head().float()
+    assert bool(single.predict(x))
+    assert not bool(single.predict(x + 5e9))
+    cost = torch.tensor(0.5)
+    for threat in (ThreatModel(norm=math.inf, cost=cost), ThreatModel(norm=math.inf, lower=-1e10, upper=1e10)):
+        size = float(threat.size(torch.full_like(x, 5e9)))
+        assert 1.0 < float(certifier.certify(single, x, [threat])[0].radius) < size
+        assert float(certifier.certify(overflowing_head(), x, [threat])[0].radius) > size
+    assert float(certifier.certify(single, x + 3e8, [ThreatModel(norm=math.inf)])[0].radius) == 0
+
+
+@pytest.mark.parametrize("certifier", CERTIFIERS, ids=lambda c: c.method)
+def test_numbers_that_overflow_between_layers_are_not_certified(certifier):
+    """The first layer computes x + 3e38; the second, and with it the margin, is small again."""
+    net = LinfDistanceNet((1,), width=1, depth=3)
+    for layer, weight in zip(net.layers, (-3e38, 3.4e38, 0.0), strict=True):
+        layer.weight.data.fill_(weight)
+    net.layers[-1].weight.data[0] = -1e37
+    x, threat = torch.tensor([[3.95e37]], dtype=torch.float64), ThreatModel(norm=math.inf, lower=3.9e37, upper=4.2e37)
+    single = DistanceClassifier(net).float()
+    assert bool(single.predict(x))
+    assert not bool(single.predict(x + 1.5e36))
+    assert float(certifier.certify(single, x, [threat])[0].radius) == 0
+    assert float(certifier.certify(DistanceClassifier(net), x, [threat])[0].radius) > 1.5e36
+
+
 @pytest.mark.parametrize("name", NETS)
 def test_enclosures_hold_for_single_precision(name):
     """Margins in float32, of inputs rounded to float32, lie above the bound; narrower ones would not."""

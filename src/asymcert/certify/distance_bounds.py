@@ -65,6 +65,13 @@ class MarginBounds:
         """Growth of an interval's width through all layers by widening alone, rounded up."""
         return (1.0 + 2.0 * self.unit * UP) ** (len(self.model.net.layers) + 4)
 
+    @property
+    def limit(self) -> float:
+        """Size of an l_inf change that cannot bring any number on the way from below `greatest` / 8 to overflow."""
+        head = self.model.net.head
+        steepest = 1.0 if head is None else max(1.0, float(head.first.weight.abs().sum(1).max()))
+        return self.greatest / (8.0 * steepest * self.stretch * UP)
+
     def box(self, x: Tensor, threat: ThreatModel, radius: Tensor) -> tuple[Tensor, Tensor]:
         """Corners of all inputs that changes of size at most `radius` (n,) lead to, conversion to the type included."""
         reach = radius.reshape(-1, *[1] * (x.ndim - 1)) / threat.cost_for(self.model.input_shape).to(x)
@@ -77,18 +84,20 @@ class MarginBounds:
 
     def margin(self, low: Tensor, high: Tensor, chosen: Tensor, threshold: float) -> Tensor:
         """Lower bound (n,) of ``o_chosen - max of the others - threshold`` over boxes, -inf where numbers overflow."""
+        largest = _largest(low, high)
         for layer in self.model.net.distance_layers():
             fitting = self.model.net.fitting
             low, high = layer.interval(fitting(layer, low), fitting(layer, high))
             bias = 0.0 if layer.bias is None else 2.0 * layer.bias.abs().reshape(-1, *[1] * (low.ndim - 2))
             low, high = self._widened(low, high, bias)
+            largest = torch.maximum(largest, _largest(low, high))
         if self.model.net.head is not None:
-            margin, size = self._after_head(self.model.net.head, low, high, chosen)
+            margin, size, inner = self._after_head(self.model.net.head, low, high, chosen)
+            largest = torch.maximum(largest, torch.maximum(size, inner))
         else:
-            margin = -high.gather(1, chosen[:, None])[:, 0] - others(-low, chosen)
-            size = torch.maximum(low.abs(), high.abs()).amax(1)
+            margin, size = -high.gather(1, chosen[:, None])[:, 0] - others(-low, chosen), _largest(low, high)
         margin = margin - threshold - 8.0 * self.unit * (size + abs(threshold)) - self.least
-        return torch.where(size < self.greatest / 8, margin, -math.inf)  # NaN compares as False
+        return torch.where(largest < self.greatest / 8, margin, -math.inf)  # NaN compares as False
 
     def slope(self, chosen: Tensor) -> Tensor:
         """Bound (n,) on the fall of the margin's bound per unit of an l_inf change."""
@@ -114,11 +123,12 @@ class MarginBounds:
         total = (operations + 4) * self.unit
         return total / (1.0 - total) * UP if total < 0.5 else math.inf
 
-    def _after_head(self, head: TanhHead, low: Tensor, high: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
-        """Lower bound (n,) of the margin behind the head, and the size of its logits (n,)."""
+    def _after_head(self, head: TanhHead, low: Tensor, high: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Lower bound (n,) of the margin behind the head, and the terms of its logits and of its inner layer (n,)."""
         weight, bias, most = head.first.weight, head.first.bias, torch.maximum(low.abs(), high.abs())
         centre, radius = (high + low) / 2, (high - low) / 2
-        error = self._gamma(weight.shape[1]) * (most @ weight.abs().t() + bias.abs()) + self.least * weight.shape[1]
+        terms = most @ weight.abs().t() + bias.abs()
+        error = self._gamma(weight.shape[1]) * terms + self.least * weight.shape[1]
         middle, reach = centre @ weight.t() + bias, radius @ weight.abs().t() + error
         low, high = torch.tanh(middle - reach) - TANH * self.unit, torch.tanh(middle + reach) + TANH * self.unit
         weight, bias, most = head.last.weight, head.last.bias, torch.maximum(low.abs(), high.abs())
@@ -127,4 +137,9 @@ class MarginBounds:
         worst = torch.where(difference > 0, low[:, None], high[:, None])
         margins = (difference * worst).sum(2) + bias[chosen][:, None] - bias
         room = self._gamma(weight.shape[1] + 2) * 2.0 * size.amax(1) + self.least * weight.shape[1]
-        return -others(-margins, chosen) - room, size.amax(1)
+        return -others(-margins, chosen) - room, size.amax(1), terms.amax(1)
+
+
+def _largest(low: Tensor, high: Tensor) -> Tensor:
+    """Greatest absolute value in each box (n, ...): (n,)."""
+    return torch.maximum(low.abs(), high.abs()).flatten(1).amax(1)

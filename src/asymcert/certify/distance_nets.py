@@ -105,7 +105,7 @@ class DistanceLipschitz(_DistanceCertifier):
     def _radius(
         self, bounds: MarginBounds, x: Tensor, threat: ThreatModel, chosen: Tensor, threshold: float, slope: Tensor
     ) -> Tensor:
-        return lipschitz_radius(bounds, x, chosen, threshold, slope)
+        return lipschitz_radius(bounds, x, threat, chosen, threshold, slope)
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class DistanceIntervals(_DistanceCertifier):
         def certified(radius: Tensor) -> Tensor:
             return bounds.margin(*bounds.box(x, threat, radius), chosen, threshold) > 0
 
-        low = lipschitz_radius(bounds, x, chosen, threshold, slope)
+        low = lipschitz_radius(bounds, x, threat, chosen, threshold, slope)
         everywhere = (low > 0) & certified(torch.full_like(low, math.inf))
         high = 2.0 * low
         for _ in range(DOUBLINGS):
@@ -206,8 +206,14 @@ def certify_classes(
     return certifier.certify_classes(model, x, threat if threat is not None else ThreatModel(norm=math.inf))
 
 
-def lipschitz_radius(bounds: MarginBounds, x: Tensor, chosen: Tensor, threshold: float, slope: Tensor) -> Tensor:
-    """Margin at `x`, errors subtracted, over the slope, rounded down; 0 where that leaves nothing."""
-    point = bounds.point(x)
-    margin = bounds.margin(*point, chosen, threshold)
-    return (margin.clamp(min=0.0) / slope) * (1.0 - 8.0 * UNIT)
+def lipschitz_radius(
+    bounds: MarginBounds, x: Tensor, threat: ThreatModel, chosen: Tensor, threshold: float, slope: Tensor
+) -> Tensor:
+    """Margin at `x`, errors subtracted, over the slope, rounded down; 0 where that leaves nothing.
+
+    Never so large that numbers could overflow on the way, which a head of small slope would not notice.
+    """
+    margin = bounds.margin(*bounds.point(x), chosen, threshold).clamp(min=0.0)
+    limit = bounds.limit * float(threat.cost_for(bounds.model.input_shape).min())
+    radius = torch.where(margin > 0, (margin / slope).clamp(max=limit), 0.0)
+    return radius * (1.0 - 8.0 * UNIT)

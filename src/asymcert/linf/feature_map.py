@@ -36,10 +36,10 @@ class DistanceFeatures(FeatureMap):
         super().__init__()
         if net.head is not None:
             raise refuse("net", "without a tanh head", f"one with {net.head.first.out_features} units", "Use head=0.")
-        if math.isfinite(net.p):
-            raise refuse("net", "at p = inf", f"p = {net.p:g}", "Train to the end of the schedule.")
         self._options = net.options()
         self.net: FoldedDistanceNet = net.fold()
+        if math.isfinite(self.net.p):
+            raise refuse("net", "at p = inf", f"p = {self.net.p:g}", "Train to the end of the schedule.")
 
     def forward(self, x: Tensor) -> Tensor:
         """Distances: (n, *input_shape) -> (n, features)."""
