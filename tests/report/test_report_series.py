@@ -94,6 +94,13 @@ def test_large_and_coloured_and_unscaled_images_are_shown(run):
         assert strip.images[0].dtype == np.uint8
 
 
+def test_audit_tells_certificates_that_ignore_rounding_from_others():
+    audit = pl.DataFrame({"attack": "a", "norm": 1.0, "method": "m", "options": ["sound=False", "sound=True"]})
+    table, broken, tried = audit_table(audit.with_columns(success=pl.Series([True, False])))
+    assert table.rows == (("a", "ℓ₁", "m (rounding ignored)", "1", "1"), ("a", "ℓ₁", "m", "1", "0"))
+    assert (broken, tried) == (1, 2)
+
+
 def test_audit_counts_attacks_and_failures(run):
     audit = pl.DataFrame({"attack": ["a", "a", "b"], "norm": [1.0, 1.0, math.inf], "success": [True, False, False]})
     table, broken, tried = audit_table(audit)

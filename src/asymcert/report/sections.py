@@ -156,7 +156,8 @@ def _audit(data: ReportData) -> str:
         return ""
     table, broken, tried = audit_table(data.audit)
     if broken:
-        verdict = f'<p class="bad">{broken} of {tried} attacks broke a certificate: a guarantee does not hold.</p>'
+        meaning = "A guarantee does not hold, unless its rounding errors were ignored."
+        verdict = f'<p class="bad">{broken} of {tried} attacks broke a certificate. {meaning}</p>'
     else:
         verdict = f'<p class="good">None of {tried} attacks inside certified radii broke a certificate.</p>'
     return f'<h2>Audit</h2>\n{verdict}\n<div class="card">{elements.table(table)}</div>'

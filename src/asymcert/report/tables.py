@@ -12,6 +12,7 @@ from asymcert.errors import RunError
 from asymcert.evaluate.curves import certified_accuracy_at
 from asymcert.evaluate.facts import RunFacts
 from asymcert.evaluate.formatting import MISSING, ceil_percent, ceil_significant, floor_percent, floor_significant
+from asymcert.evaluate.labels import method_labels
 from asymcert.evaluate.units import amount_text, radius_in_units
 from asymcert.report.series import Series, norm_symbol
 
@@ -84,7 +85,7 @@ def round_sizes(panel: list[Series]) -> list[float]:
 
 
 def audit_table(audit: pl.DataFrame) -> tuple[Table, int, int]:
-    """The audit by attack and norm, the number of attacks that broke a certificate, and the number tried.
+    """The audit by attack, norm and method, the number of attacks that broke a certificate, and the number tried.
 
     Raises
     ------
@@ -93,14 +94,15 @@ def audit_table(audit: pl.DataFrame) -> tuple[Table, int, int]:
     """
     if audit.schema.get("success") != pl.Boolean:
         raise RunError("The table 'audit' lacks the boolean column 'success'. Run `asymcert audit` again.")
-    keys = [name for name in ("attack", "norm", "method") if name in audit.columns]
+    keys = [name for name in ("attack", "norm", "method", "options") if name in audit.columns]
     tried = pl.col("n").sum() if "n" in audit.columns else pl.len()
     grouped = audit.group_by(keys or pl.lit("all").alias("attack"), maintain_order=True)
     counts = grouped.agg(tried=tried, broken=pl.col("success").sum())
+    methods = method_labels([(row.get("method", MISSING), row.get("options", "")) for row in counts.to_dicts()])
     rows = []
-    for line in counts.iter_rows(named=True):
+    for line, method in zip(counts.iter_rows(named=True), methods, strict=True):
         norm = norm_symbol(line["norm"]) if "norm" in keys else MISSING
-        names = (str(line.get("attack", MISSING)), norm, str(line.get("method", MISSING)))
+        names = (str(line.get("attack", MISSING)), norm, method)
         rows.append((*names, str(line["tried"]), str(line["broken"])))
     header = ("Attack", "Norm", "Method", "Samples attacked", "Certificates broken")
     return Table(header, tuple(rows), 3), int(counts["broken"].sum()), int(counts["tried"].sum())
