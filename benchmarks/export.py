@@ -14,13 +14,11 @@ differs, no radius is above the sound one, and the greatest relative shortfall i
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
-from collections.abc import Callable
 
 import numpy as np
 import onnxruntime
 import torch
+from timing import alternate
 
 from asymcert import ThreatModel, certify, datasets, train
 from asymcert.binary import BinaryClassifier
@@ -42,12 +40,11 @@ def main() -> None:
     compare(session, model, x)
     for size, repeats in ((1, 200), (256, 30)):
         batch = x[:size].contiguous()
-        milliseconds = alternately(
+        tasks = (
             lambda batch=batch: session.run(None, {"x": batch.numpy()}),
             lambda batch=batch: certify(model, batch, THREAT),
-            repeats,
         )
-        onnx, pytorch = (1e3 * value / size for value in milliseconds)
+        onnx, pytorch = (1e3 * seconds / size for seconds in alternate(tasks, repeats))
         print(f"batch {size}: ONNX Runtime {onnx:.4f} ms a sample, PyTorch {pytorch:.4f}, ratio {pytorch / onnx:.1f}")
 
 
@@ -70,17 +67,6 @@ def compare(session: onnxruntime.InferenceSession, model: BinaryClassifier, x: t
         f"{len(x)} samples, {int((sensitive != known.sensitive.numpy()).sum())} verdicts differ, "
         f"{int((radius > expected).sum())} radii above the sound ones, greatest relative shortfall {shortfall:.1e}"
     )
-
-
-def alternately(first: Callable[[], object], second: Callable[[], object], repeats: int) -> tuple[float, float]:
-    """Median seconds of both."""
-    seconds: list[list[float]] = [[], []]
-    for _ in range(repeats):
-        for times, call in zip(seconds, (first, second), strict=True):
-            begin = time.perf_counter()
-            call()
-            times.append(time.perf_counter() - begin)
-    return statistics.median(seconds[0]), statistics.median(seconds[1])
 
 
 if __name__ == "__main__":

@@ -15,11 +15,10 @@ from __future__ import annotations
 
 import argparse
 import math
-import statistics
-import time
 from collections.abc import Callable
 
 import torch
+from timing import alternate
 from torch import Tensor
 
 from asymcert.linf.kernels import backend, lp_distance
@@ -85,20 +84,6 @@ def on_a_gpu(repeats: int) -> None:
 def without_gradient(run: Callable[[], Tensor]) -> Tensor:
     with torch.no_grad():
         return run()
-
-
-def alternate(runs: list[Callable[[], object]], repeats: int) -> list[float]:
-    """Median seconds of each run, all taken in turn after one warm-up."""
-    seconds: list[list[float]] = [[] for _ in runs]
-    for turn in range(repeats + 1):
-        for run, record in zip(runs, seconds, strict=True):
-            start = time.perf_counter()
-            run()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            if turn:
-                record.append(time.perf_counter() - start)
-    return [statistics.median(record) for record in seconds]
 
 
 if __name__ == "__main__":

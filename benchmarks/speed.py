@@ -19,11 +19,10 @@ from __future__ import annotations
 
 import argparse
 import math
-import statistics
-import time
 from collections.abc import Callable
 
 import torch
+from timing import alternate
 from torch import Tensor
 
 from asymcert import FeatureConvexClassifier, ThreatModel, certify, certify_each
@@ -84,19 +83,6 @@ def certify_by_method(model: FeatureConvexClassifier, x: Tensor, repeats: int) -
         )
         name = threat.describe().split()[0]
         print(f"  {name}: tangent / closed form {tangent / closed:.1f}, refined with 4 cuts {refined / closed:.1f}")
-
-
-def alternate(tasks: list[Callable[[], object]], repeats: int) -> list[float]:
-    """Median seconds of each task, the tasks taking turns so that a noisy moment hits all."""
-    seconds: list[list[float]] = [[] for _ in tasks]
-    for task in tasks:
-        task()
-    for _ in range(repeats):
-        for task, measured in zip(tasks, seconds, strict=True):
-            start = time.perf_counter()
-            task()
-            measured.append(time.perf_counter() - start)
-    return [statistics.median(measured) for measured in seconds]
 
 
 def one_by_one(model: FeatureConvexClassifier, x: Tensor) -> list[list[float]]:
