@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import check_choice, check_count, check_number, refuse
-from asymcert.linf.net import LinfDistanceNet
+from asymcert.linf.net import PUBLISHED, LinfDistanceNet
 from asymcert.training.config import option
 
 LOSSES = ("mixed", "hinge")
@@ -110,8 +110,8 @@ class Moment:
     rate: float
 
 
-_LARGE = LinfConfig(width=5120, depth=5, epochs=450, centre=0.1307, crop=1)
-_CIFAR = replace(_LARGE, depth=6, epochs=1300, deviation=0.2009, centre=0.4734, crop=3, flip=True)
+_LARGE = LinfConfig(**PUBLISHED["mnist"], epochs=450, centre=0.1307, crop=1)
+_CIFAR = replace(_LARGE, **PUBLISHED["cifar10"], epochs=1300, centre=0.4734, crop=3, flip=True)
 _CIFAR = replace(_CIFAR, rise_from=100 / 1300, rise_until=1250 / 1300)
 _ICML = {"loss": "hinge", "weight_decay": 0.005, "learning_rate": 0.02}
 _ICML |= {"epochs": 400, "rise_from": 50 / 400, "rise_until": 350 / 400}
