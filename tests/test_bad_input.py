@@ -130,3 +130,13 @@ def test_certificates_and_threat_models_are_frozen():
 
 def test_integer_inputs_are_converted():
     assert torch.equal(certify(MODEL, X.to(torch.uint8)).radius, certify(MODEL, X).radius)
+
+
+def test_integers_that_single_precision_does_not_hold_stay_as_they_are():
+    """Rounded to float32 these four would be two inputs, and a change of 2 could count as one of 4."""
+    far = 2**24 + torch.arange(4)[:, None].repeat(1, 3)
+    model = MODEL.with_threshold(3.0 * 2**24 - 1.5)
+    assert torch.equal(model.margin(far), model.margin(far.double()))
+    assert torch.equal(certify(model, far).radius, certify(model, far.double()).radius)
+    with pytest.raises(InputError, match="integers below"):
+        certify(model, far * 2**29)

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from asymcert.errors import InputError
 
+EXACT = 2.0**53  # from here on not every integer is a float64
+
 
 def refuse(name: str, must_be: str, got: object, remedy: str = "") -> InputError:
     """Return (not raise) the error for argument `name`."""
@@ -84,7 +86,8 @@ def check_weights(name: str, network: nn.Module) -> None:
 def check_inputs(x: Tensor, shape: tuple[int, ...], dtype: torch.dtype | None = None) -> Tensor:
     """Return `x` as a floating tensor of shape (n, *shape), refusing anything else.
 
-    Integer tensors are converted to `dtype` (default float32); nothing is clipped or reshaped.
+    Integer tensors are converted to `dtype`, by default float64, which must hold them exactly: a certificate is about
+    the input as given. Nothing is clipped or reshaped.
     """
     if not isinstance(x, Tensor):
         raise refuse("x", "a torch.Tensor", type(x).__name__, "Convert it with torch.as_tensor(x).")
@@ -93,7 +96,9 @@ def check_inputs(x: Tensor, shape: tuple[int, ...], dtype: torch.dtype | None = 
         remedy = "A single sample needs a batch dimension: x[None]." if x.shape == shape else ""
         raise refuse("x", want, f"{x.dtype} of shape {tuple(x.shape)}", remedy)
     if dtype is None and not x.is_floating_point():
-        dtype = torch.float32
+        dtype = torch.float64
+        if bool((x.to(dtype).abs() >= EXACT).any()):
+            raise refuse("x", "made of integers below 2^53 in size", "greater ones", "Scale the input.")
     x = x if dtype is None else x.to(dtype)
     check_finite("x", x, "Impute or drop missing values first.")
     return x
