@@ -5,6 +5,8 @@ import torch
 
 from asymcert import train
 from asymcert.attacks import ProjectedGradient
+from asymcert.baselines.networks import BaseNetwork
+from asymcert.baselines.smoothed import SmoothedClassifier
 from asymcert.certify import certify
 from asymcert.datasets.many import load_many
 from asymcert.errors import InputError
@@ -78,6 +80,17 @@ def test_one_against_rest_and_first_samples(data):
     assert first_samples(data, None) is data
     binary = one_against_rest(few, CLASS)
     assert (binary.sensitive, binary.other, int(binary.train.y.sum()), len(binary.train)) == ("3", "rest", 4, 40)
+
+
+def test_a_smoothed_first_stage_is_refused(data):
+    """Its certificate is about a vote over noisy copies, but the cascade would ask its base, without noise."""
+    base = BaseNetwork("mlp", (1, 8, 8), width=8)
+    for parameter in base.parameters():
+        parameter.data.zero_()
+    first = SmoothedClassifier(base, "gaussian", 1.0, threshold=-1.0)
+    assert float(certify(first, data.test[0][:1], ThreatModel(2)).radius) > 1
+    with pytest.raises(InputError, match="`first` must be a classifier that answers what is certified"):
+        Cascade(first, lambda x: x.flatten(1)[:, :10], data.classes, CLASS)
 
 
 def test_refusals(cascade, data):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from asymcert._checks import check_inputs, refuse
+from asymcert.baselines.smoothed import SmoothedClassifier
 from asymcert.binary import BinaryClassifier
 from asymcert.certify import Certificate, certify
 from asymcert.datasets.binary import BinaryData, Split
@@ -27,7 +28,7 @@ class Cascade:
     Parameters
     ----------
     first
-        The certified classifier.
+        The certified classifier; its certificate must be about its own verdict, which a smoothed one's is not.
     second
         Logits of all classes, (n, *input_shape) -> (n, classes); the one of the sensitive class is ignored.
         Gets inputs in the first stage's floating-point type and on its device.
@@ -39,7 +40,7 @@ class Cascade:
     Raises
     ------
     InputError
-        Fewer than two classes, or a position that is none of theirs.
+        Fewer than two classes, a position that is none of theirs, or a smoothed first stage.
     """
 
     def __init__(
@@ -52,6 +53,9 @@ class Cascade:
         if len(classes) < 2:
             raise refuse("classes", "at least two names", f"{len(classes)}")
         check_class(sensitive_class, len(classes))
+        if isinstance(first, SmoothedClassifier):  # `predict` is its base's, which nothing is certified about
+            remedy = "Use SplitClassifier, whose votes are counted exactly."
+            raise refuse("first", "a classifier that answers what is certified", type(first).__name__, remedy)
         self.first, self.second, self.classes = first, second, tuple(classes)
         self.sensitive_class = sensitive_class
 
