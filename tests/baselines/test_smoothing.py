@@ -63,6 +63,14 @@ def test_bounds_are_clopper_and_pearsons(n, alpha):
     assert bool((lower_bounds(n, alpha, sound=False)[1:] > bounds[1:]).all())
 
 
+@pytest.mark.parametrize("n", [1, 2, 1000, 10_000])
+def test_bounds_at_the_least_alpha_ascend_and_end_in_closed_form(n):
+    """Below it they do not: some are no numbers, some are above the probability."""
+    bounds = lower_bounds(n, 1e-100)
+    assert bool((bounds[1:] > bounds[:-1]).all())
+    assert float(bounds[n]) == pytest.approx(1e-100 ** (1 / n), rel=1e-9)
+
+
 def coverage_inputs(n=1500):
     """Inputs with their true scores; the second coordinate makes their draws different."""
     x = torch.stack((torch.full((n,), 0.4), torch.linspace(0, 1, n)), dim=1)
@@ -207,7 +215,7 @@ def test_refusals():
         QUICK.certify(model, x + 1, [ThreatModel(upper=1)])
     with pytest.raises(InputError, match="`x` must be finite"):
         QUICK.certify(model, x * math.nan, [ThreatModel()])
-    for field in ({"n0": 0}, {"n": 0}, {"alpha": 0.0}, {"alpha": 0.6}, {"seed": -1}):
+    for field in ({"n0": 0}, {"n": 0}, {"alpha": 0.0}, {"alpha": 1e-200}, {"alpha": 0.6}, {"seed": -1}):
         with pytest.raises(InputError, match=f"`{next(iter(field))}` must be"):
             Smoothing(**field)
     with pytest.raises(InputError, match="`noise` must be"):

@@ -20,6 +20,7 @@ from asymcert.certify.base import Certificate, Certifier, expect
 from asymcert.certify.baselines.norms import radius_against
 from asymcert.threat import ThreatModel
 
+LEAST_ALPHA = 1e-100  # below it, scipy's inverse of the incomplete beta function fails for many draws
 SLACK = 1e-10  # relative; far above the errors of scipy's inverse distribution functions
 
 
@@ -40,7 +41,7 @@ class Smoothing(Certifier):
     n0, n
         Draws that choose the class, and that bound its probability.
     alpha
-        Chance, for each sample, that the bound is wrong.
+        Chance, for each sample, that the bound is wrong; at least 1e-100.
     seed
         Of all draws; with it a certificate can be repeated on the same kind of device.
     sound
@@ -49,7 +50,8 @@ class Smoothing(Certifier):
     Sound when probability is granted: for each sample, over the draws, the radius of the smoothed classifier is right
     with probability ``1 - alpha`` at least. It is no joint statement about all samples. Rounding in the base network is
     immaterial, since what is smoothed is the network as it is run; but noise is drawn in float32 by a pseudorandom
-    generator, and what that changes is not covered (Voracek and Hein, 2023; Jin, Ohrimenko, Rubinstein, 2022).
+    generator, inputs and their sums with it are rounded to the network's type, and what that changes is not covered
+    (Voracek and Hein, 2023; Jin, Ohrimenko, Rubinstein, 2022).
 
     Source: Cohen, Rosenfeld, Kolter, ICML 2019, Theorem 1 and CERTIFY; see `smoothed_radius` for the radii.
     """
@@ -66,7 +68,7 @@ class Smoothing(Certifier):
     def __post_init__(self) -> None:
         check_count("n0", self.n0)
         check_count("n", self.n)
-        check_number("alpha", self.alpha, 0.0, 0.5, open_low=True)
+        check_number("alpha", self.alpha, LEAST_ALPHA, 0.5)
         check_count("seed", self.seed, 0)
 
     def certify(self, model: BinaryClassifier, x: Tensor, threats: Sequence[ThreatModel]) -> list[Certificate]:
