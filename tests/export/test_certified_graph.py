@@ -13,7 +13,7 @@ from asymcert.errors import InputError
 from asymcert.export import certified_graph
 from asymcert.export.certified_graph import to_certified_onnx
 from asymcert.threat import ThreatModel
-from contracts.models import cancelling_model
+from contracts.models import cancelling_model, linear_model
 from export.exported import FEATURE_CONVEX, OTHERS, SHAPE, distance, feature_convex, inputs, run, threats
 
 METHODS = {"FeatureConvexClassifier": "closed-form", "DistanceClassifier": "lipschitz"}
@@ -94,6 +94,15 @@ def test_what_rounding_decides_gets_no_radius():
     model, x = cancelling_model(0, torch.float64)
     found, known = radii(model, x, ThreatModel(2))
     assert (found <= known).all()
+
+
+@pytest.mark.parametrize("norm", [1.0, 2.0, math.inf])
+def test_slopes_too_small_for_full_precision_are_rounded_up(norm):
+    """A cost of 1e300 makes a weight of 1e-23 a slope of 1e-323, of which two digits are left."""
+    model, cost = linear_model(torch.full((1,), 1e-23).double(), -1e-19), 1e300
+    found, known = radii(model, torch.zeros(1, 1).double(), ThreatModel(norm, lower=-1e5, upper=1e5, cost=cost))
+    assert (found <= known).all()
+    assert (found > 0).all()
 
 
 def test_inputs_that_have_no_certificate():
