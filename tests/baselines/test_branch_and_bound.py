@@ -14,14 +14,8 @@ from asymcert.certify.baselines.mixed_integer import least_change
 from asymcert.certify.baselines.relu_bounds import Network
 from asymcert.errors import InputError
 from asymcert.threat import ThreatModel
-from baselines.relu_models import random_relu
+from baselines.relu_models import balanced
 from contracts.baselines import COST, DIRECTION
-
-
-def balanced(seed, widths=(8,), n=6):
-    model = random_relu(seed, widths=widths)
-    x = torch.rand(n, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-    return model.with_threshold(float(model.margin(x).median())), x
 
 
 @pytest.mark.parametrize("norm", [1.0, 2.0, math.inf])

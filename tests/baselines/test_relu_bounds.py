@@ -15,7 +15,7 @@ from asymcert.certify.baselines.relu_bounds import Network, relax
 from asymcert.certify.baselines.slopes import best_bound, tightened
 from asymcert.errors import InputError
 from asymcert.threat import ThreatModel
-from baselines.relu_models import random_relu
+from baselines.relu_models import balanced, random_relu
 from contracts.baselines import COST, DIRECTION, MUTABLE, BaselineContract, threats
 from contracts.files import reloaded
 
@@ -44,12 +44,6 @@ class TestCrown(BaselineContract):
 
     def model(self, seed):
         return random_relu(seed)
-
-
-def balanced(seed, widths, n=12):
-    model = random_relu(seed, widths=widths)
-    x = torch.rand(n, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-    return model.with_threshold(float(model.margin(x).median())), x
 
 
 @pytest.mark.parametrize("norm", [1.0, 1.5, 2.0, 3.0, math.inf])
@@ -86,7 +80,7 @@ def test_lines_enclose_the_relu():
 
 @pytest.mark.parametrize("widths", [(8,), (8, 6), (6, 5, 4)])
 def test_enclosures_hold_what_both_types_compute(widths):
-    model, x = balanced(1, widths)
+    model, x = balanced(1, widths, n=12)
     single = model.float()
     network = Network.of(single, sound=True)
     generator = torch.Generator().manual_seed(1)
@@ -136,7 +130,7 @@ def test_a_linear_network_s_radius_is_exact():
 
 
 def test_radii_are_infinite_where_nothing_admissible_matters():
-    model, x = balanced(3, (8,))
+    model, x = balanced(3, n=12)
     frozen = ThreatModel(norm=2, mutable=torch.zeros(6, dtype=torch.bool))
     for certifier in (IntervalBounds(), Crown()):
         certificate = certifier.certify(model, x, [frozen])[0]
@@ -171,7 +165,7 @@ def test_inputs_that_overflow_in_the_deployed_type_are_not_certified(certifier):
 
 
 def test_saved_models_come_back(tmp_path):
-    model, x = balanced(4, (8, 6))
+    model, x = balanced(4, (8, 6), n=12)
     assert isinstance(reloaded(model, x, tmp_path), ReluClassifier)
 
 
