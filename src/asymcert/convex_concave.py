@@ -174,10 +174,9 @@ class ConvexConcaveClassifier(BinaryClassifier):
         feature_map = build_map(metadata["feature_map"], below(tensors, "feature_map."))
         convex = _restored(metadata["convex"], below(tensors, "convex."))
         concave = [_restored(part, below(tensors, f"concave.{i}.")) for i, part in enumerate(metadata["concave"])]
-        common = described(metadata)
-        options = {name: common[name] for name in ("threshold", "scaling", "info")}
+        common = {name: described(metadata)[name] for name in ("threshold", "scaling", "info")}
         shape, names = tuple(metadata["input_shape"]), tuple(metadata["names"])
-        return cls(feature_map, convex, concave, input_shape=shape, classes=names, **options)
+        return cls(feature_map, convex, concave, input_shape=shape, classes=names, **common)
 
     def _logits(self, x: Tensor) -> Tensor:
         features = self.feature_map(x)

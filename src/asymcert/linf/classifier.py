@@ -105,14 +105,12 @@ class DistanceClassifier(BinaryClassifier):
         """As in `BinaryClassifier.from_contents`."""
         options: dict[str, Any] = dict(metadata["net"])
         p = float.fromhex(options.pop("p"))
-        options["input_shape"] = tuple(options["input_shape"])
         with torch.random.fork_rng(devices=[]):  # weights are drawn, then replaced: leave the generator alone
             net = LinfDistanceNet(**options)
         net.p = p
-        common = described(metadata)
-        names, chosen = tuple(metadata["names"]), metadata["sensitive_class"]
-        threshold, scaling, info = common["threshold"], common["scaling"], common["info"]
-        model = cls(net, threshold, classes=names, sensitive_class=chosen, scaling=scaling, info=info)
+        common = {name: described(metadata)[name] for name in ("threshold", "scaling", "info")}
+        chosen = metadata["sensitive_class"]
+        model = cls(net, classes=tuple(metadata["names"]), sensitive_class=chosen, **common)
         model.load_state_dict(tensors)
         check_weights("net", model.net)
         return model

@@ -16,7 +16,7 @@ from asymcert.baselines.cayley import cayley_network, cayley_resnet
 from asymcert.baselines.lipschitz import LipschitzClassifier
 from asymcert.datasets import BinaryData
 from asymcert.training.baselines.loop import balance, fit, origin, seeded
-from asymcert.training.baselines.recipe import Recipe
+from asymcert.training.baselines.recipe import BUDGETS, Recipe
 
 NETWORKS = ("mlp", "resnet-9")
 PERCEPTRON_DATA = ("mnist-3-8",)  # the published perceptron's; other images get the ResNet-9
@@ -73,7 +73,7 @@ class CayleyRecipe:
 
 def cayley_recipe(data: BinaryData, budget: str = "cpu") -> CayleyRecipe:
     """The recipe of that budget, ``cpu`` or ``gpu`` (the published network), for a data set."""
-    check_choice("budget", budget, ("cpu", "gpu"))
+    check_choice("budget", budget, BUDGETS)
     shape = data.input_shape
     image = len(shape) == 3 and shape[1] == shape[2] and shape[1] % 2 == 0 and shape[1] >= SMALLEST
     network = "resnet-9" if image and data.name not in PERCEPTRON_DATA else "mlp"

@@ -13,6 +13,7 @@ from asymcert._checks import check_choice, check_count, check_number, refuse
 
 OPTIMIZERS = ("sgd", "adam")
 SCHEDULES = ("cosine", "constant")
+BUDGETS = ("cpu", "gpu")  # of a method: what a CPU can train, or the published network and recipe
 
 
 @dataclass(frozen=True)

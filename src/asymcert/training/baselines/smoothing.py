@@ -18,9 +18,8 @@ from asymcert.baselines.smoothed import SmoothedClassifier
 from asymcert.baselines.splitting import SplitClassifier, splits_for
 from asymcert.datasets import BinaryData
 from asymcert.training.baselines.loop import Loss, balance, fit, origin, seeded
-from asymcert.training.baselines.recipe import Recipe
+from asymcert.training.baselines.recipe import BUDGETS, Recipe
 
-BUDGETS = ("cpu", "gpu")
 OnEpoch = Callable[[dict[str, Any]], None] | None
 
 
