@@ -1,4 +1,5 @@
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from asymcert.attacks import ProjectedGradient
 from asymcert.errors import InputError
 from asymcert.estimator import FeatureConvexDetector, LinfDistanceDetector
+from asymcert.estimator.base import without_scaling_error
 from asymcert.threat import ThreatModel
 
 SMALL = {"hidden": (8,), "epochs": 5, "min_steps": 150, "random_state": 0}
@@ -177,3 +179,58 @@ def test_bad_input_is_refused(table, kind, act, error, message):
 def test_bad_settings_are_refused(table, kind, field, value, message):
     with pytest.raises(InputError, match=message):
         MAKERS[kind](**{field: value}).fit(*table)
+
+
+def test_radii_cover_the_rounding_of_the_scaling():
+    """In exact arithmetic: a change below the radius in the user's units is one below the scaled radius."""
+    draw = np.random.default_rng(0)
+    tight = 0
+    for _ in range(3000):
+        low, extent, x, y = draw.uniform(-3, 3), draw.uniform(0.1, 9), *draw.uniform(-40, 40, 2)
+        before, after = ((value - low) / extent for value in (x, y))
+        scaled_radius = math.nextafter(abs(after - before) * extent, 0.0)  # so y is outside
+        scaled = torch.tensor([[before]])
+        radius = without_scaling_error(torch.tensor([scaled_radius], dtype=torch.float64), scaled, np.array([extent]))
+        if Fraction(scaled_radius) < abs(Fraction(after) - Fraction(before)) * Fraction(extent):
+            assert Fraction(float(radius)) <= abs(Fraction(y) - Fraction(x))
+            tight += Fraction(scaled_radius) > abs(Fraction(y) - Fraction(x))
+        assert float(radius) == pytest.approx(scaled_radius, rel=1e-10, abs=1e-13)
+    assert tight > 100  # radii that would have been too large without
+
+
+@pytest.mark.parametrize("far", [math.inf, 0.0])
+def test_infinite_and_absent_radii_stay(far):
+    given = torch.tensor([far], dtype=torch.float64)
+    assert without_scaling_error(given, torch.ones(1, 2).double(), np.ones(2)).item() == far
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"epochs": 0},
+        {"epochs": "many"},
+        {"min_steps": -1},
+        {"batch_size": 0},
+        {"validation_fraction": 0},
+        {"validation_fraction": 1.0},
+        {"validation_fraction": "a fifth"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_parameters_out_of_range_are_refused_by_name(make, parameters, table):
+    (name,) = parameters
+    with pytest.raises(InputError, match=f"`{name}` must be"):
+        make(**parameters).fit(*table)
+
+
+def test_one_width_is_no_tuple(table):
+    with pytest.raises(InputError, match=r"`hidden` must be a tuple of widths, got 5\. Example: hidden=\(64, 32\)"):
+        FeatureConvexDetector(hidden=5).fit(*table)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_range_that_overflows_is_refused_by_feature():
+    x = np.ones((8, 3)) * np.arange(8)[:, None]
+    x[:4, 1], x[4:, 1] = -1.7e308, 1.7e308
+    with pytest.raises(InputError, match="`X` must be of finite range, got an overflow in feature 1"):
+        FeatureConvexDetector(**SMALL).fit(x, np.arange(8) % 2)

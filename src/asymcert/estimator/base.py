@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import replace
+from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -14,7 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from asymcert._checks import check_choice, refuse
+from asymcert._checks import check_choice, check_count, refuse
 from asymcert.binary import BinaryClassifier
 from asymcert.certify import Certificate, certify
 from asymcert.datasets import BinaryData, Split
@@ -51,8 +53,10 @@ class Detector(ClassifierMixin, BaseEstimator, ABC):
         Raises
         ------
         ValueError
-            Not two classes, NaN, fewer than two samples of a class, or an unknown sensitive label.
+            Not two classes, NaN, fewer than two samples of a class, an unknown sensitive label, or a parameter out of
+            its range.
         """
+        self._check_parameters()
         X, y = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(y)
         self.classes_ = np.unique(y)
@@ -62,7 +66,10 @@ class Detector(ClassifierMixin, BaseEstimator, ABC):
         self.sensitive_ = self.classes_[1] if self.sensitive is None else self.sensitive
         check_choice("sensitive", self.sensitive_, self.classes_.tolist())
         self.minimum_ = X.min(axis=0)
-        extent = X.max(axis=0) - self.minimum_
+        with np.errstate(over="ignore"):
+            extent = X.max(axis=0) - self.minimum_
+        if not np.isfinite(extent).all():
+            raise refuse("X", "of finite range", f"an overflow in feature {int(np.argmax(extent))}", "Rescale it.")
         self.range_ = np.where(extent > 0, extent, 1.0)
         random = check_random_state(self.random_state)
         data = self._split(self._scale(X), torch.as_tensor(y == self.sensitive_), random)
@@ -115,7 +122,9 @@ class Detector(ClassifierMixin, BaseEstimator, ABC):
         # A unit of scaled change is `range_` units of X, so that is what it costs, rounded down.
         scaled_price = torch.as_tensor(np.nextafter(price * self.range_, 0.0))
         threat = ThreatModel(self.norm if norm is None else norm, cost=scaled_price)
-        return certify(self.model_, self._checked(X), threat, self.method)
+        scaled = self._checked(X)
+        found = certify(self.model_, scaled, threat, self.method)
+        return replace(found, radius=without_scaling_error(found.radius, scaled, price * self.range_))
 
     @property
     def model(self) -> BinaryClassifier:
@@ -126,6 +135,13 @@ class Detector(ClassifierMixin, BaseEstimator, ABC):
     @property
     def _other(self) -> Any:
         return self.classes_[0] if self.sensitive_ == self.classes_[1] else self.classes_[1]
+
+    def _check_parameters(self) -> None:
+        check_count("epochs", self.epochs)
+        check_count("min_steps", self.min_steps, 0)
+        check_count("batch_size", self.batch_size)
+        if not isinstance(self.validation_fraction, Real) or not 0 < self.validation_fraction < 1:
+            raise refuse("validation_fraction", "a number above 0 and below 1", repr(self.validation_fraction))
 
     def _margin(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
@@ -158,3 +174,25 @@ class Detector(ClassifierMixin, BaseEstimator, ABC):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
         return tags
+
+
+def without_scaling_error(radius: torch.Tensor, scaled: torch.Tensor, price: np.ndarray) -> torch.Tensor:
+    """Radii for changes before scaling, from radii for changes of the scaled features as they are computed.
+
+    A scaled feature has two rounding errors: it is ``(feature - minimum) / range * (1 + e)``, ``|e| < 2.1 u``. So the
+    computed change is at most ``(1 + 3 u)`` times the exact one plus ``5 u`` times the scaled feature itself.
+
+    Parameters
+    ----------
+    radius
+        (n,), float64, of any norm.
+    scaled
+        Scaled features, (n, d), float64.
+    price
+        Of one unit of scaled change, (d,).
+    """
+    u = 2.0**-53
+    size = scaled.abs() + 2.0**-1020  # quotients that underflow have an absolute error
+    error = (size * torch.as_tensor(price)).sum(dim=1) * (8 * u)  # the l1 norm is the greatest
+    less = (radius - error) * (1 - 8 * u)
+    return torch.where(radius.isinf(), radius, less.nan_to_num(0.0).clamp(min=0.0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from asymcert._checks import refuse
 from asymcert.classifier import FeatureConvexClassifier
 from asymcert.datasets import BinaryData
 from asymcert.estimator.base import Detector
@@ -92,6 +93,11 @@ class FeatureConvexDetector(Detector):
         self.learning_rate = learning_rate
         self.validation_fraction = validation_fraction
         self.random_state = random_state
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if isinstance(self.hidden, int | str):
+            raise refuse("hidden", "a tuple of widths", repr(self.hidden), "Example: hidden=(64, 32)")
 
     def _train(self, data: BinaryData, seed: int) -> FeatureConvexClassifier:
         batch_size, epochs = self._schedule(len(data.train))
