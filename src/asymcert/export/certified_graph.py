@@ -127,7 +127,7 @@ def _slope(graph: Graph, model: FeatureConvexClassifier, threat: ThreatModel, si
     cost = model.feature_map.feature_cost(threat.cost_for(model.input_shape), model.input_shape)
     constant = model.feature_map.lipschitz(threat.norm) * (1.0 + MARGIN)
     scaled = graph.op("Mul", size, graph.number(constant / cost.expand(shape).flatten()))
-    scaled = graph.op("Add", scaled, graph.number(torch.finfo(torch.float64).tiny))  # quotients keep their precision
+    scaled = graph.op("Max", scaled, graph.number(torch.finfo(torch.float64).tiny))  # quotients keep their precision
     return _norm(graph, scaled, threat.dual_norm)
 
 
