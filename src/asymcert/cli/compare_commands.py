@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from asymcert import datasets as data_sets
 from asymcert.cli import show
 from asymcert.cli.parameters import Json, PublishedData, Quiet
+from asymcert.cli.summaries import rounded
 
 if TYPE_CHECKING:
     from asymcert.compare.run import Result
@@ -64,11 +65,9 @@ def _noted(update: Callable[..., None], seed: int) -> Callable[[str, int, int], 
     return lambda what, done, of: update(done, f"seed {seed}, {what}", max(done, of))
 
 
-def _rows(found: Sequence[Sequence[Result]], as_json: bool) -> list[dict[str, object]]:
+def _rows(found: Sequence[Sequence[Result]], as_json: bool) -> list[dict[str, Any]]:
     """One row for each certifier, seed and norm: numbers as they are for JSON, rounded outward for people."""
     from asymcert.compare.outcome import lines_of
-    from asymcert.evaluate import floor_percent, floor_significant
-    from asymcert.evaluate.formatting import ceil_significant
 
     rows = [
         {
@@ -83,11 +82,4 @@ def _rows(found: Sequence[Sequence[Result]], as_json: bool) -> list[dict[str, ob
         for results in found
         for line in lines_of(results)
     ]
-    if as_json:
-        return rows
-    format_of = {
-        "balanced_accuracy": floor_percent,
-        "half_certified_to": floor_significant,
-        "seconds": ceil_significant,
-    }
-    return [{name: format_of.get(name, str)(value) for name, value in row.items()} for row in rows]  # pyright: ignore
+    return [rounded(row, as_json) for row in rows]

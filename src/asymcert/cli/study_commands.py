@@ -14,6 +14,7 @@ from asymcert.cli import show
 from asymcert.cli.options import parse_norm
 from asymcert.cli.parameters import Json, PublishedData, Quiet
 from asymcert.cli.steps import output_file
+from asymcert.cli.summaries import rounded
 
 Many = Annotated[str, typer.Argument(help="mnist, fashion, cifar10 or digits.")]
 Seed = Annotated[int, typer.Option(help="Of splits and training.")]
@@ -57,7 +58,7 @@ def pairs(
     found.write_parquet(out / "correlations.parquet")
     write_pairs_picture(rows, out / "pairs.png")
     title = f"{data}: rank correlation of the median radius over {len(rows)} pairs, {time.perf_counter() - start:.0f} s"
-    show.table(title, [_rounded(row, as_json) for row in found.iter_rows(named=True)], as_json)
+    show.table(title, [rounded(row, as_json) for row in found.iter_rows(named=True)], as_json)
     show.console.print(f"[green]figure:[/green] {out / 'pairs.png'}")
 
 
@@ -88,7 +89,7 @@ def ablation(
     rows.write_parquet(folder / "rows.parquet")
     write_variants_picture(rows, folder / "variants.png")
     found = summarise(rows) if as_json else summarise(rows).select(SHOWN)
-    shown = [_rounded(row, as_json) for row in found.iter_rows(named=True)]
+    shown = [rounded(row, as_json) for row in found.iter_rows(named=True)]
     show.table(f"{loaded.name}: {name}, means of {seeds} trainings", shown, as_json)
     show.console.print(f"[green]figure:[/green] {folder / 'variants.png'}")
 
@@ -134,7 +135,7 @@ def cascade(
         "norm": norm,
         "median_radius": float(outcome.certificate.radius.median()),
     }
-    show.table(f"{data}: cascade on {len(loaded.test[0])} test samples", [_rounded(row, as_json)], as_json)
+    show.table(f"{data}: cascade on {len(loaded.test[0])} test samples", [rounded(row, as_json)], as_json)
 
 
 @app.command(name="convex-concave")
@@ -179,7 +180,7 @@ def convex_concave(
             }
         )
     title = f"{data}: {model.sensitive} against {model.other}"
-    show.table(title, [_rounded(row, as_json) for row in rows], as_json)
+    show.table(title, [rounded(row, as_json) for row in rows], as_json)
 
 
 def _loaded(data: str, data_dir: Path | None, seed: int, sensitive: int, each: int | None) -> datasets.ManyClasses:
@@ -196,21 +197,3 @@ def _loaded(data: str, data_dir: Path | None, seed: int, sensitive: int, each: i
 
 def _counted(update: Any) -> Any:
     return lambda done, total: update(done, total=total)
-
-
-def _rounded(row: dict[str, Any], as_json: bool) -> dict[str, Any]:
-    """A row as it is for JSON; for people shares in percent and other numbers rounded down, constants and times up."""
-    from asymcert.evaluate.formatting import ceil_significant, floor_percent, floor_significant
-
-    if as_json:
-        return row
-    shown = {}
-    for name, value in row.items():
-        if not isinstance(value, float) and value is not None:
-            shown[name] = value
-        elif name.startswith("accuracy"):
-            shown[name] = floor_percent(value)
-        else:
-            upward = name.startswith(("lipschitz", "seconds", "spread"))
-            shown[name] = (ceil_significant if upward else floor_significant)(value, 3)
-    return shown

@@ -18,6 +18,22 @@ from asymcert.threat_table import is_constant
 MOST_LISTED = 12  # columns of a kind
 
 
+def rounded(row: dict[str, Any], as_json: bool) -> dict[str, Any]:
+    """A row as it is for JSON; for people shares in percent and other numbers rounded down, constants and times up."""
+    return row if as_json else {name: _shown(name, value) for name, value in row.items()}
+
+
+def _shown(name: str, value: Any) -> Any:
+    if not isinstance(value, float) and value is not None:
+        return value
+    if "accuracy" in name:
+        return floor_percent(value)
+    if name == "norm":
+        return f"{value:g}"
+    upward = name.startswith(("lipschitz", "seconds", "spread"))
+    return (ceil_significant if upward else floor_significant)(value, 3)
+
+
 def summary_rows(rows: pl.DataFrame, as_json: bool) -> list[dict[str, Any]]:
     """Summary of evaluation rows, one for each curve."""
     table = summary(rows).sort("norm", maintain_order=True)
