@@ -29,14 +29,8 @@ class FeatureConvexClassifier(BinaryClassifier):
         The convex network g, on features of shape ``feature_map.output_shape(input_shape)``.
     threshold
         Finite; balanced on validation data by training.
-    input_shape
-        Shape of one sample.
-    sensitive, other
-        Names of the two classes.
-    scaling
-        How a table's columns became inputs, so that radii can be given in the user's units.
-    info
-        JSON-able facts about the model's origin (preset, seed, data digest).
+    input_shape, sensitive, other, scaling, info
+        As in `BinaryClassifier`.
 
     Raises
     ------

@@ -87,7 +87,7 @@ class ConvexConcaveClassifier(BinaryClassifier):
     classes
         Names: the sensitive class, then one for each concave logit.
     input_shape, scaling, info
-        As for `BinaryClassifier`.
+        As in `BinaryClassifier`.
 
     Raises
     ------

@@ -36,7 +36,7 @@ class SmoothedClassifier(BinaryClassifier):
     threshold
         Of the base's log-odds; finite. Balanced on validation data by training, by `noisy_medians`.
     sensitive, other, scaling, info
-        As of `BinaryClassifier`.
+        As in `BinaryClassifier`.
 
     Raises
     ------

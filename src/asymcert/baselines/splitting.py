@@ -48,7 +48,7 @@ class SplitClassifier(BinaryClassifier):
     seed
         Of the offsets.
     sensitive, other, scaling, info
-        As of `BinaryClassifier`.
+        As in `BinaryClassifier`.
 
     Raises
     ------

@@ -142,7 +142,7 @@ class TableScaling:
         Raises
         ------
         DataError
-            As for `impute`.
+            As in `impute`.
         """
         frame = self.impute(frame)
         parts = [column.encode(frame[column.name]).astype(np.float32) for column in self.columns]

@@ -23,7 +23,7 @@ class Hinges(Centre):
     Parameters
     ----------
     mean
-        As for `Centre`.
+        As in `Centre`.
     count
         The number k of absolute values.
     """

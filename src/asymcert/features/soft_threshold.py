@@ -20,7 +20,7 @@ class SoftThreshold(Centre):
     Parameters
     ----------
     mean
-        As for `Centre`.
+        As in `Centre`.
     width
         Nonnegative, in the units of the input.
     """

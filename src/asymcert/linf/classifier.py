@@ -30,10 +30,8 @@ class DistanceClassifier(BinaryClassifier):
         Names of the classes, one for each logit.
     sensitive_class
         Position of the sensitive class, by default the last: labels are 1 for sensitive where there are two classes.
-    scaling
-        How a table's columns became inputs, so that radii can be given in the user's units.
-    info
-        JSON-able facts about the model's origin.
+    scaling, info
+        As in `BinaryClassifier`.
 
     Raises
     ------

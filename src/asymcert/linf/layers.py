@@ -160,7 +160,7 @@ class DistanceConv2d(DistanceLayer):
     kernel, stride, padding
         In pixels, the same in both directions.
     bias, groups
-        As for `DistanceLinear`.
+        As in `DistanceLinear`.
     """
 
     def __init__(

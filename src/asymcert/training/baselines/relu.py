@@ -90,7 +90,7 @@ def train_relu(
     Parameters
     ----------
     data, budget, recipe, seed, device, checkpoint, on_epoch
-        As of `asymcert.training.baselines.cayley.train_cayley`.
+        As in `asymcert.training.baselines.cayley.train_cayley`.
 
     Returns
     -------

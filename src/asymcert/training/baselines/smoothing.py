@@ -79,7 +79,7 @@ def train_smoothed(
     recipe
         Another recipe than the budget's.
     seed, device, checkpoint, on_epoch
-        As of `fit`.
+        As in `fit`.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def train_smoothed(
     InputError
         An unknown noise or budget, or a number out of range.
     RunError
-        As of `fit`.
+        As in `fit`.
 
     Source: Cohen, Rosenfeld, Kolter, ICML 2019, section 3.3, for training on noise; Li, Chen, Wang, Carin, NeurIPS
     2019, and Carmon, Raghunathan, Schmidt, Duchi, Liang, NeurIPS 2019, for stability.
@@ -133,7 +133,7 @@ def train_split(
         Standard deviation that `splits_for` turns into a number of splits; by default the published one for the data
         set, 0.75 for others.
     budget, recipe, seed, device, checkpoint, on_epoch
-        As of `train_smoothed`; `seed` also fixes the offsets.
+        As in `train_smoothed`; `seed` also fixes the offsets.
 
     Returns
     -------
@@ -145,7 +145,7 @@ def train_split(
     InputError
         An unknown budget, or a sigma out of range.
     RunError
-        As of `fit`.
+        As in `fit`.
 
     Source: Levine and Feizi, ICML 2021.
     """
