@@ -4,6 +4,7 @@ import json
 import math
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from onnx.reference import ReferenceEvaluator
@@ -103,6 +104,19 @@ def test_slopes_too_small_for_full_precision_are_rounded_up(norm):
     found, known = radii(model, torch.zeros(1, 1).double(), ThreatModel(norm, lower=-1e5, upper=1e5, cost=cost))
     assert (found <= known).all()
     assert (found > 0).all()
+
+
+def test_errors_below_single_precision_survive_the_runtime_s_simplifications():
+    """Of weights near 1e-34; a runtime that drops additions of such numbers would give a greater radius."""
+    model = linear_model(torch.tensor([1e-34, -3e-34]).double(), -1e-33)
+    x, plain = inputs(20, shape=(2,)), onnxruntime.SessionOptions()
+    plain.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    for threat in (ThreatModel(2), ThreatModel(2, 0.0, 1.0)):
+        graph = to_certified_onnx(model, threat)
+        session = onnxruntime.InferenceSession(graph.SerializeToString(), plain, providers=["CPUExecutionProvider"])
+        *_, as_written = session.run(None, {"x": x.numpy()})
+        assert (run(graph, x)["radius"] == as_written).all()
+        assert (as_written > 0).all()
 
 
 def test_inputs_that_have_no_certificate():

@@ -33,6 +33,7 @@ from asymcert.threat import ThreatModel, Values
 
 MARGIN = 1e-9  # relative; far above the rounding of norms and quotients of any network's size
 LARGEST = 1e100  # inputs beyond it get no radius, so that nothing can overflow
+LEAST = 1e-37  # of errors that are added: ONNX Runtime takes scalars that single precision rounds to 0 for 0
 TIMES = 3.0  # the graph's own error, and the difference of its results from PyTorch's
 
 
@@ -90,9 +91,9 @@ def _closed_form(graph: Graph, model: FeatureConvexClassifier, threat: ThreatMod
     rate, limit = _growth(rounding, model, threat)
     per_unit, constant = _errors(rounding, model, threat)
     size = graph.op("Abs", gradient())
-    size = graph.op("Add", size, graph.number(TIMES * rounding.gradient_error.flatten()))
+    size = _plus(graph, size, TIMES * rounding.gradient_error.flatten())
     slope = _slope(graph, model, threat, size)
-    slope = graph.op("Add", slope, graph.number(rate * (1.0 + MARGIN)))
+    slope = _plus(graph, slope, rate * (1.0 + MARGIN))
     radius = graph.op("Div", _margin_less(graph, x, per_unit, constant), slope)
     _radius(graph, x, threat, graph.op("Min", radius, graph.number(limit)))
 
@@ -158,7 +159,7 @@ def _lipschitz(graph: Graph, model: DistanceClassifier, threat: ThreatModel) -> 
     slope = float(bounds.slope(torch.tensor([model.sensitive_class]))) / float(threat.cost_for(model.input_shape).min())
     rate, constant = _distance_errors(model, bounds)
     greatest = graph.op("ReduceMax", graph.op("Abs", x), axes=[1], keepdims=0)
-    error = graph.op("Add", graph.op("Mul", greatest, graph.number(rate)), graph.number(constant))
+    error = _plus(graph, graph.op("Mul", greatest, graph.number(rate)), constant)
     margin = graph.op("Sub", "margin", error)
     _radius(graph, x, threat, graph.op("Div", margin, graph.number(slope * (1.0 + MARGIN))))
 
@@ -184,7 +185,13 @@ def _distance_errors(model: DistanceClassifier, bounds: MarginBounds) -> tuple[f
 def _margin_less(graph: Graph, x: str, per_unit: Tensor, constant: float) -> str:
     """Margins less errors: (n,)."""
     error = graph.op("MatMul", graph.op("Abs", x), graph.number(per_unit))
-    return graph.op("Sub", "margin", graph.op("Add", error, graph.number(constant)))
+    return graph.op("Sub", "margin", _plus(graph, error, constant))
+
+
+def _plus(graph: Graph, name: str, error: float | Tensor) -> str:
+    """Values plus errors, each of these either 0 or rounded up to `LEAST`."""
+    errors = torch.as_tensor(error, dtype=torch.float64)
+    return graph.op("Add", name, graph.number(torch.where(errors > 0, errors.clamp(min=LEAST), 0.0)))
 
 
 def _radius(graph: Graph, x: str, threat: ThreatModel, radius: str) -> None:
