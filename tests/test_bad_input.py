@@ -7,6 +7,7 @@ import re
 import pytest
 import torch
 
+from asymcert._checks import check_device
 from asymcert.certify import Certificate, certify, certify_each
 from asymcert.classifier import FeatureConvexClassifier
 from asymcert.convex import ConvexMLP
@@ -106,6 +107,14 @@ CASES = {
     "radius in single precision": (lambda: certificate(1.0, dtype=torch.float32), "`radius` must be float64"),
     "radius of another shape": (lambda: certificate([1.0, 2.0]), "`radius` must be of the same shape as margin"),
 }
+
+
+@pytest.mark.parametrize("name", ["gpu", "meta", "cuda:99"])
+def test_a_device_that_cannot_compute_is_refused_in_one_short_line(name):
+    with pytest.raises(InputError, match=f"`device` must be one that torch can use here, got '{name}'") as caught:
+        check_device(name)
+    assert len(str(caught.value)) < 250
+    assert len(str(caught.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Collection
 from numbers import Integral, Real
 from typing import cast
@@ -55,9 +56,9 @@ def check_device(name: str | torch.device) -> torch.device:
     """Return the device of that name; refuse one that torch cannot use here."""
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # `meta` holds no values
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = textwrap.shorten(str(error).partition(". ")[0], 120, placeholder=" ...")  # torch lists all backends
         raise refuse("device", "one that torch can use here", f"'{name}' ({reason})", "Use cpu.") from None
     return device
 
