@@ -17,6 +17,7 @@ from asymcert._checks import check_number, refuse
 from asymcert.datasets.columns import CategoryColumn, Column, NumericColumn, WordColumn
 from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import InputError
+from asymcert.threat import ThreatModel
 
 MOST_LISTED = 12  # columns that an error message offers
 
@@ -78,6 +79,21 @@ class TableThreat:
             if ordered and isinstance(self.columns[position], CategoryColumn):
                 raise _no_order(key, self.columns[position])
         return self._of([position in chosen for position in range(len(self.columns))]).bool()
+
+    def check_inside(self, threat: ThreatModel, x: Tensor) -> None:
+        """Refuse inputs (n, d) outside the threat model's box, as `ThreatModel.check` does, naming their columns."""
+        outside = torch.zeros_like(x, dtype=torch.bool)
+        if threat.lower is not None:
+            outside |= x < torch.as_tensor(threat.lower).to(x)
+        if threat.upper is not None:
+            outside |= x > torch.as_tensor(threat.upper).to(x)
+        counts = {c.name: int(outside[:, p].any(1).sum()) for c, p in zip(self.columns, self.places, strict=True)}
+        found = [f"{name} ({count} of {len(x)})" for name, count in counts.items() if count]
+        if found:
+            columns = f"samples outside it in the columns {', '.join(found)}"
+            raise refuse(
+                "lower", f"with `upper` a box of {threat.describe()} around every sample", columns, "Widen it."
+            )
 
     def _of(self, per_column: Sequence[float]) -> Tensor:
         """One value for each column, repeated for its inputs."""

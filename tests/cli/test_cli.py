@@ -165,7 +165,7 @@ def test_config_fields_are_options():
         (["certify", "demo", "--norm", "0.5"], "`norm` must be"),
         (["certify", "demo", "--method", "magic"], "`method` must be one of"),
         (["certify", "demo", "--split", "all"], "`split` must be one of"),
-        (["surface", "demo", "--norm", "3"], "Run `asymcert certify` first"),
+        (["surface", "demo", "--norm", "3"], "Run `asymcert certify demo --norm 3 --split test` first"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

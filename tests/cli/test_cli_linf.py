@@ -52,6 +52,13 @@ def test_certify_takes_the_method_of_its_kind_audit_finds_nothing_and_the_report
     assert "interval" in (run / "report" / "index.html").read_text(encoding="utf-8") or name == "linf-convex"
 
 
+def test_the_surface_says_that_distance_nets_have_none(tmp_path):
+    run = str(tmp_path / "run")
+    run_command("train", "digits-3-8", "--out", run, "--model", "linf-net", "--epochs", "1", "--width", "4", "--quiet")
+    done = run_command("surface", run, "--norm", "inf")
+    assert "`run` must be of a feature-convex classifier for this command, got a Dist" in str(done.exception)
+
+
 def test_a_field_of_another_model_is_refused(tmp_path):
     done = run_command("train", "digits-3-8", "--out", str(tmp_path / "a"), "--epsilon", "0.1")
     assert done.exit_code != 0

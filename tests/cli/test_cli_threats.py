@@ -131,7 +131,7 @@ def test_audit_of_a_method_and_a_threat_model(place):
 def test_surface_of_a_threat_model(place):
     (place / "third.toml").write_text(THIEF.replace("thief", "third"))
     refused = call("surface", place / "run", "--threat", place / "third.toml")
-    assert "Run `asymcert certify` first" in str(refused.exception)
+    assert "third.toml --split test` first" in str(refused.exception)
     lines_of("certify", place / "run", "--threat", place / "third.toml")
     grid = lines_of("surface", place / "run", "--threat", place / "third.toml")
     assert 0 <= grid[0]["other_accuracy"] <= 1
@@ -170,6 +170,8 @@ def sensitive_sample(place) -> int:
     [
         (["certify", "run", "--threat", "none.toml"], "none.toml: no such file"),
         (["certify", "run", "--threat", "wrong.toml"], "wrong.toml: `immutable` must be about columns of the table"),
+        (["certify", "run", "--threat", "narrow.toml"], "samples outside it in the columns size (40 of 40)"),
+        (["certify", "run", "--threat", "narrow.toml", "--explain", "0"], "in the columns size (1 of 1). Widen it."),
         (["certify", "run", "--cuts", "4"], "`cuts` must be left out for method 'closed-form', got 4. It takes sound."),
         (["certify", "run", "--method", "refined", "--cuts", "0"], "`cuts` must be"),
         (["certify", "run", "--limit", "0"], "`limit` must be an integer of at least 1"),
@@ -178,12 +180,13 @@ def sensitive_sample(place) -> int:
         (["certify", "run", "--explain", "0", "--limit", "3"], "`explain` must be used without --proof and --limit"),
         (["audit", "run", "--method", "magic"], "`method` must be one of"),
         (["audit", "nowhere"], "not a run folder"),
-        (["surface", "run", "--norm", "7"], "Run `asymcert certify` first"),
+        (["surface", "run", "--norm", "7"], "Run `asymcert certify run --norm 7 --split test` first"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
 def test_a_mistake_is_one_line_and_exit_code_2(place, arguments, said, monkeypatch, capsys):
     (place / "wrong.toml").write_text('immutable = ["sise"]')
+    (place / "narrow.toml").write_text("[lower]\nsize = 10_000\n[upper]\nrate = 10")
     monkeypatch.chdir(place)
     monkeypatch.setattr(sys, "argv", ["asymcert", *arguments])
     with pytest.raises(SystemExit) as stopped:

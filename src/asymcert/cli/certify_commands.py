@@ -27,7 +27,7 @@ from asymcert.cli.parameters import (
     Tolerance,
     Workers,
 )
-from asymcert.cli.steps import certify_run, chosen_split, load_data, threats_for
+from asymcert.cli.steps import certify_run, check_inside, chosen_split, load_data, threats_for
 from asymcert.cli.summaries import room_rows, summary_rows, unit_rows
 from asymcert.datasets import Split
 from asymcert.evaluate import RunFolder, floor_significant
@@ -126,6 +126,7 @@ def _print_explanation(
     if index >= len(split):
         raise refuse("explain", f"at most {len(split) - 1}, the last sample of the {name} split", index)
     model, results = folder.load_model(), []
+    check_inside(model, threats, split.x[index][None])
     label = method_labels([(certifier.method, options_text(certifier))])[0]
     for threat in threats:
         radius, rooms = explain(model, split.x[index], threat, certifier)

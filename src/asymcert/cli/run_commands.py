@@ -8,7 +8,7 @@ from typing import Annotated
 import polars as pl
 import typer
 
-from asymcert._checks import check_choice
+from asymcert._checks import check_choice, refuse
 from asymcert.certify import ClosedForm, certifier_for, default_method
 from asymcert.cli import show
 from asymcert.cli.certify_commands import certifier_from
@@ -115,13 +115,18 @@ def report(
 def _rows_of(run: RunFolder, norm: str, threat: Path | None, split: str) -> pl.DataFrame:
     """Closed-form rows of the run's own model and one threat model, sound ones if there are any."""
     check_choice("split", split, SPLITS)
+    model = run.load_model()
+    if not isinstance(model, ClosedForm.kind):
+        kinds = f"a {type(model).__name__}, which has no closed-form certificates"
+        raise refuse("run", "of a feature-convex classifier for this command", kinds)
     if threat is None:
         wanted = pl.col("norm") == parse_norm(norm)
     else:
-        wanted = pl.col("threat") == threat_key(read_threat(threat, run.load_model()))
+        wanted = pl.col("threat") == threat_key(read_threat(threat, model))
     rows = own_rows(run, split).filter(wanted, pl.col("method") == ClosedForm.method)
     if rows.is_empty():
-        message = "no closed-form certificates of this threat model and split. Run `asymcert certify` first."
+        wanted_by = f"--norm {norm}" if threat is None else f"--threat {threat}"
+        message = f"no closed-form certificates. Run `asymcert certify {run.path} {wanted_by} --split {split}` first."
         raise RunError(f"{run.path}: {message}")
     rows = rows.filter(pl.col("threat") == rows["threat"][0])
     return rows.filter(pl.col("options") == rows["options"].max())  # sound=True comes after sound=False

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from torch import Tensor
 
 from asymcert._checks import check_choice, check_count, refuse
 from asymcert.binary import BinaryClassifier
@@ -22,6 +23,7 @@ from asymcert.evaluate.run_folder import CERTIFICATES
 from asymcert.theory.separability import limits
 from asymcert.threat import ThreatModel
 from asymcert.threat_file import read_threat
+from asymcert.threat_table import TableThreat
 
 SPLITS = ("train", "val", "test")
 NORMS = ("1", "2", "inf")
@@ -63,6 +65,14 @@ def threats_for(
     return plain + [read_threat(path, model) for path in files or []]
 
 
+def check_inside(model: BinaryClassifier, threats: list[ThreatModel], x: Tensor) -> None:
+    """Refuse samples of a table outside a threat model's box, by their columns."""
+    if model.scaling is None:
+        return
+    for threat in threats:
+        TableThreat(model.scaling).check_inside(threat, x)
+
+
 def output_file(option: str, path: Path) -> Path:
     """A file that a command is to write: its folder is made before any work is spent, so that none is lost.
 
@@ -91,10 +101,11 @@ def certify_run(
     proofs: Path | None = None,
 ) -> pl.DataFrame:
     """Certify a split into the run folder, and proofs into theirs, with a progress bar; returns the rows."""
-    chosen = chosen_split(data, split, limit)
+    chosen, model = chosen_split(data, split, limit), run.load_model()
+    check_inside(model, threats, chosen.x)
     with show.progress("certify", len(chosen) * len(threats), quiet) as update:
         return evaluate(
-            run.load_model(),
+            model,
             chosen,
             run,
             threats,
