@@ -16,8 +16,8 @@ from asymcert.errors import InputError, RunError
 from asymcert.training import checkpoint, linf_nets
 from asymcert.training.distributed import Processes, process_group
 from asymcert.training.linf_config import LinfConfig
+from asymcert.training.linf_losses import class_weights
 from asymcert.training.linf_objectives import objective_for
-from asymcert.training.linf_recipe import class_weights
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "linf_distributed.py"
 

@@ -14,9 +14,9 @@ from asymcert.errors import InputError, RunError
 from asymcert.linf.net import LinfDistanceNet
 from asymcert.threat import ThreatModel
 from asymcert.training.linf_config import LINF_PRESETS, LinfConfig
+from asymcert.training.linf_losses import decay_norms, training_loss, worst_gaps
 from asymcert.training.linf_nets import train_classes, train_linf
 from asymcert.training.linf_objectives import objective_for
-from asymcert.training.linf_recipe import decay_norms, training_loss, worst_gaps
 
 TINY = LinfConfig(width=16, depth=2, epochs=4, batch_size=32, epsilon=0.1)
 

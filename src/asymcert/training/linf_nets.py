@@ -24,8 +24,8 @@ from asymcert.training.checkpoint import Checkpoint
 from asymcert.training.distributed import Processes
 from asymcert.training.epochs import epoch_seed, finite_loss
 from asymcert.training.linf_config import OPTIONS, LinfConfig
+from asymcert.training.linf_losses import class_weights, decay_norms
 from asymcert.training.linf_objectives import Objective, objective_for, optimizer_for
-from asymcert.training.linf_recipe import class_weights, decay_norms
 
 Labelled = tuple[Tensor, Tensor]
 

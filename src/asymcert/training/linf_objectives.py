@@ -19,7 +19,7 @@ from asymcert.linf.feature_map import DistanceFeatures
 from asymcert.linf.layers import MeanShift
 from asymcert.linf.net import LinfDistanceNet
 from asymcert.training.linf_config import LinfConfig
-from asymcert.training.linf_recipe import TINY, class_weights, training_loss
+from asymcert.training.linf_losses import TINY, class_weights, training_loss
 
 SENSITIVE = 1  # label of the class that must not be talked away
 
