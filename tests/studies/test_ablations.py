@@ -113,7 +113,7 @@ def test_refusals(data):
         study_of("colour", data)
     with pytest.raises(InputError, match="fields of TrainConfig"):
         study_of("feature-map", data, colour=1)
-    with pytest.raises(InputError, match="left out for the study of sigma"):
+    with pytest.raises(InputError, match="`epochs` must be left out for the study of sigma"):
         study_of("sigma", data, epochs=3)
     with pytest.raises(InputError, match="at least one variant"):
         ablate(data, Study({}))

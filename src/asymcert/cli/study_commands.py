@@ -90,7 +90,7 @@ def ablation(
     write_variants_picture(rows, folder / "variants.png")
     found = summarise(rows) if as_json else summarise(rows).select(SHOWN)
     shown = [rounded(row, as_json) for row in found.iter_rows(named=True)]
-    show.table(f"{loaded.name}: {name}, means of {seeds} trainings", shown, as_json)
+    show.table(f"{loaded.name}: {name}, means over {seeds} seed{'s' * (seeds > 1)}", shown, as_json)
     show.console.print(f"[green]figure:[/green] {folder / 'variants.png'}")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asymcert._checks import refuse
+from asymcert.errors import DataError
 
 if TYPE_CHECKING:
     from asymcert.datasets.binary import BinaryData
@@ -91,6 +92,8 @@ class DataSource:
 
 
 def _moved(path: str, data_dir: str | Path | None) -> Path:
-    if data_dir is not None and not Path(path).exists():
-        return Path(data_dir) / Path(path).name
-    return Path(path)
+    if Path(path).exists():
+        return Path(path)
+    if data_dir is None:
+        raise DataError(f"{path}: no such file. If it has moved, name the folder that it is in now as `data_dir`.")
+    return Path(data_dir) / Path(path).name

@@ -248,7 +248,7 @@ def _augmentation(data: BinaryData, shared: Mapping[str, Any]) -> Study:
 def _sigmas(data: BinaryData, shared: Mapping[str, Any]) -> Study:
     """Standard deviations of the noise of Gaussian smoothing."""
     if shared:
-        raise refuse("overrides", "left out for the study of sigma", sorted(shared))
+        raise refuse(", ".join(sorted(shared)), "left out for the study of sigma", "a value")
     variants = {f"{sigma:g}": {"sigma": sigma} for sigma in (0.12, 0.25, 0.5, 0.75, 1.0, 1.5)}
     return Study(variants, train_smoothed, SMOOTHING_SAMPLES)
 
