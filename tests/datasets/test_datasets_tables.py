@@ -153,7 +153,7 @@ def test_source_loads_the_same_table_and_finds_it_when_moved(tmp_path):
     for name in ("t.csv", "u.csv"):
         (tmp_path / name).rename(tmp_path / "new" / name)
     assert source.load(tmp_path / "new").digest == data.digest
-    with pytest.raises(DataError, match=r"t.csv: no such file\. If it has moved, name the folder .* `data_dir`"):
+    with pytest.raises(DataError, match=r"u\.csv: no such file\. If it has moved, name the folder .* `data_dir`"):
         source.load()
 
 
