@@ -53,7 +53,10 @@ TABLE = ("--label", "class", "--sensitive", "spam", "--out", "run")
         (("train", "mail.xlsx", *TABLE), "`path` must be a file ending in .csv, .csv.gz, .parquet, got 'mail.xlsx'"),
         (("train", "MAIL.CSV", *TABLE), "MAIL.CSV: no such file"),
         (("train", "digits-3-8", "--recipe", "published", "--out", "x"), "`--recipe` must be left out for data"),
-        (("train", "digits-3-8", "--out", "file/run", "--epochs", "1", "--quiet"), "file/run: Not a directory"),
+        (
+            ("train", "digits-3-8", "--out", "file/run", "--epochs", "1", "--quiet"),
+            "file/run: Not a directory. Check the path",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )
@@ -64,6 +67,14 @@ def test_it_is_one_line_that_names_the_option(call, arguments, said):
 def test_a_file_is_refused_before_any_work(call, monkeypatch):
     monkeypatch.setattr(theory_commands, "separate_classes", None)
     assert "`--out`" in refused(call, *SEPARATE, "--out", "file/hulls.parquet")
+
+
+def test_a_place_that_may_not_be_written_is_refused_before_any_work(call, monkeypatch):
+    monkeypatch.setattr(theory_commands, "separate_classes", None)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert "`--out` must be a file that may be written, got hulls.parquet" in refused(
+        call, *SEPARATE, "--out", "hulls.parquet"
+    )
 
 
 def test_folders_of_a_file_are_made(call, tmp_path):

@@ -23,6 +23,7 @@ from asymcert.cli.show import console
 from asymcert.errors import AsymcertError
 
 INTERRUPTED = 130  # what Typer makes of Ctrl-C
+SYSTEM_REMEDY = "Check the path, its permissions and the space that is left."
 
 app = typer.Typer(
     name="asymcert",
@@ -70,9 +71,10 @@ def main() -> None:
     except AsymcertError as error:
         _fail(str(error))
     except OSError as error:
-        _fail(f"{error.filename}: {error.strerror}." if error.filename else f"{error}.")
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        _fail(f"{what}. {SYSTEM_REMEDY}")
     except SafetensorError as error:  # safetensors wraps the system's errors
-        _fail(f"{error}.")
+        _fail(f"{error}. {SYSTEM_REMEDY}")
     except SystemExit as stop:
         if stop.code == INTERRUPTED:
             console.print("interrupted; run the same command again to continue")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def output_file(option: str, path: Path) -> Path:
     Raises
     ------
     InputError
-        The path is a folder, or lies below a file.
+        The path is a folder, lies below a file, or may not be written.
     """
     if path.is_dir():
         raise refuse(option, "a file", f"the folder {path}", "Name a file in it.")
@@ -87,6 +88,8 @@ def output_file(option: str, path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise refuse(option, "a path below folders", f"{path}, which another file is in the way of") from None
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise refuse(option, "a file that may be written", path, "Change its permissions or choose another place.")
     return path
 
 
