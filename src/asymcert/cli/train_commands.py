@@ -20,8 +20,9 @@ from asymcert.cli.summaries import summary_rows, table_remarks
 from asymcert.datasets import BinaryData
 from asymcert.errors import RunError
 from asymcert.evaluate import RunFacts, RunFolder
-from asymcert.evaluate.fitting import OnEpoch, fit_run
+from asymcert.evaluate.fitting import fit_run
 from asymcert.training import LinfConfig, TrainConfig
+from asymcert.training.epochs import OnEpoch
 from asymcert.training.models import MODELS, Recipe, describe_recipe, recipe_for, train_recipe
 from asymcert.training.presets import PRESETS
 

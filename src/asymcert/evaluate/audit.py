@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -17,13 +17,13 @@ from asymcert.binary import BinaryClassifier
 from asymcert.errors import RunError
 from asymcert.evaluate.beyond import BEYOND, EXACT, Beyond
 from asymcert.evaluate.rows import KEY, SCHEMA, SERIES, check_rows, distinct, threat_key
+from asymcert.evaluate.run import Progress
 from asymcert.evaluate.run_folder import AUDIT, CERTIFICATES, RunFolder
 from asymcert.threat import ThreatModel
 
 if TYPE_CHECKING:
     from asymcert.datasets.binary import Split
 
-Progress = Callable[[int, int], None]
 FRACTION = 0.999  # of the certified radius: the published test of a certificate
 AUDIT_SCHEMA = pl.Schema(
     {

@@ -11,8 +11,8 @@ from asymcert.binary import BinaryClassifier
 from asymcert.errors import RunError
 from asymcert.evaluate.facts import RunFacts
 from asymcert.evaluate.run_folder import RunFolder
+from asymcert.training.epochs import OnEpoch
 
-OnEpoch = Callable[[dict[str, Any]], None]
 Train = Callable[[Path, OnEpoch], BinaryClassifier]  # takes the checkpoint's path
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from asymcert.datasets.binary import Split
 
 GALLERY_SIZE = 8  # samples of each group, per threat model
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int], None]  # takes the numbers of what is done and of all
 
 
 def evaluate(

@@ -19,6 +19,7 @@ from asymcert.binary import BinaryClassifier
 from asymcert.certify import certify_each
 from asymcert.classifier import FeatureConvexClassifier
 from asymcert.datasets import BinaryData
+from asymcert.evaluate.run import Progress
 from asymcert.studies.records import read_row, write_row
 from asymcert.threat import ThreatModel, norm_name
 from asymcert.training import train
@@ -27,7 +28,6 @@ from asymcert.training.presets import preset_for
 
 NORMS = (1.0, 2.0, math.inf)
 SMOOTHING_SAMPLES = 200  # of each class: every one costs thousands of passes
-Progress = Callable[[int, int], None]
 Train = Callable[..., BinaryClassifier]  # (data, seed=, **overrides)
 
 

@@ -24,6 +24,7 @@ from asymcert._checks import check_choice, check_count, refuse
 from asymcert.certify import certify_each
 from asymcert.datasets import BinaryData, load
 from asymcert.datasets.classes import CLASSES
+from asymcert.evaluate.run import Progress
 from asymcert.studies.records import read_row, write_row
 from asymcert.theory.hull import hull_distances
 from asymcert.theory.separability import points_of
@@ -36,7 +37,6 @@ MEDIANS = tuple(f"median_{norm_name(norm)}" for norm in NORMS)
 CHARACTERISTICS = ("hull_l2", "linear_l2", "centres_l2", "spread_l2", "size_l2")
 RIDGE = 1e-3  # share of the mean variance that is added to the linear classifier's covariance
 TOLERANCE = 1e-2  # gap of the hull distances, in units of the inputs
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

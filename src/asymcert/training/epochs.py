@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 from asymcert.errors import RunError
+
+OnEpoch = Callable[[dict[str, Any]], None]  # takes the record of an epoch that has ended
 
 
 def epoch_seed(seed: int, epoch: int) -> int:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,16 +17,15 @@ from asymcert._checks import check_device, refuse
 from asymcert._version import __version__
 from asymcert.binary import BinaryClassifier
 from asymcert.datasets import Augmentation, BinaryData
+from asymcert.datasets.many import Labelled
 from asymcert.linf.classifier import DistanceClassifier
 from asymcert.training.balance import balanced_threshold
 from asymcert.training.checkpoint import Checkpoint
 from asymcert.training.distributed import Processes
-from asymcert.training.epochs import epoch_seed, finite_loss
+from asymcert.training.epochs import OnEpoch, epoch_seed, finite_loss
 from asymcert.training.linf_config import OPTIONS, LinfConfig
 from asymcert.training.linf_losses import class_weights, decay_norms
 from asymcert.training.linf_objectives import Objective, objective_for, optimizer_for
-
-Labelled = tuple[Tensor, Tensor]
 
 
 def train_linf(data: BinaryData, config: LinfConfig | None = None, **options: Any) -> BinaryClassifier:
@@ -62,7 +60,7 @@ def train_classes(
     seed: int = 0,
     device: str = "cpu",
     checkpoint: str | Path | None = None,
-    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    on_epoch: OnEpoch | None = None,
     **overrides: Any,
 ) -> DistanceClassifier:
     """Train an l_inf-distance net.
@@ -125,7 +123,7 @@ def _trained(
     seed: int = 0,
     device: str = "cpu",
     checkpoint: str | Path | None = None,
-    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    on_epoch: OnEpoch | None = None,
     **overrides: Any,
 ) -> BinaryClassifier:
     unknown = sorted(set(overrides) - set(OPTIONS))
@@ -170,7 +168,7 @@ class LinfTrainer:
         self.processes.check_equal(len(self.log), "the epochs in the checkpoint")
         self.loss = self.processes.shared(self.objective, partly_used=config.loss == "hinge")  # which needs no scale
 
-    def fit(self, on_epoch: Callable[[dict[str, Any]], None] | None = None) -> None:
+    def fit(self, on_epoch: OnEpoch | None = None) -> None:
         """Run the epochs that are left."""
         while len(self.log) < self.config.epochs:
             start, epoch = time.perf_counter(), len(self.log)

@@ -6,7 +6,7 @@ import copy
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from asymcert.datasets import Augmentation, BinaryData
 from asymcert.training.build import build_map, build_score, standardise
 from asymcert.training.checkpoint import Checkpoint
 from asymcert.training.config import TrainConfig
-from asymcert.training.epochs import epoch_seed, finite_loss
+from asymcert.training.epochs import OnEpoch, epoch_seed, finite_loss
 from asymcert.training.losses import classification_loss, needs_gradient, training_loss
 from asymcert.training.presets import preset_for
 from asymcert.training.validation import NORMS, Validation, choose_threshold, validate
@@ -38,7 +38,7 @@ def train(
     seed: int = 0,
     device: str = "cpu",
     checkpoint: str | Path | None = None,
-    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    on_epoch: OnEpoch | None = None,
     **overrides: Any,
 ) -> FeatureConvexClassifier:
     """Train a feature-convex classifier.
@@ -117,7 +117,7 @@ class Trainer:
         for name, value in self.checkpoint.resume().items():
             setattr(self, name, value)
 
-    def fit(self, on_epoch: Callable[[dict[str, Any]], None] | None = None) -> None:
+    def fit(self, on_epoch: OnEpoch | None = None) -> None:
         """Run the epochs that are left."""
         while len(self.log) < self.config.epochs and not self.stopped:
             start, epoch = time.perf_counter(), len(self.log)

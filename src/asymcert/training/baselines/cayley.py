@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from asymcert.baselines.lipschitz import LipschitzClassifier
 from asymcert.datasets import BinaryData
 from asymcert.training.baselines.loop import balance, fit, origin, seeded
 from asymcert.training.baselines.recipe import BUDGETS, Recipe
+from asymcert.training.epochs import OnEpoch
 
 NETWORKS = ("mlp", "resnet-9")
 PERCEPTRON_DATA = ("mnist-3-8",)  # the published perceptron's; other images get the ResNet-9
@@ -90,7 +90,7 @@ def train_cayley(
     seed: int = 0,
     device: str = "cpu",
     checkpoint: str | Path | None = None,
-    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> LipschitzClassifier:
     """Train an orthogonal network and balance its threshold on the validation split.
 

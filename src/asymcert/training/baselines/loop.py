@@ -17,7 +17,7 @@ from asymcert.datasets import Augmentation, BinaryData
 from asymcert.training.balance import balanced_threshold
 from asymcert.training.baselines.recipe import Recipe
 from asymcert.training.checkpoint import Checkpoint
-from asymcert.training.epochs import epoch_seed, finite_loss
+from asymcert.training.epochs import OnEpoch, epoch_seed, finite_loss
 
 Network = TypeVar("Network", bound=nn.Module)
 Loss = Callable[[nn.Module, Tensor, Tensor, float, torch.Generator], Tensor]
@@ -32,7 +32,7 @@ def fit(
     seed: int = 0,
     device: str | torch.device = "cpu",
     checkpoint: str | Path | None = None,
-    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    on_epoch: OnEpoch | None = None,
     identity: dict[str, Any] | None = None,
 ) -> Network:
     """Train `network` in place, in float32, on the training split.
@@ -117,7 +117,7 @@ class _Run:
         self.steps = len(self.x) // self.batch_size  # an incomplete last batch is left out, as its noise is larger
         self.log: list[dict[str, Any]] = []
 
-    def fit(self, saved: Checkpoint, on_epoch: Callable[[dict[str, Any]], None] | None) -> None:
+    def fit(self, saved: Checkpoint, on_epoch: OnEpoch | None) -> None:
         """Run the epochs that are left."""
         while len(self.log) < self.recipe.epochs:
             start, epoch = time.perf_counter(), len(self.log)

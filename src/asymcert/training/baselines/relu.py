@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from asymcert.baselines.relu import ReluClassifier, relu_network
 from asymcert.datasets import BinaryData
 from asymcert.training.baselines.loop import balance, fit, origin, seeded
 from asymcert.training.baselines.recipe import Recipe
+from asymcert.training.epochs import OnEpoch
 
 EPSILONS = {"mnist-3-8": 0.3, "fashion-shirts": 0.1, "cifar10-cats-dogs": 2.0 / 255.0}
 EPSILON = 0.1  # for other data
@@ -83,7 +83,7 @@ def train_relu(
     seed: int = 0,
     device: str = "cpu",
     checkpoint: str | Path | None = None,
-    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> ReluClassifier:
     """Train a ReLU network adversarially and balance its threshold on the validation split.
 

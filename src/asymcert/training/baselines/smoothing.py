@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,7 @@ from asymcert.baselines.splitting import SplitClassifier, splits_for
 from asymcert.datasets import BinaryData
 from asymcert.training.baselines.loop import Loss, balance, fit, origin, seeded
 from asymcert.training.baselines.recipe import BUDGETS, Recipe
-
-OnEpoch = Callable[[dict[str, Any]], None] | None
+from asymcert.training.epochs import OnEpoch
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def train_smoothed(
     seed: int = 0,
     device: str = "cpu",
     checkpoint: str | Path | None = None,
-    on_epoch: OnEpoch = None,
+    on_epoch: OnEpoch | None = None,
 ) -> SmoothedClassifier:
     """Train a base network on noisy inputs and balance the smoothed verdicts on the validation split.
 
@@ -121,7 +119,7 @@ def train_split(
     seed: int = 0,
     device: str = "cpu",
     checkpoint: str | Path | None = None,
-    on_epoch: OnEpoch = None,
+    on_epoch: OnEpoch | None = None,
 ) -> SplitClassifier:
     """Train a base network on split inputs and balance the verdicts on the validation split.
 
