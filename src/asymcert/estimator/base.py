@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
@@ -88,9 +89,7 @@ class Detector(ClassifierMixin, BaseEstimator, ABC):
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Logistic function of the decision function, shape (n, 2) in the order of ``classes_``; not calibrated."""
-        decision = self.decision_function(X)
-        upper = np.where(decision >= 0, 1.0 / (1.0 + np.exp(-np.abs(decision))), 0.0)
-        upper = np.where(decision < 0, 1.0 - 1.0 / (1.0 + np.exp(-np.abs(decision))), upper)
+        upper = expit(self.decision_function(X))
         return np.stack((1.0 - upper, upper), axis=1)
 
     def certify(self, X: Any, norm: float | None = None, cost: Any = None) -> np.ndarray:
