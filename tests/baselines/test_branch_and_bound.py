@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from asymcert.attacks.base import admissible
+from asymcert.baselines.relu import ReluClassifier
 from asymcert.certify.baselines.branch_and_bound import BranchAndBound
 from asymcert.certify.baselines.branching import Outcome, Search
 from asymcert.certify.baselines.linear_bounds import Crown, Samples
@@ -102,3 +103,12 @@ def test_refusals():
         BranchAndBound().certify(object(), x, [ThreatModel()])
     with pytest.raises(InputError, match="inside the box"):
         BranchAndBound().certify(model, x + 1, [ThreatModel(upper=1)])
+
+
+def test_a_network_without_hidden_layers_has_nothing_to_split():
+    """Rounding leaves a gap below the flip that no split can close."""
+    weight = torch.tensor([[3.0, -4.0]], dtype=torch.float64)
+    model = ReluClassifier([(weight, torch.zeros(1))], input_shape=(2,)).float()
+    x = torch.tensor([[1.0, 0.25]], dtype=torch.float64)
+    found = BranchAndBound(tolerance=1e-9, time_limit=0.5).certify(model, x, [ThreatModel()])[0]
+    assert 0.4 * (1 - 1e-3) < float(found.radius) < 0.4 <= float(found.upper) < 0.4 * (1 + 1e-3)

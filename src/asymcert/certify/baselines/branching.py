@@ -98,6 +98,8 @@ class Search:
                 return Outcome.UNDONE, flip
             open_parts = parts.value <= 0
             if bool(open_parts.any()):
+                if not parts.signs:  # a linear network: its bound is as good as rounding lets it be
+                    return Outcome.OPEN, None
                 halves = self._split(parts, bound, narrowed, radius, open_parts)
                 waiting = halves if not len(waiting) else _joined(waiting, halves)
         return Outcome.HELD, None
