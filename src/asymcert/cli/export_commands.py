@@ -50,10 +50,7 @@ def export(
     from asymcert.export.onnx_graph import save_onnx, to_onnx
     from asymcert.export.vnnlib import write_properties
 
-    if onnx is None and onnx_certified is None and vnnlib is None:
-        raise refuse("--onnx, --onnx-certified or --vnnlib", "given", "none of them")
-    if vnnlib is not None and radius is None:
-        raise refuse("--radius", "given with --vnnlib", "none", "Example: --radius 0.02")
+    _check_complete(onnx, onnx_certified, vnnlib, radius)
     folder, written = RunFolder(run), {}
     model = folder.load_model()
     deployed = folder.load_model().float() if float32 else model
@@ -70,6 +67,13 @@ def export(
         written["properties"] = len(write_properties(deployed, samples.x, adversary, radius, vnnlib))
         written["vnnlib"] = str(vnnlib)
     show.result(written, as_json)
+
+
+def _check_complete(onnx: Path | None, onnx_certified: Path | None, vnnlib: Path | None, radius: float | None) -> None:
+    if onnx is None and onnx_certified is None and vnnlib is None:
+        raise refuse("--onnx, --onnx-certified or --vnnlib", "given", "none of them")
+    if vnnlib is not None and radius is None:
+        raise refuse("--radius", "given with --vnnlib", "none", "Example: --radius 0.02")
 
 
 def _threat(model: BinaryClassifier, norm: str, threat: Path | None, box: bool) -> ThreatModel:

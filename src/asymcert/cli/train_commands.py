@@ -80,9 +80,7 @@ def train(
     · asymcert train spam.csv --label class --sensitive spam --out runs/b --epochs 30
     """
     check_choice("recipe", recipe, RECIPES)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # every process would write the run folder
-        remedy = "Train from Python, as examples/linf_distributed.py does."
-        raise refuse("WORLD_SIZE", "1 on the command line", os.environ["WORLD_SIZE"], remedy)
+    _refuse_several_processes()
     if is_path(data):
         options = {"test": test, "drop": tuple(drop or ()), "impute": impute, "scaling": scaling, "text": text}
         loaded = load_table(Path(data), label, sensitive, seed, options)
@@ -90,16 +88,9 @@ def train(
         _refuse_table_options(label=label, test=test, drop=drop, impute=impute, text=text)
         loaded = data_sets.load(data, data_dir, sensitive, seed)
     if recipe == "published":
-        if model != "feature-convex":
-            raise refuse("--recipe", "left out for this model", "published", "Name a preset, such as mnist-0.3.")
-        preset = f"{preset or loaded.name.split('-')[0]}-published"
-        if preset not in PRESETS:
-            published = ", ".join(name for name in PRESETS if name.endswith("-published"))
-            raise refuse("--recipe", f"left out for data without a published one ({published})", "published")
+        preset = _published_preset(model, preset or loaded.name.split("-")[0])
     chosen = recipe_for(model, loaded, preset, overrides)
-    run = RunFolder(out)
-    if run.exists and run.model_path.exists():
-        raise RunError(f"{run.path}: already holds a trained model. Choose another --out, or delete it first.")
+    run = _unfinished(RunFolder(out))
     if not quiet:
         for line in table_remarks(loaded):
             show.console.print(line, soft_wrap=True, markup=False)
@@ -120,10 +111,8 @@ def fit(run: RunFolder, data: BinaryData, recipe: Recipe, seed: int, device: str
     with show.progress("train", recipe.epochs, quiet) as update:
 
         def shown(record: dict[str, Any]) -> None:
-            if "medians" in record or "accuracy" in record:
-                update(record["epoch"], show.epoch_note(record))
-            else:
-                update(record["epoch"])
+            validated = "medians" in record or "accuracy" in record
+            update(record["epoch"], show.epoch_note(record) if validated else "")
 
         def trained(checkpoint: Path, on_epoch: OnEpoch) -> BinaryClassifier:
             options: dict[str, Any] = {"seed": seed, "device": device, "checkpoint": checkpoint}
@@ -144,6 +133,29 @@ def load_table(path: Path, label: str | None, sensitive: str | None, seed: int, 
     if sensitive is None:
         raise refuse("--sensitive", "given for a table", "nothing", "Name the class that must not be talked away.")
     return data_sets.load_table(path, label, sensitive, seed=seed, **options)
+
+
+def _unfinished(run: RunFolder) -> RunFolder:
+    if run.exists and run.model_path.exists():
+        raise RunError(f"{run.path}: already holds a trained model. Choose another --out, or delete it first.")
+    return run
+
+
+def _refuse_several_processes() -> None:
+    """Each of them would write the run folder."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        remedy = "Train from Python, as examples/linf_distributed.py does."
+        raise refuse("WORLD_SIZE", "1 on the command line", os.environ["WORLD_SIZE"], remedy)
+
+
+def _published_preset(model: str, family: str) -> str:
+    if model != "feature-convex":
+        raise refuse("--recipe", "left out for this model", "published", "Name a preset, such as mnist-0.3.")
+    preset = f"{family}-published"
+    if preset not in PRESETS:
+        published = ", ".join(name for name in PRESETS if name.endswith("-published"))
+        raise refuse("--recipe", f"left out for data without a published one ({published})", "published")
+    return preset
 
 
 def _refuse_table_options(**given: Any) -> None:
