@@ -15,6 +15,7 @@ from asymcert import __version__
 from asymcert.certify.checker import main as check
 from asymcert.cli import show
 from asymcert.cli.app import app, main
+from asymcert.datasets import DataSource
 from asymcert.evaluate import RunFolder
 from asymcert.evaluate.units import radius_in_units
 
@@ -158,6 +159,45 @@ def test_explanation_of_one_sample(place):
     text = call(*common).stdout
     assert f"test sample {index}, l1 thief, tangent: radius" in text
     assert "cannot" in text
+
+
+def test_rows_without_labels_are_certified_from_a_file(place):
+    """Row by row what the run's own certification says of its test data."""
+    run = RunFolder(place / "run")
+    options = ("--threat", place / "thief.toml", "--norm", "inf", "--method", "tangent")
+    call("certify", place / "run", *options, "--quiet")
+    stored = run.read("certificates").filter(pl.col("split") == "test", pl.col("method") == "tangent")
+    test = DataSource.from_dict(run.facts().source).load().test.x
+    whole = pl.read_csv(place / "files.csv").drop("class")
+    position = [int((run.load_model().scaling.transform(whole) == row).all(1).nonzero()[0]) for row in test]
+    whole[position].with_columns(unused=pl.lit("x")).write_csv(place / "new.csv")
+    done = lines_of("certify", place / "run", *options, "--table", place / "new.csv", "--out", place / "radii.csv")
+    rows = pl.read_csv(place / "radii.csv")
+    assert rows.columns == ["row", "verdict", "margin", "radius, linf box[0,1]", "radius, l1 thief"]
+    assert rows["row"].to_list() == list(range(len(test)))
+    assert done == {"rows": len(test), "sensitive": int((rows["verdict"] == "malware").sum()), "out": done["out"]}
+    for name in ("linf box[0,1]", "l1 thief"):
+        known = stored.filter(pl.col("threat").str.starts_with(name)).unique("index").sort("index")
+        assert rows[f"radius, {name}"].to_list() == known["radius"].to_list()
+        assert rows["margin"].to_list() == known["margin"].to_list()
+    assert (rows["radius, l1 thief"] > 0).sum() > 10
+
+
+@pytest.mark.parametrize(
+    ("table", "options", "said"),
+    [
+        ("size,kind\n1,a\n", (), "The table lacks the columns ['rate']"),
+        ("size,kind,rate\n1,a,none\n2,a,1\n", (), "Column 'rate' has 1 missing values"),
+        ("size,kind,rate\n1,a,x\n2,a,1\n", (), "Column 'rate' must hold numbers, as in training"),
+        ("size,kind,rate\n1,a,1\n", ("--limit", "3"), "`--table` must be used without --proof, --limit and --explain"),
+    ],
+)
+def test_tables_that_cannot_be_certified(place, table, options, said):
+    (place / "odd.csv").write_text(table)
+    done = call("certify", place / "run", "--table", place / "odd.csv", "--out", place / "odd-radii.csv", *options)
+    assert said in str(done.exception)
+    assert not (place / "odd-radii.csv").exists()
+    assert "given together with --out" in str(call("certify", place / "run", "--table", place / "odd.csv").exception)
 
 
 def sensitive_sample(place) -> int:

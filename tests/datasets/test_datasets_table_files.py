@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from asymcert.datasets import load_table
-from asymcert.datasets.table_files import MISSING, read_table
+from asymcert.datasets.table_files import MISSING, check_numbers, read_table
 from asymcert.errors import DataError
 
 
@@ -37,7 +37,10 @@ def test_a_few_texts_among_numbers_are_refused_by_name(tmp_path):
 
 @pytest.mark.parametrize("values", [["a", "b", "c"] * 20, ["80", "443", "http", "dns"] * 15, ["nan", "none"] * 30])
 def test_categories_stay_text(tmp_path, values):
-    assert read_table(saved(tmp_path / "t.csv", values))["size"].to_list() == values
+    path = saved(tmp_path / "t.csv", values)
+    frame = read_table(path)
+    assert frame["size"].to_list() == values
+    check_numbers(path, frame, {"class"})
 
 
 def test_labels_and_dropped_columns_may_hold_a_few_texts(tmp_path):

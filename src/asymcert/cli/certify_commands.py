@@ -27,7 +27,7 @@ from asymcert.cli.parameters import (
     Tolerance,
     Workers,
 )
-from asymcert.cli.steps import certify_run, check_inside, chosen_split, load_data, threats_for
+from asymcert.cli.steps import certify_run, check_inside, chosen_split, load_data, score_file, threats_for
 from asymcert.cli.summaries import room_rows, summary_rows, unit_rows
 from asymcert.datasets import Split
 from asymcert.evaluate import RunFolder, floor_significant
@@ -58,20 +58,38 @@ def certify(
         int | None,
         typer.Option("--explain", help="Table: one sample of the split, column by column.", show_default=False),
     ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(help="CSV or Parquet file of other rows, without labels, to certify.", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="With --table: CSV file for a verdict and radii of each row.", show_default=False),
+    ] = None,
     data_dir: DataDir = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Certify every sample of a split; an interrupted certification continues.
 
+    With --table, certify the rows of a file instead.
+
     Examples: asymcert certify runs/a --norm 1 --norm inf · asymcert certify runs/a --threat spammer.toml --method
-    tangent · asymcert certify runs/a --threat spammer.toml --method tangent --explain 7
+    tangent · asymcert certify runs/a --threat spammer.toml --method tangent --explain 7 · asymcert certify runs/a
+    --table new.csv --out radii.csv
     """
     folder = RunFolder(run)
     given = {"cuts": cuts, "tolerance": tolerance, "time_limit": time_limit, "workers": workers}
     model = folder.load_model()
     certifier = certifier_from(method or default_method(model), sound, given)
     threats = threats_for(model, norm, threat, box)
+    if table is not None or out is not None:
+        if any(option is not None for option in (proof, limit, explain_index)):
+            raise refuse("--table", "used without --proof, --limit and --explain", "one of them")
+        if table is None or out is None:
+            raise refuse("--table", "given together with --out", "one of them", "Example: --out radii.csv")
+        show.result(score_file(model, table, out, threats, certifier, quiet), as_json)
+        return
     data = load_data(folder, data_dir)
     if explain_index is not None:
         if proof is not None or limit is not None:

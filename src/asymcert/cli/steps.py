@@ -15,12 +15,14 @@ from asymcert.certify import Certifier
 from asymcert.cli import show
 from asymcert.cli.options import parse_norm
 from asymcert.datasets import BinaryData, DataSource, Split
+from asymcert.datasets.table_files import read_table
 from asymcert.errors import RunError
 from asymcert.evaluate import RunFolder, evaluate, threat_key
 from asymcert.evaluate.audit import audit
 from asymcert.evaluate.labels import method_labels
 from asymcert.evaluate.rows import distinct, options_text
 from asymcert.evaluate.run_folder import CERTIFICATES
+from asymcert.evaluate.scoring import score_table
 from asymcert.theory.separability import limits
 from asymcert.threat import ThreatModel
 from asymcert.threat_file import read_threat
@@ -120,6 +122,20 @@ def certify_run(
             progress=lambda done, total: update(done),
             proofs=proofs,
         )
+
+
+def score_file(
+    model: BinaryClassifier, table: Path, out: Path, threats: list[ThreatModel], certifier: Certifier, quiet: bool
+) -> dict[str, Any]:
+    """Certify the rows of a table's file into a CSV file; returns how many there are, and how many are sensitive."""
+    target = output_file("--out", out)
+    frame = read_table(table)
+    with show.progress("certify", len(frame), quiet) as update:
+        rows = score_table(
+            model, frame, threats, certifier, _chunk(certifier), progress=lambda done, total: update(done)
+        )
+    rows.write_csv(target)
+    return {"rows": len(rows), "sensitive": int((rows["margin"] > 0).sum()), "out": str(out)}
 
 
 def _chunk(certifier: Certifier) -> int:

@@ -32,7 +32,7 @@ def is_table_file(path: str | Path) -> bool:
     return Path(path).name.lower().endswith(EXTENSIONS)
 
 
-def read_table(path: str | Path, not_features: Collection[str] = ()) -> pl.DataFrame:
+def read_table(path: str | Path) -> pl.DataFrame:
     """Read a CSV or Parquet file.
 
     A column of a CSV file with numbers and some of `MISSING` holds numbers with missing values.
@@ -41,8 +41,6 @@ def read_table(path: str | Path, not_features: Collection[str] = ()) -> pl.DataF
     ----------
     path
         A ``.csv``, ``.csv.gz`` or ``.parquet`` file with a header; a CSV file is UTF-8 text with commas.
-    not_features
-        Columns that may hold texts among numbers: label, running text, what is left out.
 
     Raises
     ------
@@ -50,7 +48,7 @@ def read_table(path: str | Path, not_features: Collection[str] = ()) -> pl.DataF
         Another extension.
     DataError
         A file that is missing, damaged or without rows; a CSV file in another encoding, with other separators or with
-        columns of one name; a column of numbers with a few texts in it.
+        columns of one name.
     """
     import polars as pl
 
@@ -63,7 +61,7 @@ def read_table(path: str | Path, not_features: Collection[str] = ()) -> pl.DataF
         if path.name.lower().endswith(".parquet"):
             frame = pl.read_parquet(io.BytesIO(path.read_bytes()))
         else:
-            frame = _read_csv(path, not_features)
+            frame = _read_csv(path)
     except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         reason = str(error).partition("\n")[0]  # what follows is advice on polars' own options
         raise DataError(f"{path}: cannot be read as a table: {reason}. Check the file, or write it again.") from error
@@ -72,7 +70,7 @@ def read_table(path: str | Path, not_features: Collection[str] = ()) -> pl.DataF
     return frame
 
 
-def _read_csv(path: Path, not_features: Collection[str]) -> pl.DataFrame:
+def _read_csv(path: Path) -> pl.DataFrame:
     import polars as pl
 
     content = read_gzip(path) if path.name.lower().endswith(".gz") else path.read_bytes()
@@ -84,7 +82,7 @@ def _read_csv(path: Path, not_features: Collection[str]) -> pl.DataFrame:
     header = pl.read_csv(io.BytesIO(content), has_header=False, n_rows=1, infer_schema=False).row(0)
     _check_header(path, header)
     frame = pl.read_csv(io.BytesIO(content), infer_schema_length=None)
-    return frame.select(_numbers(path, values, values.name in not_features) for values in frame.get_columns())
+    return frame.select(_numbers(values) for values in frame.get_columns())
 
 
 def _check_header(path: Path, names: tuple[str | None, ...]) -> None:
@@ -97,23 +95,43 @@ def _check_header(path: Path, names: tuple[str | None, ...]) -> None:
             raise DataError(f"{path}: its columns are separated by {word}. Save it with commas.")
 
 
-def _numbers(path: Path, values: pl.Series, any_text: bool) -> pl.Series:
+def check_numbers(path: str | Path, frame: pl.DataFrame, not_features: Collection[str]) -> None:
+    """Refuse features that hold numbers, but for a few texts, which would make categories of all of them.
+
+    Raises
+    ------
+    DataError
+        There is such a column, except among `not_features`.
+    """
+    import polars as pl
+
+    for values in frame.get_columns():
+        if values.dtype != pl.String or values.name in not_features:
+            continue
+        words = values.filter(_parsed(values).is_null() & ~_absent(values))
+        if 0 < len(words) <= (1 - MOSTLY) * (len(values) - values.null_count()):
+            raise DataError(
+                f"{path}: column '{values.name}' holds numbers, but in {len(words)} of {len(values)} rows text such as "
+                f"{words[0]!r}. Correct these, leave them empty, or drop the column."
+            )
+
+
+def _numbers(values: pl.Series) -> pl.Series:
     """A column of texts that are numbers, but for missing ones, as numbers; others as they are."""
     import polars as pl
 
     if values.dtype != pl.String:
         return values
-    texts = values.str.strip_chars()
-    numbers = texts.cast(pl.Float64, strict=False).fill_nan(None)
-    if numbers.null_count() == len(numbers):
-        return values
-    absent = texts.is_null() | texts.str.to_lowercase().is_in(MISSING)
-    words = values.filter(numbers.is_null() & ~absent)
-    if words.is_empty():
-        return numbers
-    if not any_text and len(words) <= (1 - MOSTLY) * (len(values) - values.null_count()):
-        raise DataError(
-            f"{path}: column '{values.name}' holds numbers, but in {len(words)} of {len(values)} rows text such as "
-            f"{words[0]!r}. Correct these, leave them empty, or drop the column."
-        )
-    return values
+    numbers = _parsed(values)
+    only_missing = numbers.null_count() == len(numbers)
+    return values if only_missing or not (numbers.is_not_null() | _absent(values)).all() else numbers
+
+
+def _parsed(values: pl.Series) -> pl.Series:
+    import polars as pl
+
+    return values.str.strip_chars().cast(pl.Float64, strict=False).fill_nan(None)
+
+
+def _absent(values: pl.Series) -> pl.Series:
+    return values.is_null() | values.str.strip_chars().str.to_lowercase().is_in(MISSING)

@@ -17,7 +17,7 @@ from asymcert.datasets.columns import words_of
 from asymcert.datasets.scaling import IMPUTATIONS, SCALINGS, TableScaling, clean, running_text
 from asymcert.datasets.source import DataSource
 from asymcert.datasets.splitting import three_way, two_way
-from asymcert.datasets.table_files import read_table, table_name
+from asymcert.datasets.table_files import check_numbers, read_table, table_name
 from asymcert.errors import DataError
 
 if TYPE_CHECKING:
@@ -111,9 +111,11 @@ def load_table(
     """
     check_count("seed", seed, low=0)
     options = TableOptions(label, drop, impute, scaling, text, categories, words)
-    not_features = {label, *options.drop, text or label}
-    frame = read_table(path, not_features)
-    test_frame = None if test is None else read_table(test, not_features)
+    frame = read_table(path)
+    test_frame = None if test is None else read_table(test)
+    for file, read in ((path, frame), (test, test_frame)):
+        if file is not None and read is not None:
+            check_numbers(file, read, {label, *options.drop, text or label})
     stored = {
         **asdict(options),
         "drop": list(options.drop),
