@@ -103,13 +103,14 @@ def test_an_interrupted_demo_goes_on(call, monkeypatch):
 
 
 def test_training_says_what_it_made_of_the_columns(call, tmp_path):
-    rows = [f"{i},{'ab'[i % 2]},7,{'spam' if i % 3 else 'ham'}" for i in range(60)]
-    (tmp_path / "mail.csv").write_text("\n".join(["size [kB],kind,version,class", *rows]))
+    rows = [f"{i},{'ab'[i % 2]},user{i},7,{'spam' if i % 3 else 'ham'}" for i in range(60)]
+    (tmp_path / "mail.csv").write_text("\n".join(["size [kB],kind,id,version,class", *rows]))
     code, error = call("train", "mail.csv", *TABLE, "--epochs", "1", "--hidden", "4")
     assert code == 0
     assert error.splitlines()[:3] == [
         "numbers: size [kB]",
-        "categories: kind (2 values told apart)",
+        "categories: kind (2 values told apart), "
+        "id (20 values told apart; --text if these are words, --drop if they name rows)",
         "constant, so without effect: version",
     ]
 

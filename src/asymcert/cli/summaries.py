@@ -8,6 +8,7 @@ import polars as pl
 
 from asymcert.datasets import BinaryData
 from asymcert.datasets.columns import CategoryColumn, WordColumn
+from asymcert.datasets.tables import TableOptions
 from asymcert.evaluate import RunFolder, floor_percent, floor_significant, summary
 from asymcert.evaluate.explain import ColumnRoom
 from asymcert.evaluate.formatting import ceil_significant
@@ -99,7 +100,9 @@ def table_remarks(data: BinaryData) -> list[str]:
         if isinstance(column, WordColumn):
             kinds["free text"].append(column.name)
         elif isinstance(column, CategoryColumn):
-            kinds["categories"].append(f"{column.name} ({len(column.values)} values told apart)")
+            many = len(column.values) >= TableOptions.categories
+            hint = "; --text if these are words, --drop if they name rows" if many else ""
+            kinds["categories"].append(f"{column.name} ({len(column.values)} values told apart{hint})")
         else:
             kinds["constant, so without effect" if is_constant(column) else "numbers"].append(column.name)
     lines = [f"{kind}: {_listed(names)}" for kind, names in kinds.items() if names]

@@ -76,6 +76,8 @@ def train(
 ) -> None:
     """Train a classifier into a run folder; an interrupted training continues.
 
+    What an interruption loses is at most the epoch in work and the 15 seconds before it.
+
     Examples: asymcert train mnist-3-8 --out runs/a · asymcert train mnist-3-8 --model linf-net --out runs/c
     · asymcert train spam.csv --label class --sensitive spam --out runs/b --epochs 30
     """
