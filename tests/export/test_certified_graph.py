@@ -10,11 +10,13 @@ import torch
 from onnx.reference import ReferenceEvaluator
 
 from asymcert.certify import certify
+from asymcert.convex import ConvexMLP
 from asymcert.errors import InputError
 from asymcert.export import certified_graph
 from asymcert.export.certified_graph import to_certified_onnx
+from asymcert.features import Identity, Standardise
 from asymcert.threat import ThreatModel
-from contracts.models import cancelling_model, linear_model
+from contracts.models import balanced, cancelling_model, linear_model, randomise, seeded
 from export.exported import FEATURE_CONVEX, OTHERS, SHAPE, distance, feature_convex, inputs, run, threats
 
 METHODS = {"FeatureConvexClassifier": "closed-form", "DistanceClassifier": "lipschitz"}
@@ -117,6 +119,17 @@ def test_errors_below_single_precision_survive_the_runtime_s_simplifications():
         *_, as_written = session.run(None, {"x": x.numpy()})
         assert (run(graph, x)["radius"] == as_written).all()
         assert (as_written > 0).all()
+
+
+@pytest.mark.parametrize("near", [1 + 5e-8, 1 - 2e-8])
+def test_factors_near_1_survive_the_runtime_s_simplifications(near):
+    """A runtime that takes the deviation, or the cost of the only feature, for 1 computes another margin or radius."""
+    x = inputs(20, shape=(1,))
+    for feature_map, cost in ((Standardise(near), 1.0), (Identity(), near)):
+        model = balanced(feature_map, randomise(ConvexMLP((1,), (6,)), seeded(0)), 1e3 * x)
+        found, known = radii(model, 1e3 * x, ThreatModel(2, cost=cost))
+        assert (found <= known).all()
+        np.testing.assert_allclose(found, known, rtol=2e-9, atol=0)
 
 
 def test_inputs_that_have_no_certificate():

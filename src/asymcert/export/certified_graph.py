@@ -127,9 +127,9 @@ def _slope(graph: Graph, model: FeatureConvexClassifier, threat: ThreatModel, si
     shape = model.feature_map.output_shape(model.input_shape)
     cost = model.feature_map.feature_cost(threat.cost_for(model.input_shape), model.input_shape)
     constant = model.feature_map.lipschitz(threat.norm) * (1.0 + MARGIN)
-    scaled = graph.op("Mul", size, graph.number(constant / cost.expand(shape).flatten()))
+    scaled = graph.scaled("Mul", size, constant / cost.expand(shape).flatten())
     scaled = graph.op("Max", scaled, graph.number(torch.finfo(torch.float64).tiny))  # quotients keep their precision
-    return _norm(graph, scaled, threat.dual_norm)
+    return _norm(graph, scaled, dual_exponent(model.feature_map.feature_norm(threat.norm)))
 
 
 def _norm(graph: Graph, size: str, order: float) -> str:
@@ -161,7 +161,7 @@ def _lipschitz(graph: Graph, model: DistanceClassifier, threat: ThreatModel) -> 
     greatest = graph.op("ReduceMax", graph.op("Abs", x), axes=[1], keepdims=0)
     error = _plus(graph, graph.op("Mul", greatest, graph.number(rate)), constant)
     margin = graph.op("Sub", "margin", error)
-    _radius(graph, x, threat, graph.op("Div", margin, graph.number(slope * (1.0 + MARGIN))))
+    _radius(graph, x, threat, graph.scaled("Div", margin, slope * (1.0 + MARGIN)))
 
 
 def _distance_errors(model: DistanceClassifier, bounds: MarginBounds) -> tuple[float, float]:

@@ -29,7 +29,7 @@ def add_map(graph: Graph, feature_map: FeatureMap, x: str, shape: tuple[int, ...
     if isinstance(feature_map, Identity):
         return x
     if isinstance(feature_map, Standardise):
-        return graph.op("Div", x, graph.number(feature_map.deviation))
+        return graph.scaled("Div", x, feature_map.deviation)
     if isinstance(feature_map, Chain):
         for member in feature_map.maps:
             assert isinstance(member, FeatureMap)

@@ -54,6 +54,17 @@ class Graph:
         values = value.detach().cpu() if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
         return self._constant(values.to(self.dtype).contiguous().numpy())
 
+    def scaled(self, kind: str, name: str, factor: float | Tensor) -> str:
+        """Values times (kind ``Mul``) or divided by (``Div``) constants.
+
+        ONNX Runtime compares a lone constant with 1 in single precision and drops the operation if they are equal, so
+        one that is so near to 1 takes two steps; both by numbers that are not, one of them a power of two.
+        """
+        factors = torch.as_tensor(factor, dtype=torch.float64)
+        if factors.numel() == 1 and float(factors) != float(factors.float()) == 1.0:
+            name, factors = self.op(kind, name, self.number(2.0)), factors / 2.0
+        return self.op(kind, name, self.number(factors))
+
     def integers(self, values: int | list[int] | Tensor) -> str:
         """An int64 constant: shapes, axes and indices."""
         return self._constant(torch.as_tensor(values, dtype=torch.int64).contiguous().numpy())

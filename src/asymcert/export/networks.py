@@ -66,8 +66,8 @@ def _layer(graph: Graph, layer: nn.Module, x: str, shape: tuple[int, ...]) -> tu
         return graph.op("Concat", *pair, axis=1), shape
     if isinstance(layer, Blend):
         inner, after = _sequence(graph, layer.inner, x, shape)
-        shares = [graph.number(share) for share in layer.share]
-        return graph.op("Add", graph.op("Mul", inner, shares[0]), graph.op("Mul", x, shares[1])), after
+        first, second = layer.share
+        return graph.op("Add", graph.scaled("Mul", inner, first), graph.scaled("Mul", x, second)), after
     if isinstance(layer, Downsample | Pad):
         return _rearranged(graph, layer, x, shape)
     remedy = "Train with fully connected layers only (the preset without convolutions)."
