@@ -29,12 +29,7 @@ def check_choice(name: str, value: object, choices: Collection[str]) -> None:
 
 
 def check_number(
-    name: str,
-    value: object,
-    low: float = -math.inf,
-    high: float = math.inf,
-    *,
-    open_low: bool = False,
+    name: str, value: object, low: float = -math.inf, high: float = math.inf, *, open_low: bool = False
 ) -> None:
     """Refuse what is not a real number in [low, high], or (low, high] if `open_low`."""
     bracket = "(" if open_low else "["

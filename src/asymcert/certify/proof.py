@@ -73,11 +73,7 @@ def write_proof(
 
 
 def write_proofs(
-    folder: str | Path,
-    model: FeatureConvexClassifier,
-    x: Tensor,
-    certificate: Certificate,
-    index: Tensor | None = None,
+    folder: str | Path, model: FeatureConvexClassifier, x: Tensor, certificate: Certificate, index: Tensor | None = None
 ) -> list[Path | None]:
     """Write a proof ``<index>.proof`` for every sample with a positive radius.
 
@@ -159,12 +155,7 @@ def _write(
 
 
 def _contents(
-    checked: Model,
-    model: FeatureConvexClassifier,
-    x_row: Tensor,
-    threat: ThreatModel,
-    anchors: Tensor,
-    weights: Tensor,
+    checked: Model, model: FeatureConvexClassifier, x_row: Tensor, threat: ThreatModel, anchors: Tensor, weights: Tensor
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Metadata and tensors, with any radius and price."""
     if model.dtype not in DTYPES:

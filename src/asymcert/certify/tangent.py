@@ -59,14 +59,6 @@ class Tangent(Certifier):
             radius = torch.where(margin > 0, plane.radius, 0.0)
             chunks.append((radius, margin, chunk + plane.change, cuts.anchors, weights))
         radius, margin, adversarial, anchors, weights = join(chunks, 5)
-        return Certificate(
-            radius,
-            margin,
-            torch.full_like(margin, torch.nan),
-            threat,
-            self.method,
-            self.sound,
-            adversarial=adversarial,
-            anchors=anchors,
-            weights=weights,
-        )
+        slope = torch.full_like(margin, torch.nan)
+        parts = {"adversarial": adversarial, "anchors": anchors, "weights": weights}
+        return Certificate(radius, margin, slope, threat, self.method, self.sound, **parts)

@@ -23,10 +23,7 @@ def names() -> list[tuple[str, str]]:
 
 
 def load(
-    name: str,
-    data_dir: str | Path | None = None,
-    sensitive: str | int | None = None,
-    seed: int = 0,
+    name: str, data_dir: str | Path | None = None, sensitive: str | int | None = None, seed: int = 0
 ) -> BinaryData:
     """Load a data set with its splits.
 

@@ -1,11 +1,6 @@
 """Evaluation: rows in a run folder, certified-accuracy curves, and the trade-off surface."""
 
-from asymcert.evaluate.curves import (
-    binomial_interval,
-    certified_accuracy,
-    certified_accuracy_at,
-    summary,
-)
+from asymcert.evaluate.curves import binomial_interval, certified_accuracy, certified_accuracy_at, summary
 from asymcert.evaluate.facts import RunFacts
 from asymcert.evaluate.formatting import ceil_format, floor_format, floor_percent, floor_significant
 from asymcert.evaluate.rows import check_rows, distinct, make_rows, threat_key

@@ -29,12 +29,7 @@ NETWORK, INSTANCES = "model.onnx", "instances.csv"
 
 
 def write_properties(
-    model: BinaryClassifier,
-    x: Tensor,
-    threat: ThreatModel,
-    radius: float,
-    folder: str | Path,
-    timeout: float = 300.0,
+    model: BinaryClassifier, x: Tensor, threat: ThreatModel, radius: float, folder: str | Path, timeout: float = 300.0
 ) -> list[Path]:
     """Write a network, a property for each sample of sensitive verdict, and the list of instances.
 

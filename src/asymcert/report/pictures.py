@@ -66,11 +66,7 @@ def row_of_axes(count: int, height: float = PANEL[1]) -> tuple[Any, Sequence[Any
     return figure, axes
 
 
-def curve_picture(
-    panels: Mapping[float, list[Series]],
-    overlay: Mapping[str, pl.DataFrame],
-    many: bool = False,
-) -> Any:
+def curve_picture(panels: Mapping[float, list[Series]], overlay: Mapping[str, pl.DataFrame], many: bool = False) -> Any:
     """Certified accuracy against radius, one panel for each norm, and the curves laid over them.
 
     `many` curves are drawn without bands, and named below the panels.

@@ -12,12 +12,7 @@ from asymcert.report import elements, plots
 from asymcert.report.elements import text
 from asymcert.report.gallery import data_uri, strips
 from asymcert.report.series import ReportData, Series, norm_symbol, threat_text
-from asymcert.report.tables import (
-    accuracy_table,
-    audit_table,
-    summary_table,
-    units_table,
-)
+from asymcert.report.tables import accuracy_table, audit_table, summary_table, units_table
 
 Figures = dict[str, Any]
 

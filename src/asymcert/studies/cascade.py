@@ -44,11 +44,7 @@ class Cascade:
     """
 
     def __init__(
-        self,
-        first: BinaryClassifier,
-        second: Callable[[Tensor], Tensor],
-        classes: Sequence[str],
-        sensitive_class: int,
+        self, first: BinaryClassifier, second: Callable[[Tensor], Tensor], classes: Sequence[str], sensitive_class: int
     ):
         if len(classes) < 2:
             raise refuse("classes", "at least two names", f"{len(classes)}")

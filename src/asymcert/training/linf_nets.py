@@ -100,15 +100,7 @@ def train_classes(
     if (config is not None and config.convex) or overrides.get("convex"):
         raise refuse("convex", "empty where classes are trained alike", "a convex score", "Use train_linf.")
     model = _trained(
-        train,
-        val,
-        classes,
-        config,
-        seed=seed,
-        device=device,
-        checkpoint=checkpoint,
-        on_epoch=on_epoch,
-        **overrides,
+        train, val, classes, config, seed=seed, device=device, checkpoint=checkpoint, on_epoch=on_epoch, **overrides
     )
     assert isinstance(model, DistanceClassifier)
     return model

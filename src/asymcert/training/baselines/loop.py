@@ -101,13 +101,7 @@ class _Run:
     """State of one training run: network, optimiser, records."""
 
     def __init__(
-        self,
-        network: nn.Module,
-        data: BinaryData,
-        recipe: Recipe,
-        loss: Loss,
-        seed: int,
-        device: torch.device,
+        self, network: nn.Module, data: BinaryData, recipe: Recipe, loss: Loss, seed: int, device: torch.device
     ):
         self.network, self.recipe, self.loss, self.seed = network.float().to(device), recipe, loss, seed
         self.device, self.x, self.y = device, data.train.x.float().to(device), data.train.y.to(device)
