@@ -122,9 +122,7 @@ class ThreatModel:
     @property
     def dual_norm(self) -> float:
         """The exponent q of the dual norm, 1/p + 1/q = 1."""
-        if self.norm == 1:
-            return math.inf
-        return 1.0 if math.isinf(self.norm) else self.norm / (self.norm - 1)
+        return dual_exponent(self.norm)
 
     def describe(self) -> str:
         """Short text for result rows, such as ``l2``, ``linf box[0,1]`` or, with a name, ``l1 spammer``."""
@@ -197,6 +195,13 @@ class ThreatModel:
             direction = _broadcast("direction", self.direction, shape).to(x.device)
             low, high = low.masked_fill(direction > 0, 0.0), high.masked_fill(direction < 0, 0.0)
         return low, high
+
+
+def dual_exponent(norm: float) -> float:
+    """The q of the norm dual to l_p, p = `norm` in [1, inf]: 1/p + 1/q = 1."""
+    if norm == 1:
+        return math.inf
+    return 1.0 if math.isinf(norm) else norm / (norm - 1)
 
 
 def norm_name(norm: float) -> str:

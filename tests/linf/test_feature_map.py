@@ -1,6 +1,7 @@
 """An l_inf-distance net below a convex score is a feature-convex classifier like any other."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -48,9 +49,17 @@ def test_no_change_is_stretched_beyond_the_declared_constant(norm, scale):
     _, feature_map = build_map()
     x = torch.rand(2000, 6, dtype=torch.float64)
     y = x + scale * torch.randn_like(x) * (torch.rand_like(x) < 0.5)
-    moved = torch.linalg.vector_norm(feature_map(y) - feature_map(x), ord=norm, dim=1)
+    moved = torch.linalg.vector_norm(feature_map(y) - feature_map(x), ord=feature_map.feature_norm(norm), dim=1)
     limit = feature_map.lipschitz(norm) * torch.linalg.vector_norm(y - x, ord=norm, dim=1)
     assert bool((moved <= limit * (1 + 1e-12) + 1e-14).all())
+
+
+def test_a_radius_is_never_below_that_of_a_greater_norm():
+    model, x = build_model(torch.float64)
+    radii = [certify(model, x, ThreatModel(norm)).radius for norm in (1.0, 2.0, 5.0, math.inf)]
+    assert int((radii[0] > 0).sum()) > 20
+    for small, great in pairwise(radii):
+        assert bool((small >= great * (1 - 1e-7)).all())  # rounding errors grow faster in the smaller norms
 
 
 def test_the_constant_is_attained_in_l_inf():

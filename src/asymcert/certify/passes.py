@@ -12,7 +12,7 @@ from asymcert.certify.budgets import scaled_norm
 from asymcert.certify.drops import UNIT
 from asymcert.certify.rounding import Rounding
 from asymcert.classifier import FeatureConvexClassifier
-from asymcert.threat import ThreatModel
+from asymcert.threat import ThreatModel, dual_exponent
 
 
 def in_float64(model: FeatureConvexClassifier) -> FeatureConvexClassifier:
@@ -37,12 +37,15 @@ def deployed_margin(model: FeatureConvexClassifier, x: Tensor, margin: Tensor) -
 
 
 def slope_bound(model: FeatureConvexClassifier, size: Tensor, threat: ThreatModel) -> Tensor:
-    """``Lip_p(phi) * ||size / cost||_q``, rounded up, for absolute gradients by the features: (n, d) -> (n,)."""
+    """``Lip_p(phi) * ||size / cost||_q``, rounded up, for absolute gradients by the features: (n, d) -> (n,).
+
+    q is dual to the norm that the map measures features in.
+    """
     if isinstance(threat.cost, Tensor):
         cost = model.feature_map.feature_cost(threat.cost_for(model.input_shape).to(size.device), model.input_shape)
         shape = model.feature_map.output_shape(model.input_shape)
         size = _nonzero_stays(size, size / cost.expand(shape).flatten())
-    norm = scaled_norm(size, threat.dual_norm)
+    norm = scaled_norm(size, dual_exponent(model.feature_map.feature_norm(threat.norm)))
     bound = norm * model.feature_map.lipschitz(threat.norm) * (1.0 + 2.0 * (size.shape[1] + 16) * UNIT)
     return _nonzero_stays(norm, bound)
 

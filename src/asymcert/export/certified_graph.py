@@ -29,7 +29,7 @@ from asymcert.export.graph import Graph, facts
 from asymcert.export.networks import add_margin_of_logits
 from asymcert.export.scores import add_score
 from asymcert.linf.classifier import DistanceClassifier
-from asymcert.threat import ThreatModel, Values
+from asymcert.threat import ThreatModel, Values, dual_exponent
 
 MARGIN = 1e-9  # relative; far above the rounding of norms and quotients of any network's size
 LARGEST = 1e100  # inputs beyond it get no radius, so that nothing can overflow

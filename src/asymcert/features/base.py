@@ -24,7 +24,11 @@ class FeatureMap(nn.Module, ABC):
 
     @abstractmethod
     def lipschitz(self, norm: float) -> float:
-        """Upper bound L with ``||phi(x) - phi(y)||_p <= L * ||x - y||_p`` for p = `norm` in [1, inf]."""
+        """Upper bound L, p in [1, inf]: ``||phi(x) - phi(y)||_r <= L * ||x - y||_p``, where r = feature_norm(p)."""
+
+    def feature_norm(self, norm: float) -> float:
+        """The r in [1, inf] that features are measured in where inputs are in l_p, p = `norm`: p unless overridden."""
+        return norm
 
     @abstractmethod
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -33,8 +37,9 @@ class FeatureMap(nn.Module, ABC):
     def feature_cost(self, cost: Tensor, input_shape: tuple[int, ...]) -> Tensor:
         """Costs of the features that make up for per-feature costs of the input.
 
-        Returns c, broadcastable to the features, with ``||c * (phi(x) - phi(y))||_p <= L * ||cost * (x - y)||_p``
-        for the declared L. Any map may use the least cost everywhere; a coordinatewise one keeps each feature's own.
+        Returns c, broadcastable to the features, with ``||c * (phi(x) - phi(y))||_r <= L * ||cost * (x - y)||_p``
+        for the declared L and r. Any map may use the least cost everywhere; a coordinatewise one keeps each feature's
+        own.
 
         Parameters
         ----------

@@ -169,8 +169,15 @@ class Chain(CoordinatewiseMap):
         product = 1.0
         for feature_map in self._members():
             constant = feature_map.lipschitz(norm)
+            norm = feature_map.feature_norm(norm)
             product = product if constant == 1.0 else _up(product * constant)
         return product
+
+    def feature_norm(self, norm: float) -> float:
+        """Carried through every map."""
+        for feature_map in self._members():
+            norm = feature_map.feature_norm(norm)
+        return norm
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape after the last map."""

@@ -8,11 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from asymcert._checks import refuse
+from asymcert._checks import check_norm, refuse
 from asymcert.features import FeatureMap
 from asymcert.linf.net import FoldedDistanceNet, LinfDistanceNet
-
-UP = 1.0 + 2.0**-40  # covers the rounding of a k-th root
 
 
 class DistanceFeatures(FeatureMap):
@@ -46,8 +44,13 @@ class DistanceFeatures(FeatureMap):
         return self.net.features(x)
 
     def lipschitz(self, norm: float) -> float:
-        """``k ** (1 / norm)`` for k features, each of which changes by at most the l_inf, so the l_p, change."""
-        return 1.0 if math.isinf(norm) else self.net.classes ** (1.0 / norm) * UP
+        """1: every feature changes by at most the l_inf change of the input, and so by at most its l_p change."""
+        check_norm(norm)
+        return 1.0
+
+    def feature_norm(self, norm: float) -> float:
+        """The greatest change of a feature, in l_inf, whatever norm the input's is measured in."""
+        return math.inf
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """One number for each of the net's logits."""

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from asymcert.certify.budgets import scaled_norm
 from asymcert.certify.drops import UNIT
-from asymcert.threat import ThreatModel
+from asymcert.threat import ThreatModel, dual_exponent
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class Reach:
     @property
     def dual_norm(self) -> float:
         """The exponent q with 1/p + 1/q = 1."""
-        return math.inf if self.norm == 1 else 1.0 if math.isinf(self.norm) else self.norm / (self.norm - 1.0)
+        return dual_exponent(self.norm)
 
     def rows(self, index: Tensor) -> Reach:
         """The same of some samples, by a mask or positions, repeated or not."""
