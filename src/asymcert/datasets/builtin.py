@@ -9,6 +9,7 @@ import numpy as np
 from asymcert.datasets.binary import BinaryData
 from asymcert.datasets.classes import CLASSES, is_first_sensitive, parse_pair
 from asymcert.datasets.images import as_split
+from asymcert.datasets.readers import Bytes
 from asymcert.datasets.source import DataSource
 from asymcert.datasets.splitting import three_way
 from asymcert.datasets.tables import TableOptions, split_table
@@ -16,18 +17,24 @@ from asymcert.datasets.tables import TableOptions, split_table
 
 def load_digits_pair(name: str, sensitive: object, seed: int) -> BinaryData:
     """Two classes of the 8x8 digits, shape (1, 8, 8): 20 % test, then 20 % of the rest validation."""
-    from sklearn.datasets import load_digits
-
     _, *pair = parse_pair(name)
     names = [CLASSES["digits"][label] for label in pair]
     first = is_first_sensitive(sensitive, names, pair)
     chosen, other = (0, 1) if first else (1, 0)
-    images, labels = load_digits(return_X_y=True)
+    images, labels = read_digits()
     wanted = np.isin(labels, pair)
-    images, y = images[wanted].reshape(-1, 1, 8, 8), labels[wanted] == pair[chosen]
+    images, y = images[wanted], labels[wanted] == pair[chosen]
     splits = [as_split(images[rows], y[rows], 16) for rows in three_way(y, None, seed, name)]
     source = DataSource(name, None if first else names[chosen], seed)
     return BinaryData(name, *splits, sensitive=names[chosen], other=names[other], source=source)
+
+
+def read_digits() -> tuple[Bytes, Bytes]:
+    """All digits (1797, 1, 8, 8), values from 0 to 16, and labels (1797,)."""
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    return images.reshape(-1, 1, 8, 8).astype(np.uint8), labels.astype(np.uint8)
 
 
 def load_breast_cancer_table(sensitive: object, seed: int) -> BinaryData:

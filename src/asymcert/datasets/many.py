@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import check_choice
+from asymcert.datasets.builtin import read_digits
 from asymcert.datasets.classes import CLASSES
 from asymcert.datasets.files import locate
 from asymcert.datasets.images import PUBLICATIONS, read_images
@@ -55,7 +56,7 @@ def load_many(name: str, data_dir: str | Path | None = None, seed: int = 0) -> M
     check_choice("name", name, tuple(CLASSES))
     generator = torch.Generator().manual_seed(seed)
     if name == "digits":
-        rest, test = _parted(*_digits(), generator)
+        rest, test = _parted(*read_digits(), generator)
         largest = 16
     else:
         folder, labels = locate(PUBLICATIONS[name], data_dir), range(len(CLASSES[name]))
@@ -63,13 +64,6 @@ def load_many(name: str, data_dir: str | Path | None = None, seed: int = 0) -> M
         largest = 255
     parts = (*_parted(*rest, generator), test)
     return ManyClasses(name, CLASSES[name], *(_tensors(*part, largest) for part in parts))
-
-
-def _digits() -> tuple[Bytes, Bytes]:
-    from sklearn.datasets import load_digits
-
-    images, labels = load_digits(return_X_y=True)
-    return images.reshape(-1, 1, 8, 8).astype(np.uint8), labels.astype(np.uint8)
 
 
 def _parted(images: Bytes, labels: Bytes, generator: torch.Generator) -> tuple[tuple[Bytes, Bytes], ...]:
