@@ -149,3 +149,9 @@ def test_integers_that_single_precision_does_not_hold_stay_as_they_are():
     assert torch.equal(certify(model, far).radius, certify(model, far.double()).radius)
     with pytest.raises(InputError, match="integers below"):
         certify(model, far * 2**29)
+
+
+def test_a_certificate_keeps_no_gradient():
+    found = certify(MODEL, X.clone().requires_grad_())
+    assert not found.radius.requires_grad
+    assert torch.equal(found.radius, certify(MODEL, X).radius)

@@ -111,7 +111,7 @@ def test_picture(rows, tmp_path):
 def test_refusals(data):
     with pytest.raises(InputError, match="`name`"):
         study_of("colour", data)
-    with pytest.raises(InputError, match="fields of TrainConfig"):
+    with pytest.raises(InputError, match="`colour` must be a field of TrainConfig"):
         study_of("feature-map", data, colour=1)
     with pytest.raises(InputError, match="`epochs` must be left out for the study of sigma"):
         study_of("sigma", data, epochs=3)

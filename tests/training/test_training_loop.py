@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import math
+import re
 
 import pytest
 import torch
@@ -200,12 +201,20 @@ def test_every_field_changes_something(images, field):
         ({"averaging": 1.5}, "averaging"),
         ({"target_l2": 0.0}, "target_l2"),
         ({"false_positive_rate": 2.0}, "false_positive_rate"),
-        ({"epoch": 3}, "epoch"),
+        ({"epoch": 3}, "`epoch` must be a field of TrainConfig, got an unknown name. Did you mean epochs?"),
+        ({"seed": -1}, "`seed` must be an integer of at least 0, got -1"),
+        ({"seed": 1.5}, "`seed` must be an integer of at least 0, got 1.5"),
+        ({"seed": None}, "`seed` must be an integer of at least 0, got None"),
     ],
 )
 def test_bad_configurations_are_refused_by_name(digits, overrides, named):
-    with pytest.raises(InputError, match=named):
+    with pytest.raises(InputError, match=re.escape(named)):
         train(digits, config=SHORT, **overrides)
+
+
+def test_arrays_are_no_data(digits):
+    with pytest.raises(InputError, match="`data` must be BinaryData, got ndarray"):
+        train(digits.train.x.numpy())
 
 
 def test_unknown_preset_and_preset_with_config_are_refused(digits):

@@ -24,6 +24,7 @@ from asymcert.studies.records import read_row, write_row
 from asymcert.threat import ThreatModel, norm_name
 from asymcert.training import train
 from asymcert.training.baselines.smoothing import train_smoothed
+from asymcert.training.config import with_overrides
 from asymcert.training.presets import preset_for
 
 NORMS = (1.0, 2.0, math.inf)
@@ -195,11 +196,8 @@ def _slug(name: str) -> str:
 
 def _trainings(data: BinaryData, shared: Mapping[str, Any], variants: Mapping[str, Mapping[str, Any]]) -> Study:
     """Variants of the data's preset, written out as whole recipes so that a kept row knows all that it depends on."""
-    try:
-        base = replace(preset_for(data), **shared)
-        return Study({name: {"config": replace(base, **changes)} for name, changes in variants.items()})
-    except TypeError as error:
-        raise refuse("overrides", "fields of TrainConfig", str(error)) from None
+    base = with_overrides(preset_for(data), shared)
+    return Study({name: {"config": replace(base, **changes)} for name, changes in variants.items()})
 
 
 def _feature_maps(data: BinaryData, shared: Mapping[str, Any]) -> Study:

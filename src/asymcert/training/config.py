@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import Any
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
 
 from asymcert._checks import check_choice, check_count, check_number, refuse
 
@@ -17,10 +19,23 @@ OPTIMIZERS = ("adam", "sgd")
 SCHEDULES = ("one-cycle", "exponential", "constant")
 KEEP = ("last", "best")
 
+Recipe = TypeVar("Recipe")  # a dataclass of options
+
 
 def option(default: Any, help_text: str, choices: tuple[str, ...] | None = None) -> Any:
     """A field of a recipe that the command line offers as an option with this help."""
     return field(default=default, metadata={"help": help_text, "choices": choices})
+
+
+def with_overrides(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
+    """The recipe with fields changed; an `InputError` that names a field it does not have, or a value out of range."""
+    known = [item.name for item in fields(recipe)]  # pyright: ignore[reportArgumentType]
+    for name in overrides:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            remedy = f"Did you mean {close[0]}?" if close else ""
+            raise refuse(name, f"a field of {type(recipe).__name__}", "an unknown name", remedy)
+    return replace(recipe, **overrides)  # pyright: ignore[reportArgumentType]
 
 
 @dataclass(frozen=True)

@@ -7,21 +7,21 @@ import json
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from asymcert._checks import check_device, refuse
+from asymcert._checks import check_count, check_device, refuse
 from asymcert._version import __version__
 from asymcert.classifier import FeatureConvexClassifier
 from asymcert.convex import symmetrise
 from asymcert.datasets import Augmentation, BinaryData
 from asymcert.training.build import build_map, build_score, standardise
 from asymcert.training.checkpoint import Checkpoint
-from asymcert.training.config import TrainConfig
+from asymcert.training.config import TrainConfig, with_overrides
 from asymcert.training.epochs import OnEpoch, epoch_seed, finite_loss
 from asymcert.training.losses import classification_loss, needs_gradient, training_loss
 from asymcert.training.presets import preset_for
@@ -71,17 +71,16 @@ def train(
     Raises
     ------
     InputError
-        An unknown preset or field, or a value outside its range.
+        An unknown preset or field, a value outside its range, or data that is none.
     RunError
         The checkpoint belongs to another configuration, seed or data set.
     """
     if preset is not None and config is not None:
         raise refuse("config", "given without a preset", "both")
-    recipe = config if config is not None else preset_for(data, preset)
-    try:
-        recipe = replace(recipe, **overrides)
-    except TypeError as error:
-        raise refuse("overrides", "fields of TrainConfig", str(error)) from None
+    if not isinstance(data, BinaryData):
+        raise refuse("data", "BinaryData", type(data).__name__, "Arrays go into asymcert.estimator.")
+    check_count("seed", seed, 0)
+    recipe = with_overrides(config if config is not None else preset_for(data, preset), overrides)
     trainer = Trainer(data, recipe, seed, check_device(device), checkpoint)
     trainer.fit(on_epoch)
     return trainer.classifier()
