@@ -95,7 +95,7 @@ _SMALL_BASE = "a perceptron in place of ResNet-18 or WideResNet-40-2; Adam in pl
 _SMOOTHING = {"cpu": _SMALL_BASE, "gpu": "none known"}
 _OURS = "our own recipe in place of SGD with Jacobian regularisation; threshold balanced on validation data"
 _BOUNDS = "our own bounds in place of alpha,beta-CROWN"
-_NET = "small net: width 128 to 200 in place of 5120, 16 to 20 epochs; threshold in units of logits, in the bounds too"
+_NET = "small net: width 64 to 200 in place of 5120, 16 to 40 epochs; threshold in units of logits, in the bounds too"
 
 
 def _smoothing(noise: str, own: tuple[float, ...]) -> Method:

@@ -103,7 +103,7 @@ def _verdicts(seeds: Sequence[Sequence[Verdict]]) -> str:
         shown = same_norm[0]
         ours, rival = shown.ours, shown.rival
         content = "".join(
-            f"<p>{text(f'{who}: {floor_significant(line.half)} ({line.series.label})')}</p>"
+            f"<p>{text(f'{who}: {_won_with(line)}')}</p>"
             for who, line in (("Feature-convex", ours), ("Best rival", rival))
             if line is not None
         )
@@ -116,8 +116,13 @@ def _verdicts(seeds: Sequence[Sequence[Verdict]]) -> str:
         if len(seeds) > 1:
             say += f" Ours leads with {sum(verdict.won for verdict in same_norm)} of {len(seeds)} seeds."
         cards.append(elements.card(norm_symbol(shown.norm), f'{content}<p class="{kind}">{text(say)}</p>'))
-    note = "The radius at which half of the sensitive class is certified; ours over all samples."
+    note = "The radius at which half of the sensitive class is certified; ours over all samples. Mind the accuracies."
     return f'<h2>Who wins</h2>\n<p class="note">{note}</p>\n{elements.grid(cards)}'
+
+
+def _won_with(line: Line) -> str:
+    accuracy = floor_percent(line.series.summary["accuracy_balanced"])
+    return f"{floor_significant(line.half)} ({line.series.label}; balanced accuracy {accuracy})"
 
 
 def _times_text(first: Line, second: Line) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -122,6 +122,18 @@ LINF_PRESETS: dict[str, LinfConfig] = {
     "fashion": replace(
         _SMALL, epsilon=0.25, centre=0.286, deviation=0.352, epsilon_other=0.04, sensitive_weight=0.5, epochs=20
     ),
+    "cifar10": replace(
+        _SMALL,
+        width=96,
+        depth=3,
+        epsilon=0.03,
+        centre=0.4734,
+        deviation=0.2009,
+        batch_size=48,
+        epochs=30,
+        crop=3,
+        flip=True,
+    ),
     "table": replace(_SMALL, width=64, depth=3, epsilon=0.05, deviation=0.3, batch_size=32, epochs=40, crop=0),
     "mnist-0.1": replace(_LARGE, epsilon=0.3),
     "mnist-0.3": replace(_LARGE, epsilon=0.45),
@@ -130,4 +142,3 @@ LINF_PRESETS: dict[str, LinfConfig] = {
     "cifar10-8": replace(_CIFAR, epsilon=0.09411, mix_start=0.1, mix_end=0.0005),
     "cifar10-16": replace(_CIFAR, epsilon=0.15685, mix_start=0.1, mix_end=0.0002),
 }
-OPTIONS = tuple(item.name for item in fields(LinfConfig))
