@@ -244,7 +244,9 @@ def test_presets_are_the_published_recipes():
 
 
 def test_refusals():
-    with pytest.raises(InputError, match="widht"):
+    with pytest.raises(InputError, match="`seed` must be an integer of at least 0, got -1"):
+        train_classes(blobs(), blobs(seed=1), ("a", "b", "c"), TINY, seed=-1)
+    with pytest.raises(InputError, match=r"`widht` must be a field of LinfConfig, .* Did you mean width?"):
         train_classes(blobs(), blobs(), ("a", "b", "c"), widht=3)
     with pytest.raises(InputError, match="labels"):
         train_classes(blobs(), blobs(), ("a", "b"))

@@ -6,14 +6,14 @@ import hashlib
 import json
 import math
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from asymcert._checks import check_device, refuse
+from asymcert._checks import check_count, check_device, refuse
 from asymcert._version import __version__
 from asymcert.binary import BinaryClassifier
 from asymcert.datasets import Augmentation, BinaryData
@@ -21,9 +21,10 @@ from asymcert.datasets.many import Labelled
 from asymcert.linf.classifier import DistanceClassifier
 from asymcert.training.balance import balanced_threshold
 from asymcert.training.checkpoint import Checkpoint
+from asymcert.training.config import with_overrides
 from asymcert.training.distributed import Processes
 from asymcert.training.epochs import OnEpoch, epoch_seed, finite_loss
-from asymcert.training.linf_config import OPTIONS, LinfConfig
+from asymcert.training.linf_config import LinfConfig
 from asymcert.training.linf_losses import class_weights, decay_norms
 from asymcert.training.linf_objectives import Objective, objective_for, optimizer_for
 
@@ -118,10 +119,8 @@ def _trained(
     on_epoch: OnEpoch | None = None,
     **overrides: Any,
 ) -> BinaryClassifier:
-    unknown = sorted(set(overrides) - set(OPTIONS))
-    if unknown:
-        raise refuse("overrides", "fields of LinfConfig", ", ".join(unknown))
-    recipe = replace(config if config is not None else LinfConfig(), **overrides)
+    check_count("seed", seed, 0)
+    recipe = with_overrides(config if config is not None else LinfConfig(), overrides)
     for x, labels in (train, val):
         _check_labels(x, labels, len(classes))
     trainer = LinfTrainer(train, val, classes, recipe, seed, check_device(device), checkpoint)
