@@ -137,6 +137,19 @@ def test_radii_are_infinite_where_nothing_admissible_matters():
         assert certificate.radius[certificate.margin > 1e-9].isinf().all()
 
 
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_room_that_underflows_when_scaled_is_room(side):
+    """The box leaves a change of 1e-164, which a cost of 1e-160 makes one of 1e-324, and that undoes the verdict."""
+    weight = torch.tensor([[-side * 1e148]], dtype=torch.float64)
+    model = ReluClassifier([(weight, torch.zeros(1))], 5e-17, input_shape=(1,))
+    x = torch.tensor([[-side * 1e-164]], dtype=torch.float64)
+    threat = ThreatModel(norm=1, lower=min(0.0, float(x)), upper=max(0.0, float(x)), cost=1e-160)
+    assert bool(model.predict(x))
+    assert not bool(model.predict(0.0 * x))
+    for certifier in (IntervalBounds(), Crown()):
+        assert float(certifier.certify(model, x, [threat])[0].radius) < math.inf
+
+
 def test_rounding_that_eats_the_margin_leaves_no_radius():
     """In float32 numbers near 2^24 are 1 or 2 apart: the two parts of this score cancel."""
     weight = torch.tensor([[2.0**24], [2.0**24]], dtype=torch.float64)

@@ -46,8 +46,7 @@ class Reach:
         """What `threat` allows from inputs (n, *input_shape), float64 inside its box."""
         low, high = threat.interval(x)
         cost = threat.cost_for(tuple(x.shape[1:])).to(x).reshape(1, -1)
-        out = 1.0 + 4.0 * UNIT
-        return cls(x.flatten(1), low.flatten(1) * cost * out, high.flatten(1) * cost * out, cost, threat.norm)
+        return cls(x.flatten(1), -_scaled(-low.flatten(1), cost), _scaled(high.flatten(1), cost), cost, threat.norm)
 
     @property
     def dual_norm(self) -> float:
@@ -62,6 +61,12 @@ class Reach:
         """Bound on |x + change| for changes of size at most `radius` (n,): (n, d)."""
         room = torch.minimum(torch.maximum(-self.low, self.high), radius[:, None])
         return (self.x.abs() + room / self.cost) * (1.0 + 8.0 * UNIT)
+
+
+def _scaled(room: Tensor, cost: Tensor) -> Tensor:
+    """Changes (n, d), nonnegative, times costs, rounded up: what is possible is never rounded to nothing."""
+    least = torch.finfo(torch.float64).tiny
+    return torch.where(room > 0, (room * cost * (1.0 + 4.0 * UNIT)).clamp(min=least), 0.0)
 
 
 class Falls:
