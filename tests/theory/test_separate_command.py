@@ -37,8 +37,8 @@ def test_the_report_draws_the_limit(tmp_path):
     done = CliRunner().invoke(app, ["report", str(run), "--hulls", str(rows)])
     assert done.exit_code == 0, done.output
     page = (run / "report" / "index.html").read_text(encoding="utf-8")
-    assert "limit of convexity, test points" in page
-    assert "limit of convexity, train points" in page
+    assert "limit of convexity, 4 test points" in page
+    assert "limit of convexity, 4 train points" in page
     (tmp_path / "no.parquet").write_text("no")
     refused = CliRunner().invoke(app, ["report", str(run), "--hulls", str(tmp_path / "no.parquet")])
     assert isinstance(refused.exception, InputError)
@@ -49,7 +49,7 @@ def test_limits_are_the_share_of_points_with_a_greater_distance():
     far = {**columns, "index": 1, "upper": 3.0}
     other = {**columns, "class": "8", "upper": 9.0}
     rows = pl.DataFrame([columns, far, other], schema=SCHEMA)
-    frame = limits(rows, "3")["limit of convexity, test points"]
+    frame = limits(rows, "3")["limit of convexity, 2 test points"]
     assert frame.rows() == [(2.0, 0.0, 1.0), (2.0, 1.0, 1.0), (2.0, 3.0, 0.5)]
     with pytest.raises(InputError, match="of class '5'"):
         limits(rows, "5")
@@ -63,7 +63,16 @@ def test_table_of_one_direction():
     lines = [line for line in done.stdout.splitlines() if "│ test" in line]
     assert len(lines) == 1
     assert " 8 " in lines[0]
-    assert "yes" in lines[0]
+    assert "so far" in lines[0]  # four points do not speak for all
+
+
+def test_all_points_of_a_class_are_proven_separable():
+    options = ["separate", "digits-3-8", "--quiet", "--split", "test", "--no-both", "--limit", "1000", "--gap", "0.5"]
+    (row,) = json.loads(CliRunner().invoke(app, [*options, "--json"]).stdout)
+    assert row["separable"] is True
+    assert row["points"] == row["outside"] < 1000
+    (few,) = json.loads(CliRunner().invoke(app, [*FAST, "--split", "test", "--no-both", "--json"]).stdout)
+    assert few["separable"] is None
 
 
 def test_other_norms_are_refused():

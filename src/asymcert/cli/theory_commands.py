@@ -61,7 +61,13 @@ def separate(
     if target is not None:
         rows.write_parquet(target)
     title = f"{loaded.name}: distance to the other class's training hull, {time.perf_counter() - start:.0f} s"
-    show.table(title, [_line(row, as_json) for row in summarise(rows).iter_rows(named=True)], as_json)
+    found = [row | {"separable": _separable(row, limit)} for row in summarise(rows).iter_rows(named=True)]
+    show.table(title, [_line(row, as_json) for row in found], as_json)
+
+
+def _separable(row: dict[str, Any], limit: int | None) -> bool | None:
+    """Whether all points of the class are proven outside; None if only the first were looked at and all of these are."""
+    return None if row["separable"] and row["points"] == limit else row["separable"]
 
 
 def _line(row: dict[str, Any], as_json: bool) -> dict[str, Any]:
@@ -71,7 +77,8 @@ def _line(row: dict[str, Any], as_json: bool) -> dict[str, Any]:
     shown = {name: row[name] for name in ("split", "class", "norm", "points", "outside")}
     return {
         **shown,
-        "separable": "yes" if row["separable"] else "not proven",
+        "norm": f"{row['norm']:g}",
+        "separable": {True: "yes", False: "not proven", None: "so far"}[row["separable"]],
         "median_at_least": floor_significant(row["lower"], 4),
         "median_at_most": ceil_significant(row["upper"], 4),
         "greatest_gap": ceil_significant(row["gap"], 2),

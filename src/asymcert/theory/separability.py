@@ -158,7 +158,7 @@ def limits(rows: pl.DataFrame, sensitive: str) -> dict[str, pl.DataFrame]:
     Returns
     -------
     dict of str to polars.DataFrame
-        By split: columns ``norm``, ``radius`` and ``accuracy`` (fractions).
+        By split and number of points: columns ``norm``, ``radius`` and ``accuracy`` (fractions).
 
     Raises
     ------
@@ -179,7 +179,7 @@ def limits(rows: pl.DataFrame, sensitive: str) -> dict[str, pl.DataFrame]:
             radius = points["upper"].unique().sort().to_list()
             shares = {"radius": [0.0, *radius], "accuracy": limit_curve(points, [0.0, *radius])}
             frames.append(pl.DataFrame(shares).select(norm=pl.lit(norm), radius="radius", accuracy="accuracy"))
-        curves[f"limit of convexity, {split} points"] = pl.concat(frames)
+        curves[f"limit of convexity, {part['index'].n_unique()} {split} points"] = pl.concat(frames)
     return curves
 
 
