@@ -66,7 +66,7 @@ def separate(
 
 
 def _separable(row: dict[str, Any], limit: int | None) -> bool | None:
-    """Whether all points of the class are proven outside; None if only the first were looked at and all of these are."""
+    """Whether all points of the class are proven outside; None where only the first were looked at, all outside."""
     return None if row["separable"] and row["points"] == limit else row["separable"]
 
 
