@@ -40,21 +40,27 @@ def test_the_report_draws_the_limit(tmp_path):
     assert "limit of convexity, 4 test points" in page
     assert "limit of convexity, 4 train points" in page
     (tmp_path / "no.parquet").write_text("no")
-    refused = CliRunner().invoke(app, ["report", str(run), "--hulls", str(tmp_path / "no.parquet")])
-    assert isinstance(refused.exception, InputError)
+    other = ["separate", "digits-3-5", *FAST[2:], *options]
+    assert CliRunner().invoke(app, other).exit_code == 0
+    for file in (tmp_path / "no.parquet", rows):
+        refused = CliRunner().invoke(app, ["report", str(run), "--hulls", str(file)])
+        assert isinstance(refused.exception, InputError)
 
 
 def test_limits_are_the_share_of_points_with_a_greater_distance():
     columns = {"split": "test", "class": "3", "index": 0, "norm": 2.0, "lower": 0.0, "upper": 1.0, "gap": 1.0}
+    columns["data_digest"] = "these"
     far = {**columns, "index": 1, "upper": 3.0}
     other = {**columns, "class": "8", "upper": 9.0}
     rows = pl.DataFrame([columns, far, other], schema=SCHEMA)
-    frame = limits(rows, "3")["limit of convexity, 2 test points"]
+    frame = limits(rows, "3", "these")["limit of convexity, 2 test points"]
     assert frame.rows() == [(2.0, 0.0, 1.0), (2.0, 1.0, 1.0), (2.0, 3.0, 0.5)]
     with pytest.raises(InputError, match="of class '5'"):
-        limits(rows, "5")
+        limits(rows, "5", "these")
     with pytest.raises(InputError, match="those of `separate`"):
-        limits(rows.drop("gap"), "3")
+        limits(rows.drop("gap"), "3", "these")
+    with pytest.raises(InputError, match="of the run's data, got rows of other data.*with its seed"):
+        limits(rows, "3", "others")
 
 
 def test_table_of_one_direction():

@@ -189,7 +189,10 @@ def report_run(run: RunFolder, hulls: Path | None = None) -> Path:
     """Write the report of a run, over it the limits in a file of hull distances; returns the page's path."""
     from asymcert.report import write_report
 
-    return write_report(run, None if hulls is None else limits(_hull_rows(hulls), run.facts().sensitive))
+    if hulls is None:
+        return write_report(run)
+    facts = run.facts()
+    return write_report(run, limits(_hull_rows(hulls), facts.sensitive, facts.data_digest))
 
 
 def _hull_rows(path: Path) -> pl.DataFrame:

@@ -33,6 +33,7 @@ SCHEMA = {
     "lower": pl.Float64,
     "upper": pl.Float64,
     "gap": pl.Float64,
+    "data_digest": pl.String,
 }
 
 
@@ -70,8 +71,8 @@ def separate(
     -------
     polars.DataFrame
         A row for each point and norm: `split`, `class` of the point, its `index` among the points of its split (of
-        training followed by validation for ``train``), `norm`, and `lower`, `upper`, `gap` of the distance in the units
-        of the inputs.
+        training followed by validation for ``train``), `norm`, `lower`, `upper`, `gap` of the distance in the units of
+        the inputs, and `data_digest`.
 
     Raises
     ------
@@ -90,7 +91,7 @@ def separate(
                 points, hull, norm, tolerance=tolerance, iterations=iterations, precision=torch.float32
             )
             name = data.sensitive if side else data.other
-            frames.append(_rows(split, name, index, norm, found))
+            frames.append(_rows(data.digest, split, name, index, norm, found))
             done += len(index)
             if progress is not None:
                 progress(done, total)
@@ -145,7 +146,7 @@ def limit_curve(rows: pl.DataFrame, radii: Sequence[float]) -> list[float]:
     return [float((upper >= radius).mean()) for radius in radii]
 
 
-def limits(rows: pl.DataFrame, sensitive: str) -> dict[str, pl.DataFrame]:
+def limits(rows: pl.DataFrame, sensitive: str, data_digest: str) -> dict[str, pl.DataFrame]:
     """Curves to lay over a report's: above them no input-convex classifier certifies that is right on the whole hull.
 
     Parameters
@@ -154,6 +155,8 @@ def limits(rows: pl.DataFrame, sensitive: str) -> dict[str, pl.DataFrame]:
         Of `separate`.
     sensitive
         Name of the sensitive class.
+    data_digest
+        Of the data that the rows must be of.
 
     Returns
     -------
@@ -163,12 +166,15 @@ def limits(rows: pl.DataFrame, sensitive: str) -> dict[str, pl.DataFrame]:
     Raises
     ------
     InputError
-        The rows are not those of `separate`, or hold nothing of the class.
+        The rows are not those of `separate`, are of other data, or hold nothing of the class.
     """
     if dict(rows.schema) != SCHEMA:
         raise refuse(
             "rows", "those of `separate`", f"columns {rows.columns}", "Make them with asymcert separate --out."
         )
+    if set(rows["data_digest"]) != {data_digest}:
+        remedy = "Run asymcert separate on the data set of the run, with its seed."
+        raise refuse("rows", "of the run's data", "rows of other data, or none", remedy)
     own = rows.filter(pl.col("class") == sensitive)
     if own.is_empty():
         raise refuse("rows", f"of class {sensitive!r}", rows["class"].unique().to_list())
@@ -208,7 +214,7 @@ def _first(data: BinaryData, split: str, side: bool, limit: int | None) -> Tenso
     return (points_of(data, split)[1] == side).nonzero()[:limit, 0]
 
 
-def _rows(split: str, name: str, index: Tensor, norm: float, found: HullDistances) -> pl.DataFrame:
+def _rows(data_digest: str, split: str, name: str, index: Tensor, norm: float, found: HullDistances) -> pl.DataFrame:
     columns = {
         "split": [split] * len(index),
         "class": [name] * len(index),
@@ -217,5 +223,6 @@ def _rows(split: str, name: str, index: Tensor, norm: float, found: HullDistance
         "lower": found.lower.cpu().numpy(),
         "upper": found.upper.cpu().numpy(),
         "gap": found.gap.cpu().numpy(),
+        "data_digest": [data_digest] * len(index),
     }
     return pl.DataFrame(columns, schema=SCHEMA)
