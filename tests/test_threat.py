@@ -15,7 +15,7 @@ from asymcert.threat import ThreatModel
 
 NORMS = st.one_of(st.just(math.inf), st.floats(1, 1e6))
 NUMBERS = st.floats(-1e300, 1e300)
-POSITIVE = st.floats(5e-324, 1e300)
+POSITIVE = st.floats(1e-99, 1e100)
 
 
 def parts_of(elements, dtype):
@@ -73,6 +73,8 @@ def test_parts_may_be_left_out():
         ({"cost": {"a": 1}}, "`cost` must be made of numbers"),
         ({"cost": 10**400}, "`cost` must be nested lists of numbers"),
         ({"cost": -1}, "`cost` must be positive"),
+        ({"cost": [1.0, 1e200]}, "`cost` must be from 1e-100 to 1e+100, got 1 to 1e+200"),
+        ({"cost": 1e-200}, "`cost` must be from"),
         ({"lower": math.nan}, "`lower` must be finite"),
         ({"mutable": [1, 0]}, "`mutable` must be made of booleans"),
         ({"direction": [0.5]}, "`direction` must be made of integers"),

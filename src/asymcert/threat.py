@@ -14,6 +14,7 @@ from asymcert._checks import check_finite, check_norm, refuse
 
 Values = float | Tensor | None
 LONGEST_NAME = 60
+DEAREST = 1e100  # cost, and 1 / DEAREST the cheapest: beyond them quotients by slopes would overflow
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +42,8 @@ class ThreatModel:
     Raises
     ------
     InputError
-        A norm below 1, a cost that is not positive, a box that is empty, a direction outside {-1, 0, 1}.
+        A norm below 1, a cost that is not positive or not within 1e-100 to 1e100, a box that is empty, a direction
+        outside {-1, 0, 1}.
 
     Examples
     --------
@@ -73,6 +75,9 @@ class ThreatModel:
             raise refuse(
                 "cost", "positive", f"a least cost of {float(self.cost.min()):g}", "Use `mutable` to forbid a change."
             )
+        if isinstance(self.cost, Tensor) and not bool(((self.cost >= 1 / DEAREST) & (self.cost <= DEAREST)).all()):
+            ends = f"{float(self.cost.min()):g} to {float(self.cost.max()):g}"
+            raise refuse("cost", f"from {1 / DEAREST:g} to {DEAREST:g}", ends, "Measure changes in other units.")
         _check_box(self.lower, self.upper)
         for name in ("mutable", "direction"):
             part = getattr(self, name)

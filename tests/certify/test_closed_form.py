@@ -86,6 +86,12 @@ def test_tiny_slopes_do_not_vanish():
             assert float(certify(model, x, ThreatModel(norm=norm)).radius) < math.inf
 
 
+def test_a_quotient_that_overflows_is_not_called_infinite():
+    model = linear_model(torch.full((3,), 1e-250, dtype=torch.float64), -1.0)
+    radius = float(certify(model, torch.ones(1, 3), ThreatModel(2, cost=1e100)).radius)
+    assert 1e300 < radius < math.inf
+
+
 def test_certifies_in_float64_a_model_that_runs_in_single_precision():
     model, x = random_mlp(22, feature_map=CentreAbsolute(torch.full((6,), 0.5)))
     single = copy.deepcopy(model).float()

@@ -101,8 +101,8 @@ def test_what_rounding_decides_gets_no_radius():
 
 @pytest.mark.parametrize("norm", [1.0, 2.0, math.inf])
 def test_slopes_too_small_for_full_precision_are_rounded_up(norm):
-    """A cost of 1e300 makes a weight of 1e-23 a slope of 1e-323, of which two digits are left."""
-    model, cost = linear_model(torch.full((1,), 1e-23).double(), -1e-19), 1e300
+    """A cost of 1e100 makes a weight of 1e-223 a slope of 1e-323, of which two digits are left."""
+    model, cost = linear_model(torch.full((1,), 1e-223, dtype=torch.float64), -1e-19), 1e100
     found, known = radii(model, torch.zeros(1, 1).double(), ThreatModel(norm, lower=-1e5, upper=1e5, cost=cost))
     assert (found <= known).all()
     assert (found > 0).all()

@@ -14,6 +14,8 @@ from asymcert.certify.rounding import Rounding
 from asymcert.classifier import FeatureConvexClassifier
 from asymcert.threat import ThreatModel, dual_exponent
 
+GREATEST = torch.finfo(torch.float64).max
+
 
 def in_float64(model: FeatureConvexClassifier) -> FeatureConvexClassifier:
     """The model itself, or a double-precision copy of one that is deployed in another type."""
@@ -65,6 +67,7 @@ def closed_form_radius(
         margin = (margin - rounding.cut_error(x) - error.fixed).nan_to_num(0.0, neginf=0.0)
         slope, limit = slope + error.rate, error.limit
     positive = (margin > 0) & (deployed > 0)
-    radius = torch.where(positive, margin / slope * (1.0 - 8 * UNIT), 0.0)
+    quotient = (margin / slope * (1.0 - 8 * UNIT)).clamp(max=GREATEST)  # only a slope of 0 gives an infinite radius
+    radius = torch.where(positive, quotient, 0.0)
     radius = torch.where(positive & (slope == 0), math.inf, radius)
     return torch.minimum(radius, torch.as_tensor(limit).to(radius))
