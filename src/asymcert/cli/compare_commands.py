@@ -46,7 +46,8 @@ def compare(
     from asymcert.compare.outcome import read_published
     from asymcert.compare.page import write_comparison
 
-    names = tuple(METHODS) if methods == "all" else tuple(name.strip() for name in methods.split(","))
+    named = (name.strip() for name in methods.split(","))
+    names = tuple(METHODS) if methods == "all" else tuple(dict.fromkeys(name for name in named if name))
     runs = [CompareOptions(names, budget, samples, audited, number, device) for number in dict.fromkeys(seed or [0])]
     loaded = [data_sets.load(data, data_dir, None, options.seed) for options in runs]
     overlay = None if published is None else read_published(published, data)

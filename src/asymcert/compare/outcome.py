@@ -141,8 +141,8 @@ def read_published(path: Path, name: str) -> dict[str, pl.DataFrame]:
             for method, points in methods.items()
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        remedy = "Its form is that of read_published."
-        raise refuse("published", f"a file with curves of {name!r}", f"{path} ({error!r})", remedy) from error
+        remedy = 'Its form is {"curves": {data set: {"l1", "l2" or "linf": {method: [[radius, share], ...]}}}}.'
+        raise refuse("published", f"a file with curves of {name!r}", f"{path} ({_reason(error)})", remedy) from error
     frame = pl.concat(parts).select("method", pl.col("norm", "radius", "accuracy").cast(pl.Float64))
     if not frame.is_empty() and float(frame["accuracy"].max()) > 1.0:  # pyright: ignore
         raise InputError(f"`published` must hold accuracies as fractions, got a greater one in {path}.")
@@ -162,6 +162,10 @@ def published_half(curve: pl.DataFrame, norm: float) -> float | None:
         row.select("radius", "accuracy").row(place) for row, place in ((above, -1), (below, 0))
     )
     return start + (end - start) * (high - 0.5) / (high - low)
+
+
+def _reason(error: Exception) -> str:
+    return f"no {error.args[0]!r} in it" if isinstance(error, KeyError) else str(error)
 
 
 def machine_readable(data: BinaryData, lines: Sequence[Line], options: CompareOptions) -> dict[str, Any]:
