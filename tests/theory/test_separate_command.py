@@ -59,7 +59,7 @@ def test_limits_are_the_share_of_points_with_a_greater_distance():
         limits(rows, "5", "these")
     with pytest.raises(InputError, match="those of `separate`"):
         limits(rows.drop("gap"), "3", "these")
-    with pytest.raises(InputError, match="of the run's data, got rows of other data.*with its seed"):
+    with pytest.raises(InputError, match=r"of the run's data, got rows of other data.*with its seed"):
         limits(rows, "3", "others")
 
 
