@@ -159,17 +159,24 @@ def label(line):
     return line.result.method.name
 
 
-def test_the_verdict_compares_radii_over_all_samples(done):
+def test_the_verdict_takes_the_rival_that_is_strongest_on_its_own_samples(done):
     _, results = done
-    found = {verdict.norm: verdict for verdict in verdicts(lines_of(results))}
-    for norm, verdict in found.items():
-        lines = [line for line in lines_of(results) if line.norm == norm]
-        ours = max(line.half for line in lines if line.result.method.ours and line.result.curve.share == 1)
-        rival = max(line.half for line in lines if not line.result.method.ours)
-        assert verdict.ours is not None
+    lines = lines_of(results)
+    for verdict in verdicts(lines):
+        here = [line for line in lines if line.norm == verdict.norm]
+        ours = [line for line in here if line.result.method.ours and line.result.curve.share == 1]
+        assert verdict.ours is max(ours, key=lambda line: line.half)
         assert verdict.rival is not None
-        assert (verdict.ours.half, verdict.rival.half) == (ours, rival)
-        assert verdict.won == (ours > rival)
+        assert verdict.radii == (median_of_first(verdict.ours, len(verdict.rival.series.rows)), verdict.rival.half)
+        assert verdict.won == (verdict.radii[0] > verdict.radii[1])
+        for rival in (line for line in here if not line.result.method.ours):
+            there = median_of_first(verdict.ours, len(rival.series.rows))
+            assert rival.half * verdict.radii[0] <= verdict.radii[1] * there
+
+
+def median_of_first(line, count):
+    rows = line.series.rows.filter(pl.col("index") < count, "label")
+    return rows.select(pl.when("prediction").then("radius").otherwise(0.0).median()).item()
 
 
 def test_a_certifier_that_refuses_the_model_is_left_out_and_named(data, tmp_path):

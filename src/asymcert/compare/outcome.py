@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,13 @@ class Line:
         """Largest radius that at least half of the sensitive samples are certified at: their median radius."""
         return float(self.series.summary["median_radius"])
 
+    def on(self, other: Line | None) -> dict[str, Any]:
+        """The summary of this line on the samples that another has, or on all."""
+        rows = self.series.rows
+        return summary(rows if other is None else rows.join(other.series.rows, on="index", how="semi")).row(
+            0, named=True
+        )
+
 
 def lines_of(results: Sequence[Result]) -> list[Line]:
     """All lines, norms ascending, in the order of the results; a method keeps its colour, a certifier its dash."""
@@ -82,30 +90,50 @@ def panels_of(lines: Sequence[Line]) -> dict[float, list[Series]]:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The best of ours and the best rival in one norm, by the radius at which half of the class is certified."""
+    """The rival that is strongest against the best of ours in one norm, both on the samples that the rival saw.
+
+    Strength is the radius at which half of the sensitive class is certified.
+    """
 
     norm: float
     ours: Line | None
     rival: Line | None
 
+    @cached_property
+    def summaries(self) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+        """Ours and the rival's on the rival's samples, None where there is none."""
+        ours, rival = (None if line is None else line.on(self.rival) for line in (self.ours, self.rival))
+        return ours, rival
+
+    @property
+    def radii(self) -> tuple[float, float]:
+        """Ours and the rival's, 0 where there is none."""
+        ours, rival = (0.0 if found is None else float(found["median_radius"]) for found in self.summaries)
+        return ours, rival
+
     @property
     def won(self) -> bool:
         """Whether ours is ahead."""
-        return self.rival is None or (self.ours is not None and self.ours.half > self.rival.half)
+        ours, rival = self.radii
+        return self.rival is None or ours > rival
 
 
 def verdicts(lines: Sequence[Line]) -> list[Verdict]:
-    """One verdict for each norm: the best rival, of however many samples, against the best of ours that saw all."""
+    """One verdict for each norm; of ours, only certificates of all samples compete."""
     result = []
     for norm in sorted({line.norm for line in lines}):
         here = [line for line in lines if line.norm == norm]
         ours = [line for line in here if line.result.method.ours and line.result.curve.share == 1]
-        result.append(Verdict(norm, _best(ours), _best([line for line in here if not line.result.method.ours])))
+        best = max(ours, key=lambda line: line.half, default=None)
+        rivals = [Verdict(norm, best, line) for line in here if not line.result.method.ours]
+        result.append(max(rivals, key=_strength, default=Verdict(norm, best, None)))
     return result
 
 
-def _best(lines: Sequence[Line]) -> Line | None:
-    return max(lines, key=lambda line: line.half, default=None)
+def _strength(verdict: Verdict) -> tuple[float, float]:
+    """Of the rival: its radius as a multiple of ours, infinite where ours is 0, then its radius."""
+    ours, rival = verdict.radii
+    return (rival / ours if ours > 0 else math.inf), rival
 
 
 def coloured(published: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:

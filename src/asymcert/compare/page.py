@@ -101,32 +101,40 @@ def _verdicts(seeds: Sequence[Sequence[Verdict]]) -> str:
     cards = []
     for same_norm in zip(*seeds, strict=True):
         shown = same_norm[0]
-        ours, rival = shown.ours, shown.rival
+        sides = (("Feature-convex", shown.ours), ("Strongest rival", shown.rival))
         content = "".join(
-            f"<p>{text(f'{who}: {_won_with(line)}')}</p>"
-            for who, line in (("Feature-convex", ours), ("Best rival", rival))
-            if line is not None
+            f"<p>{text(f'{who}: {_reached(line, found)}')}</p>"
+            for (who, line), found in zip(sides, shown.summaries, strict=True)
+            if line is not None and found is not None
         )
-        if ours is None or rival is None:
-            kind, say = "good", "Nothing to compare with."
-        elif shown.won:
-            kind, say = "good", f"Ours certifies half of the class to {_times_text(ours, rival)} the rival's radius."
-        else:
-            kind, say = "bad", f"The rival wins, with {_times_text(rival, ours)} our radius."
+        kind, say = _said(shown)
         if len(seeds) > 1:
             say += f" Ours leads with {sum(verdict.won for verdict in same_norm)} of {len(seeds)} seeds."
         cards.append(elements.card(norm_symbol(shown.norm), f'{content}<p class="{kind}">{text(say)}</p>'))
-    note = "The radius at which half of the sensitive class is certified; ours over all samples. Mind the accuracies."
+    note = (
+        "The radius at which half of the sensitive class is certified, both on the samples that the rival was run on. "
+        "Mind the accuracies."
+    )
     return f'<h2>Who wins</h2>\n<p class="note">{note}</p>\n{elements.grid(cards)}'
 
 
-def _won_with(line: Line) -> str:
-    accuracy = floor_percent(line.series.summary["accuracy_balanced"])
-    return f"{floor_significant(line.half)} ({line.series.label}; balanced accuracy {accuracy})"
+def _reached(line: Line, found: Mapping[str, Any]) -> str:
+    accuracy = floor_percent(found["accuracy_balanced"])
+    return f"{floor_significant(found['median_radius'])} ({line.series.label}; balanced accuracy {accuracy})"
 
 
-def _times_text(first: Line, second: Line) -> str:
-    return f"{floor_significant(first.half / second.half, 3)} times" if second.half > 0 else "more than any multiple of"
+def _said(verdict: Verdict) -> tuple[str, str]:
+    """Whether it is good, and the sentence."""
+    ours, rival = verdict.radii
+    if verdict.ours is None or verdict.rival is None:
+        return "good", "Nothing to compare with."
+    if verdict.won:
+        return "good", f"Ours certifies half of the class to {_multiple(ours, rival)} the rival's radius."
+    return "bad", f"The rival wins, with {_multiple(rival, ours)} our radius."
+
+
+def _multiple(first: float, second: float) -> str:
+    return f"{floor_significant(first / second, 3)} times" if second > 0 else "more than any multiple of"
 
 
 def _curves(lines: Sequence[Line], overlay: Mapping[str, pl.DataFrame], figures: dict[str, Any]) -> str:
