@@ -139,11 +139,11 @@ def test_radii_are_infinite_where_nothing_admissible_matters():
 
 @pytest.mark.parametrize("side", [-1.0, 1.0])
 def test_room_that_underflows_when_scaled_is_room(side):
-    """The box leaves a change of 1e-164, which a cost of 1e-160 makes one of 1e-324, and that undoes the verdict."""
-    weight = torch.tensor([[-side * 1e148]], dtype=torch.float64)
+    """The box leaves a change of 1e-224, which a cost of 1e-100 makes one of 1e-324, and that undoes the verdict."""
+    weight = torch.tensor([[-side * 1e208]], dtype=torch.float64)
     model = ReluClassifier([(weight, torch.zeros(1))], 5e-17, input_shape=(1,))
-    x = torch.tensor([[-side * 1e-164]], dtype=torch.float64)
-    threat = ThreatModel(norm=1, lower=min(0.0, float(x)), upper=max(0.0, float(x)), cost=1e-160)
+    x = torch.tensor([[-side * 1e-224]], dtype=torch.float64)
+    threat = ThreatModel(norm=1, lower=min(0.0, float(x)), upper=max(0.0, float(x)), cost=1e-100)
     assert bool(model.predict(x))
     assert not bool(model.predict(0.0 * x))
     for certifier in (IntervalBounds(), Crown()):
