@@ -142,7 +142,8 @@ class SplitClassifier(BinaryClassifier):
         """What the base's log-odds exceed for half of the splits: (n, *input_shape) -> float64 (n,) on the CPU.
 
         Of all splits, or of about `count` evenly spaced ones. A sample at whole levels is sensitive if and only if its
-        median over all splits exceeds the threshold, so what balances these medians balances the verdicts.
+        median over all splits exceeds the threshold, exact ties of an even number of splits aside, so what balances
+        these medians balances the verdicts.
         """
         shifts = torch.arange(0, self.splits, max(1, self.splits // count), device=self.offsets.device)
         medians = []

@@ -66,7 +66,7 @@ class BranchAndBound(ReluCertifier):
         check_number("tolerance", self.tolerance, 0.0, open_low=True)
         check_number("time_limit", self.time_limit, 0.0)
 
-    def _radius(self, model: ReluClassifier, samples: Samples, margin: Tensor) -> Tensor:
+    def _radius(self, samples: Samples, margin: Tensor) -> Tensor:
         return crown_radius(samples, margin, self.steps, CROWN_ASCENTS)
 
     def _certificate(

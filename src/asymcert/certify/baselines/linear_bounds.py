@@ -85,11 +85,11 @@ class ReluCertifier(Certifier, ABC):
         first = network.layers[0][0]
         for index in chosen.split(max(1, CHUNK_VALUES // (2 * first.numel()))):
             chunk = x.to(model.device, torch.float64)[index]
-            radius[index] = self._radius(model, Samples.of(network, chunk, threat), margin[index])
+            radius[index] = self._radius(Samples.of(network, chunk, threat), margin[index])
         return Certificate(radius, margin, torch.full_like(margin, math.nan), threat, self.method, self.sound)
 
     @abstractmethod
-    def _radius(self, model: ReluClassifier, samples: Samples, margin: Tensor) -> Tensor:
+    def _radius(self, samples: Samples, margin: Tensor) -> Tensor:
         """Radii (n,) of samples whose deployed margin is positive."""
 
 
@@ -107,7 +107,7 @@ class IntervalBounds(ReluCertifier):
 
     method: ClassVar[str] = "interval-bounds"
 
-    def _radius(self, model: ReluClassifier, samples: Samples, margin: Tensor) -> Tensor:
+    def _radius(self, samples: Samples, margin: Tensor) -> Tensor:
         return interval_radius(samples, margin, self.steps)
 
 
@@ -136,7 +136,7 @@ class Crown(ReluCertifier):
         super().__post_init__()
         check_count("ascents", self.ascents, 0)
 
-    def _radius(self, model: ReluClassifier, samples: Samples, margin: Tensor) -> Tensor:
+    def _radius(self, samples: Samples, margin: Tensor) -> Tensor:
         return crown_radius(samples, margin, self.steps, self.ascents)
 
 
