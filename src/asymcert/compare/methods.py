@@ -175,7 +175,7 @@ _ALL = (
         train_relu,
         (
             Curve("ReLU, CROWN", certifier_for("crown"), 0.3),
-            Curve("ReLU, branch and bound", certifier_for("branch-and-bound", time_limit=3.0), 0.05),
+            Curve("ReLU, branch and bound", certifier_for("branch-and-bound", time_limit=3.0), 0.1),
         ),
         {
             "cpu": f"7 attack steps in training in place of 50, 40 epochs in place of 60; {_BOUNDS}",
