@@ -159,19 +159,23 @@ def label(line):
     return line.result.method.name
 
 
-def test_the_verdict_takes_the_rival_that_is_strongest_on_its_own_samples(done):
+def test_rivals_are_compared_on_the_samples_that_they_saw(done):
     _, results = done
     lines = lines_of(results)
-    for verdict in verdicts(lines):
-        here = [line for line in lines if line.norm == verdict.norm]
-        ours = [line for line in here if line.result.method.ours and line.result.curve.share == 1]
-        assert verdict.ours is max(ours, key=lambda line: line.half)
-        assert verdict.rival is not None
-        assert verdict.radii == (median_of_first(verdict.ours, len(verdict.rival.series.rows)), verdict.rival.half)
-        assert verdict.won == (verdict.radii[0] > verdict.radii[1])
-        for rival in (line for line in here if not line.result.method.ours):
-            there = median_of_first(verdict.ours, len(rival.series.rows))
-            assert rival.half * verdict.radii[0] <= verdict.radii[1] * there
+    for norm in (1.0, 2.0, math.inf):
+        here = [line for line in lines if line.norm == norm]
+        ours = [line for line in here if line.result.method.ours and line.whole]
+        rivals = [line for line in here if not line.result.method.ours]
+        first, *others = [verdict for verdict in verdicts(lines) if verdict.norm == norm]
+        assert first.radii == (max(line.half for line in ours), max(line.half for line in rivals if line.whole))
+        assert [verdict.rival for verdict in others] == [line for line in rivals if not line.whole]
+        assert others
+        for verdict in others:
+            assert verdict.rival is not None
+            count = len(verdict.rival.series.rows)
+            assert count < 20
+            assert verdict.radii == (max(median_of_first(line, count) for line in ours), verdict.rival.half)
+            assert verdict.won == (verdict.radii[0] > verdict.radii[1])
 
 
 def median_of_first(line, count):

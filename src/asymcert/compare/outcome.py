@@ -54,6 +54,11 @@ class Line:
         return int(self.series.rows["seed"][0])
 
     @property
+    def whole(self) -> bool:
+        """Whether it was run on all samples."""
+        return self.result.curve.share == 1
+
+    @property
     def half(self) -> float:
         """Largest radius that at least half of the sensitive samples are certified at: their median radius."""
         return float(self.series.summary["median_radius"])
@@ -90,9 +95,16 @@ def panels_of(lines: Sequence[Line]) -> dict[float, list[Series]]:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The rival that is strongest against the best of ours in one norm, both on the samples that the rival saw.
+    """Ours against a rival in one norm, on the samples that the rival was run on.
 
-    Strength is the radius at which half of the sensitive class is certified.
+    Parameters
+    ----------
+    norm
+        Of the radii at which half of the sensitive class is certified, which decide.
+    ours
+        The best of ours there.
+    rival
+        The best of those run on all samples, or one that was run on a part.
     """
 
     norm: float
@@ -119,21 +131,19 @@ class Verdict:
 
 
 def verdicts(lines: Sequence[Line]) -> list[Verdict]:
-    """One verdict for each norm; of ours, only certificates of all samples compete."""
+    """For each norm one against the rivals that saw all samples, then one against each that saw a part."""
     result = []
     for norm in sorted({line.norm for line in lines}):
         here = [line for line in lines if line.norm == norm]
-        ours = [line for line in here if line.result.method.ours and line.result.curve.share == 1]
-        best = max(ours, key=lambda line: line.half, default=None)
-        rivals = [Verdict(norm, best, line) for line in here if not line.result.method.ours]
-        result.append(max(rivals, key=_strength, default=Verdict(norm, best, None)))
+        ours = [line for line in here if line.result.method.ours and line.whole]
+        rivals = [line for line in here if not line.result.method.ours]
+        strongest = max((line for line in rivals if line.whole), key=lambda line: line.half, default=None)
+        result += [_against(norm, ours, rival) for rival in (strongest, *(line for line in rivals if not line.whole))]
     return result
 
 
-def _strength(verdict: Verdict) -> tuple[float, float]:
-    """Of the rival: its radius as a multiple of ours, infinite where ours is 0, then its radius."""
-    ours, rival = verdict.radii
-    return (rival / ours if ours > 0 else math.inf), rival
+def _against(norm: float, ours: Sequence[Line], rival: Line | None) -> Verdict:
+    return Verdict(norm, max(ours, key=lambda line: line.on(rival)["median_radius"], default=None), rival)
 
 
 def coloured(published: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:

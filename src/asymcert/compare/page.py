@@ -98,29 +98,36 @@ def _header(data: BinaryData, options: CompareOptions) -> str:
 
 
 def _verdicts(seeds: Sequence[Sequence[Verdict]]) -> str:
-    cards = []
-    for same_norm in zip(*seeds, strict=True):
-        shown = same_norm[0]
-        sides = (("Feature-convex", shown.ours), ("Strongest rival", shown.rival))
-        content = "".join(
-            f"<p>{text(f'{who}: {_reached(line, found)}')}</p>"
-            for (who, line), found in zip(sides, shown.summaries, strict=True)
-            if line is not None and found is not None
-        )
-        kind, say = _said(shown)
-        if len(seeds) > 1:
-            say += f" Ours leads with {sum(verdict.won for verdict in same_norm)} of {len(seeds)} seeds."
-        cards.append(elements.card(norm_symbol(shown.norm), f'{content}<p class="{kind}">{text(say)}</p>'))
+    cards: dict[float, str] = {}
+    for same in zip(*seeds, strict=True):
+        cards[same[0].norm] = cards.get(same[0].norm, "") + _verdict(same)
     note = (
-        "The radius at which half of the sensitive class is certified, both on the samples that the rival was run on. "
-        "Mind the accuracies."
+        "The radius at which half of the sensitive class is certified; a rival that was run on the first samples only "
+        "is compared on those. Mind the accuracies."
     )
-    return f'<h2>Who wins</h2>\n<p class="note">{note}</p>\n{elements.grid(cards)}'
+    drawn = [elements.card(norm_symbol(norm), content) for norm, content in cards.items()]
+    return f'<h2>Who wins</h2>\n<p class="note">{note}</p>\n{elements.grid(drawn)}'
+
+
+def _verdict(seeds: Sequence[Verdict]) -> str:
+    """Both sides and the sentence: of the first seed, and how often ours leads where there are several."""
+    shown = seeds[0]
+    whole = shown.rival is None or shown.rival.whole
+    sides = (("Ours", shown.ours), ("Strongest rival" if whole else "Against", shown.rival))
+    content = "".join(
+        f"<p>{text(f'{who}: {_reached(line, found)}')}</p>"
+        for (who, line), found in zip(sides, shown.summaries, strict=True)
+        if line is not None and found is not None
+    )
+    kind, say = _said(shown)
+    if len(seeds) > 1:
+        say += f" Ours leads with {sum(verdict.won for verdict in seeds)} of {len(seeds)} seeds."
+    return f'{content}<p class="{kind}">{text(say)}</p>'
 
 
 def _reached(line: Line, found: Mapping[str, Any]) -> str:
     accuracy = floor_percent(found["accuracy_balanced"])
-    return f"{floor_significant(found['median_radius'])} ({line.series.label}; balanced accuracy {accuracy})"
+    return f"{floor_significant(found['median_radius'])} ({line.series.label}; {accuracy} right)"
 
 
 def _said(verdict: Verdict) -> tuple[str, str]:
