@@ -15,7 +15,7 @@ Last results, one thread of two AMD EPYC cores shared with other work:
     pair mnist-3-8            0     98.5 %    99.1 %     98.0 %   0.611   70           0 of 100
                               1     98.6 %    99.1 %     98.2 %   0.555   71           0 of 100
                               2     98.9 %    98.9 %     99.0 %   0.524   76           0 of 100
-      --model linf-convex     0     96.9 %    97.3 %     96.5 %   0.662   73           0 of 99
+      --model linf-convex     0     98.7 %    99.6 %     97.8 %   0.617   85           0 of 100
     pair fashion-shirts       0     80.7 %    80.2 %     81.3 %   0.333   57           0 of 84
                               1     79.6 %    80.2 %     79.1 %   0.343   52           0 of 83
                               2     79.8 %    79.4 %     80.2 %   0.329   50           0 of 85
