@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import polars as pl
 import torch
 
-from asymcert._checks import check_count
+from asymcert._checks import check_count, refuse
 from asymcert.binary import BinaryClassifier
 from asymcert.certify import Certificate, Certifier
 from asymcert.evaluate.labels import threat_labels
@@ -44,18 +44,20 @@ def score_table(
     Returns
     -------
     polars.DataFrame
-        One row for each of the table's, in its order: ``row`` (from 0), ``verdict`` (name of a class), ``margin``, and
-        for each adversary a column ``radius, `` and its name: float64, rounded down, 0 where the verdict is not
-        sensitive.
+        One row for each of the table's, in its order: ``row`` (from 0), ``verdict`` (name of a class, null where the
+        certifier abstains), ``margin``, and for each adversary a column ``radius, `` and its name: float64, rounded
+        down, 0 where the verdict is not sensitive.
 
     Raises
     ------
     InputError
-        The model is not of a table, or a row lies outside an adversary's box.
+        The model is not of a table, the table has no rows, or one lies outside an adversary's box.
     DataError
         A column is absent or of another type, or a value is missing or infinite.
     """
     check_count("chunk", chunk)
+    if frame.is_empty():
+        raise refuse("frame", "of at least one row", "none")
     table, scaling = table_of(model.scaling), model.scaling
     assert scaling is not None  # table_of has seen to it
     x = scaling.transform(frame)
@@ -67,10 +69,19 @@ def score_table(
         if progress is not None:
             progress(min(start + chunk, len(x)), len(x))
     margins = torch.cat([certificates[0].margin for certificates in found]).double().cpu()
+    verdicts = [verdict for certificates in found for verdict in _verdicts(model, certificates[0])]
     names = threat_labels([threat_key(threat) for threat in threats])
     radii = {
         f"radius, {name}": torch.cat([certificates[position].radius for certificates in found]).cpu().numpy()
         for position, name in enumerate(names)
     }
-    verdicts = [model.sensitive if margin > 0 else model.other for margin in margins.tolist()]
-    return pl.DataFrame({"row": range(len(x)), "verdict": verdicts, "margin": margins.numpy(), **radii})
+    schema = {"row": pl.Int64, "verdict": pl.String}
+    columns = {"row": range(len(x)), "verdict": verdicts, "margin": margins.numpy(), **radii}
+    return pl.DataFrame(columns, schema_overrides=schema)
+
+
+def _verdicts(model: BinaryClassifier, certificate: Certificate) -> list[str | None]:
+    """Names of classes, None where no verdict was given."""
+    withheld = torch.zeros_like(certificate.sensitive) if certificate.abstained is None else certificate.abstained
+    named = [model.sensitive if sensitive else model.other for sensitive in certificate.sensitive.tolist()]
+    return [None if none else name for name, none in zip(named, withheld.tolist(), strict=True)]
