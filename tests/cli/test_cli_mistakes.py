@@ -117,3 +117,10 @@ def test_a_title_is_not_folded_to_the_width_of_its_table(capsys):
     title = "How far one column alone may move at the median radius, in its own units"
     show.table(title, [{"a": 1}], as_json=False)
     assert title in capsys.readouterr().out.splitlines()
+
+
+def test_a_folder_named_like_a_data_set_is_no_table(call, tmp_path):
+    (tmp_path / "digits-3-8").mkdir()
+    code, _ = call("train", "digits-3-8", "--epochs", "1", "--hidden", "4", "--out", "digits-3-8", "--quiet")
+    assert code == 0
+    assert (tmp_path / "digits-3-8" / "model.safetensors").is_file()

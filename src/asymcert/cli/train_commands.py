@@ -125,7 +125,7 @@ def fit(run: RunFolder, data: BinaryData, recipe: Recipe, seed: int, device: str
 
 def is_path(data: str) -> bool:
     """Whether the argument is the path of a file, of whatever kind, rather than a data set's name."""
-    return bool(Path(data).suffix) or len(Path(data).parts) > 1 or Path(data).exists()
+    return bool(Path(data).suffix) or len(Path(data).parts) > 1 or Path(data).is_file()
 
 
 def load_table(path: Path, label: str | None, sensitive: str | None, seed: int, options: dict[str, Any]) -> BinaryData:
