@@ -42,6 +42,11 @@ class Curve:
     share: float = 1.0
     optional: bool = False
 
+    @property
+    def whole(self) -> bool:
+        """Whether it is run on all samples."""
+        return self.share == 1
+
 
 @dataclass(frozen=True)
 class Method:

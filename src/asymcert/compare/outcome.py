@@ -56,7 +56,7 @@ class Line:
     @property
     def whole(self) -> bool:
         """Whether it was run on all samples."""
-        return self.result.curve.share == 1
+        return self.result.curve.whole
 
     @property
     def half(self) -> float:
@@ -66,9 +66,8 @@ class Line:
     def on(self, other: Line | None) -> dict[str, Any]:
         """The summary of this line on the samples that another has, or on all."""
         rows = self.series.rows
-        return summary(rows if other is None else rows.join(other.series.rows, on="index", how="semi")).row(
-            0, named=True
-        )
+        shared = rows if other is None else rows.join(other.series.rows, on="index", how="semi")
+        return summary(shared).row(0, named=True)
 
 
 def lines_of(results: Sequence[Result]) -> list[Line]:
@@ -80,7 +79,7 @@ def lines_of(results: Sequence[Result]) -> list[Line]:
         dash = DASHES[result.method.curves.index(result.curve) % len(DASHES)]
         for rows in result.rows.partition_by("threat", maintain_order=True):
             found = summary(rows).row(0, named=True)
-            label = result.curve.label if result.curve.share == 1 else f"{result.curve.label} ({len(rows)} samples)"
+            label = result.curve.label if result.curve.whole else f"{result.curve.label} ({len(rows)} samples)"
             named = (label, found["method"], str(found["threat"]), None, rows, certified_accuracy(rows), found)
             lines.append(Line(result, Series(*named, colour, dash)))
     return sorted(lines, key=lambda line: line.norm)
