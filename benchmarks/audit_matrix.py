@@ -39,7 +39,7 @@ from asymcert.certify import certify, methods_for
 from asymcert.datasets import BinaryData
 from asymcert.errors import InputError
 from asymcert.evaluate.audit import attack_rows
-from asymcert.evaluate.rows import Origin, make_rows
+from asymcert.runs.rows import Origin, make_rows
 
 METHODS = methods_for(FeatureConvexClassifier)
 NORMS = (1.0, 2.0, math.inf)

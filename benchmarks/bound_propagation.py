@@ -28,15 +28,15 @@ import torch
 from torch import Tensor
 
 from asymcert import ThreatModel, datasets
-from asymcert.binary import BinaryClassifier
 from asymcert.certify.base import Certificate, Certifier
-from asymcert.certify.baselines.branch_and_bound import BranchAndBound
-from asymcert.certify.baselines.linear_bounds import Crown, IntervalBounds
-from asymcert.certify.baselines.lipschitz_margin import LipschitzMargin
+from asymcert.certify.lipschitz_margin import LipschitzMargin
+from asymcert.certify.relu.branch_and_bound import BranchAndBound
+from asymcert.certify.relu.linear_bounds import Crown, IntervalBounds
 from asymcert.datasets import BinaryData
 from asymcert.evaluate import floor_significant
-from asymcert.training.baselines.cayley import train_cayley
-from asymcert.training.baselines.relu import train_relu
+from asymcert.models.base import BinaryClassifier
+from asymcert.training.cayley import train_cayley
+from asymcert.training.relu import train_relu
 
 NORMS = {"l1": 1.0, "l2": 2.0, "linf": math.inf}
 

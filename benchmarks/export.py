@@ -21,8 +21,8 @@ import torch
 from timing import alternate
 
 from asymcert import ThreatModel, certify, datasets, train
-from asymcert.binary import BinaryClassifier
 from asymcert.export.certified_graph import to_certified_onnx
+from asymcert.models.base import BinaryClassifier
 
 THREAT = ThreatModel(2, lower=0, upper=1)
 

@@ -44,10 +44,10 @@ from torch import Tensor
 
 from asymcert import ThreatModel, certify, datasets
 from asymcert.attacks import ProjectedGradient
-from asymcert.binary import BinaryClassifier
 from asymcert.certify.distance_nets import certify_classes
 from asymcert.evaluate import floor_percent, floor_significant
-from asymcert.linf.classifier import DistanceClassifier
+from asymcert.models.base import BinaryClassifier
+from asymcert.models.distance_net import DistanceClassifier
 from asymcert.training.linf_config import LinfConfig
 from asymcert.training.linf_nets import train_classes
 from asymcert.training.models import recipe_for, train_recipe

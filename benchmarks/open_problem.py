@@ -55,10 +55,10 @@ from torch import Tensor
 
 from asymcert import FeatureConvexClassifier, ThreatModel, certify, datasets
 from asymcert.attacks import ProjectedGradient
-from asymcert.certify import checker
-from asymcert.certify.proof import write_proofs
 from asymcert.datasets import BinaryData
 from asymcert.evaluate import ceil_format, floor_percent, floor_significant
+from asymcert.proofs import checker
+from asymcert.proofs.writer import write_proofs
 from asymcert.theory.perfect import Units, count_errors, cover, hull_units, learn_units, perfect_classifier
 
 COLUMNS = (

@@ -24,7 +24,7 @@ from asymcert.datasets import load_table
 from asymcert.evaluate import floor_percent, floor_significant
 from asymcert.evaluate.explain import ColumnRoom, explain
 from asymcert.evaluate.formatting import ceil_significant
-from asymcert.threat_file import read_threat
+from asymcert.threats.file import read_threat
 from asymcert.training import preset_for
 
 PLAIN = ThreatModel(norm=1, lower=0.0, upper=1.0)

@@ -9,11 +9,11 @@ import torch
 
 from asymcert._checks import check_device
 from asymcert.certify import Certificate, certify, certify_each
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.convex import ConvexMLP
 from asymcert.errors import AsymcertError, InputError
 from asymcert.features import CentreAbsolute, Identity
-from asymcert.threat import ThreatModel
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.threats.model import ThreatModel
 from contracts.models import linear_model, linear_score
 
 MODEL = linear_model(torch.ones(3).double(), 0.5)

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import asymcert
 from asymcert.cli.app import app
-from asymcert.threat_file import KEYS
+from asymcert.threats.file import KEYS
 
 ROOT = Path(__file__).parents[1]
 NO_TRITON = importlib.util.find_spec("triton") is None  # it is no dependency: where it is missing, kernels are left out

@@ -15,7 +15,7 @@ from asymcert.attacks import ProjectedGradient
 from asymcert.errors import InputError
 from asymcert.estimator import FeatureConvexDetector, LinfDistanceDetector
 from asymcert.estimator.base import without_scaling_error
-from asymcert.threat import ThreatModel
+from asymcert.threats.model import ThreatModel
 
 SMALL = {"hidden": (8,), "epochs": 5, "min_steps": 150, "random_state": 0}
 SMALL_NET = {"width": 16, "epochs": 5, "min_steps": 100, "random_state": 0}

@@ -8,11 +8,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.convex import ConvexConvNet, ConvexMLP
 from asymcert.errors import ModelFileError
 from asymcert.features import CentreAbsolute, Chain, Identity, Standardise
-from asymcert.model_file import KEY, _digest
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.models.files import KEY, digest_of
 from contracts.models import feature_maps, random_conv, random_mlp, randomise, seeded
 
 MAPS = feature_maps(6, seeded(0))
@@ -35,7 +35,7 @@ def write(path, tensors, metadata, seal=False):
     """Write changed contents; `seal` also writes the digest that fits them, as somebody who means it would."""
     if seal:
         metadata = {name: value for name, value in metadata.items() if name != "digest"}
-        metadata["digest"] = _digest(tensors, metadata)
+        metadata["digest"] = digest_of(tensors, metadata)
     save_file(tensors, path, {KEY: json.dumps(metadata)})
 
 

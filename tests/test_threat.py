@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from asymcert.errors import InputError
-from asymcert.evaluate.rows import threat_key
-from asymcert.threat import ThreatModel
+from asymcert.runs.rows import threat_key
+from asymcert.threats.model import ThreatModel
 
 NORMS = st.one_of(st.just(math.inf), st.floats(1, 1e6))
 NUMBERS = st.floats(-1e300, 1e300)

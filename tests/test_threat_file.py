@@ -10,14 +10,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.convex import ConvexMLP
 from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import InputError
-from asymcert.evaluate.rows import threat_key
 from asymcert.features import Identity
-from asymcert.threat import ThreatModel
-from asymcert.threat_file import parse_threat, read_threat
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.runs.rows import threat_key
+from asymcert.threats.file import parse_threat, read_threat
+from asymcert.threats.model import ThreatModel
 from contracts.tables import SCALING
 
 NAMES = SCALING.feature_names  # size rate same kind=b kind=a kind=<other> body#0 body#1 body#2

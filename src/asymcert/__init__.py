@@ -7,8 +7,8 @@ such as ``from asymcert.features import CentreAbsolute``.
 from asymcert import datasets
 from asymcert._version import __version__
 from asymcert.certify import Certificate, certify, certify_each
-from asymcert.classifier import FeatureConvexClassifier
-from asymcert.threat import ThreatModel
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.threats.model import ThreatModel
 from asymcert.training import TrainConfig, train
 
 __all__ = [

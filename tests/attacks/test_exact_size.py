@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from asymcert.attacks.base import admissible
 from asymcert.attacks.exact_size import at_most
-from asymcert.threat import ThreatModel
+from asymcert.threats.model import ThreatModel
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False, min_value=-1e30, max_value=1e30)
 

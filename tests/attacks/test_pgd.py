@@ -10,7 +10,7 @@ import torch
 from asymcert.attacks import ProjectedGradient
 from asymcert.errors import InputError
 from asymcert.features import CentreAbsolute
-from asymcert.threat import ThreatModel
+from asymcert.threats.model import ThreatModel
 from contracts.certifier import COST
 from contracts.models import dyadic, linear_model, random_conv, random_mlp, seeded
 from contracts.references import flipping_size, program_change

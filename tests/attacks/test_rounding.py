@@ -10,7 +10,7 @@ from asymcert.attacks import ProjectedGradient, RoundingAttack
 from asymcert.certify import certify
 from asymcert.errors import InputError
 from asymcert.features import CentreAbsolute
-from asymcert.threat import ThreatModel
+from asymcert.threats.model import ThreatModel
 from contracts.changes import THREATS, check_admissible
 from contracts.models import cancelling_model, linear_model, random_mlp, seeded
 

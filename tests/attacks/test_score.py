@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from asymcert.attacks import Attack, score
 from asymcert.errors import InputError
 from asymcert.features import CentreAbsolute
-from asymcert.threat import ThreatModel
+from asymcert.threats.model import ThreatModel
 from contracts.certifier import COST
 from contracts.changes import NORMS, THREATS, check_admissible
 from contracts.models import dyadic, linear_model, random_mlp, seeded
@@ -124,7 +124,7 @@ def test_runs_in_chunks_and_restores_modes(monkeypatch):
     before = [module.training for module in model.modules()]
     size = torch.linspace(0, 1, len(x))
     whole = Liar(-1.0).run(model, x, ThreatModel(), size, seeded(0))
-    monkeypatch.setattr("asymcert.binary.CHUNK_VALUES", 5 * model.score.activations)
+    monkeypatch.setattr("asymcert.models.base.CHUNK_VALUES", 5 * model.score.activations)
     pieces = Liar(-1.0).run(model, x, ThreatModel(), size, seeded(0))
     assert [module.training for module in model.modules()] == before
     assert torch.equal(whole.adversarial, pieces.adversarial)

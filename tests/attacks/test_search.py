@@ -10,7 +10,7 @@ from asymcert.attacks import ProjectedGradient, RandomSearch
 from asymcert.certify import certify
 from asymcert.errors import InputError
 from asymcert.features import CentreAbsolute
-from asymcert.threat import ThreatModel
+from asymcert.threats.model import ThreatModel
 from contracts.certifier import COST
 from contracts.changes import THREATS, check_admissible
 from contracts.models import dyadic, linear_model, random_conv, random_mlp, seeded

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from asymcert.baselines.relu import ReluClassifier, relu_network
+from asymcert.models.relu import ReluClassifier, relu_network
 
 
 def random_relu(seed=0, inputs=6, widths=(8,)):

@@ -9,7 +9,8 @@ from torch.nn import functional
 
 from asymcert.datasets import BinaryData, Split
 from asymcert.errors import InputError, RunError
-from asymcert.training.baselines import Recipe, balance, fit, seeded
+from asymcert.training.baseline_loop import balance, fit, seeded
+from asymcert.training.recipe import Recipe
 
 QUICK = Recipe(epochs=4, batch_size=16, learning_rate=0.05)
 

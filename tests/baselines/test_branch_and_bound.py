@@ -7,16 +7,16 @@ import pytest
 import torch
 
 from asymcert.attacks.base import admissible
-from asymcert.baselines.relu import ReluClassifier
-from asymcert.certify.baselines.branch_and_bound import BranchAndBound
-from asymcert.certify.baselines.branching import Outcome, Search
-from asymcert.certify.baselines.linear_bounds import Crown, Samples
-from asymcert.certify.baselines.mixed_integer import least_change
-from asymcert.certify.baselines.relu_bounds import Network
+from asymcert.certify.relu.branch_and_bound import BranchAndBound
+from asymcert.certify.relu.branching import Outcome, Search
+from asymcert.certify.relu.linear_bounds import Crown, Samples
+from asymcert.certify.relu.relu_bounds import Network
 from asymcert.errors import InputError
-from asymcert.threat import ThreatModel
+from asymcert.models.relu import ReluClassifier
+from asymcert.threats.model import ThreatModel
 from baselines.relu_models import balanced
 from contracts.baselines import COST, DIRECTION
+from reference.mixed_integer import least_change
 
 
 @pytest.mark.parametrize("norm", [1.0, 2.0, math.inf])

@@ -7,9 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from asymcert.baselines.cayley import CayleyConv, CayleyLinear, MaxMin, cayley, cayley_network, cayley_resnet
-from asymcert.baselines.lipschitz import Blend, Dense, LipschitzClassifier, SpectralConv
-from asymcert.certify.baselines.lipschitz_margin import (
+from asymcert.certify.lipschitz_margin import (
     LipschitzMargin,
     deployed_error,
     lipschitz_bound,
@@ -17,10 +15,12 @@ from asymcert.certify.baselines.lipschitz_margin import (
 )
 from asymcert.datasets import BinaryData, Split
 from asymcert.errors import InputError
-from asymcert.threat import ThreatModel
-from asymcert.training.baselines.cayley import CayleyRecipe, train_cayley
-from asymcert.training.baselines.recipe import Recipe
-from asymcert.training.baselines.relu import ReluRecipe, attack, train_relu
+from asymcert.models.cayley import CayleyConv, CayleyLinear, MaxMin, cayley, cayley_network, cayley_resnet
+from asymcert.models.lipschitz import Blend, Dense, LipschitzClassifier, SpectralConv
+from asymcert.threats.model import ThreatModel
+from asymcert.training.cayley import CayleyRecipe, train_cayley
+from asymcert.training.recipe import Recipe
+from asymcert.training.relu import ReluRecipe, attack, train_relu
 from contracts.baselines import BaselineContract
 from contracts.files import reloaded
 

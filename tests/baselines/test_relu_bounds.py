@@ -7,17 +7,17 @@ from itertools import product
 import pytest
 import torch
 
-from asymcert.baselines.relu import ReluClassifier
-from asymcert.certify.baselines.linear_bounds import Crown, IntervalBounds, Samples
-from asymcert.certify.baselines.mixed_integer import least_change
-from asymcert.certify.baselines.reach import Falls, Reach
-from asymcert.certify.baselines.relu_bounds import Network, relax
-from asymcert.certify.baselines.slopes import best_bound, tightened
+from asymcert.certify.relu.linear_bounds import Crown, IntervalBounds, Samples
+from asymcert.certify.relu.reach import Falls, Reach
+from asymcert.certify.relu.relu_bounds import Network, relax
+from asymcert.certify.relu.slopes import best_bound, tightened
 from asymcert.errors import InputError
-from asymcert.threat import ThreatModel
+from asymcert.models.relu import ReluClassifier
+from asymcert.threats.model import ThreatModel
 from baselines.relu_models import balanced, random_relu
 from contracts.baselines import COST, DIRECTION, MUTABLE, BaselineContract, threats
 from contracts.files import reloaded
+from reference.mixed_integer import least_change
 
 PARTS = (
     {},

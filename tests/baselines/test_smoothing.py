@@ -8,15 +8,15 @@ import torch
 from scipy import stats
 
 from asymcert import certify
-from asymcert.baselines.networks import BaseNetwork
-from asymcert.baselines.noise import NOISES
-from asymcert.baselines.smoothed import SmoothedClassifier
-from asymcert.certify.baselines.smoothing import Smoothing, lower_bounds
-from asymcert.classifier import FeatureConvexClassifier
+from asymcert.certify.smoothing import Smoothing, lower_bounds
 from asymcert.convex import ConvexMLP
 from asymcert.errors import InputError
 from asymcert.features import Identity
-from asymcert.threat import ThreatModel
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.models.networks import BaseNetwork
+from asymcert.models.noise import NOISES
+from asymcert.models.smoothed import SmoothedClassifier
+from asymcert.threats.model import ThreatModel
 from contracts.files import reloaded
 
 QUICK = Smoothing(n0=20, n=400, alpha=0.01)

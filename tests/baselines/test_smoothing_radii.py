@@ -8,10 +8,10 @@ import pytest
 import torch
 from scipy import stats
 
-from asymcert.baselines.noise import NOISES, draw, noise_scale
-from asymcert.certify.baselines.norms import converted, radius_against
-from asymcert.certify.baselines.smoothing import smoothed_radius
-from asymcert.threat import ThreatModel
+from asymcert.certify.norms import converted, radius_against
+from asymcert.certify.smoothing import smoothed_radius
+from asymcert.models.noise import NOISES, draw, noise_scale
+from asymcert.threats.model import ThreatModel
 
 NORMS = (1.0, 1.5, 2.0, math.inf)
 

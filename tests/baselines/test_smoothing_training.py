@@ -8,12 +8,12 @@ from scipy import stats
 from torch.nn import functional
 
 from asymcert import datasets
-from asymcert.baselines.networks import BaseNetwork, base_network
 from asymcert.certify import certify
 from asymcert.errors import InputError, RunError
-from asymcert.threat import ThreatModel
-from asymcert.training.baselines import Recipe
-from asymcert.training.baselines.smoothing import (
+from asymcert.models.networks import BaseNetwork, base_network
+from asymcert.threats.model import ThreatModel
+from asymcert.training.recipe import Recipe
+from asymcert.training.smoothing import (
     divergence,
     noisy_loss,
     setting_for,

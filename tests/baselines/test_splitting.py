@@ -9,16 +9,16 @@ import torch
 
 from asymcert import certify
 from asymcert.attacks import ProjectedGradient, RandomSearch
-from asymcert.baselines import splitting
-from asymcert.baselines.networks import BaseNetwork
-from asymcert.baselines.splitting import SplitClassifier, splits_for
-from asymcert.certify.baselines import splitting as certificates
-from asymcert.certify.baselines.splitting import Splitting
-from asymcert.classifier import FeatureConvexClassifier
+from asymcert.certify import splitting as certificates
+from asymcert.certify.splitting import Splitting
 from asymcert.convex import ConvexMLP
 from asymcert.errors import InputError
 from asymcert.features import Identity
-from asymcert.threat import ThreatModel
+from asymcert.models import splitting
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.models.networks import BaseNetwork
+from asymcert.models.splitting import SplitClassifier, splits_for
+from asymcert.threats.model import ThreatModel
 from contracts.baselines import BaselineContract
 from contracts.files import reloaded
 

@@ -9,7 +9,7 @@ import torch
 
 from asymcert.certify import ClosedForm, certify, certify_each
 from asymcert.features import CentreAbsolute
-from asymcert.threat import ThreatModel
+from asymcert.threats.model import ThreatModel
 from contracts.certifier import COST, CertifierContract
 from contracts.models import dyadic, folded_model, linear_model, random_mlp, seeded
 from contracts.references import exact_linear_radius, program_change

@@ -10,7 +10,7 @@ import torch
 from asymcert.certify import Certificate, Certifier
 from asymcert.certify.closed_form import tangent_plane
 from asymcert.errors import InputError
-from asymcert.threat import ThreatModel
+from asymcert.threats.model import ThreatModel
 from contracts.certifier import CertifierContract
 
 LINEAR = "test_never_above_the_exact_radius_of_a_linear_score"

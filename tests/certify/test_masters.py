@@ -6,7 +6,8 @@ import highspy
 import numpy as np
 import pytest
 
-from asymcert.certify.masters import MASTERS, NORMS, plane_radius_linf
+from asymcert._floats import NORMS
+from asymcert.certify.masters import MASTERS, plane_radius_linf
 
 
 @pytest.mark.parametrize("norm", NORMS)

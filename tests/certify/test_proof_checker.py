@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from asymcert.attacks import ProjectedGradient
-from asymcert.certify.checker import Model
+from asymcert.proofs.checker import Model
 from contracts.models import random_mlp, seeded
 from contracts.proofs import honest_proofs, prove, read_model
 

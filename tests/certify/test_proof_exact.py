@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from asymcert.certify.checker import Claim
-from asymcert.certify.checker_network import dual_norm, power
-from asymcert.certify.proof import write_proof
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.convex import ConvexMLP
 from asymcert.errors import InputError
 from asymcert.features import Centre, CentreAbsolute, Chain, Identity, SoftThreshold, Standardise
-from asymcert.threat import ThreatModel
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.proofs.checker import Claim
+from asymcert.proofs.checker_network import dual_norm, power
+from asymcert.proofs.writer import write_proof
+from asymcert.threats.model import ThreatModel
 from contracts.models import hostile, random_mlp, seeded
 from contracts.rational import RationalModel, affine_radius, fractions
 

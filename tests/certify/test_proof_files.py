@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from asymcert.certify.checker import floored, main, read_container
-from asymcert.certify.proof import write_proof
-from asymcert.threat import ThreatModel
+from asymcert.proofs.checker import floored, main, read_container
+from asymcert.proofs.writer import write_proof
+from asymcert.threats.model import ThreatModel
 from contracts.models import random_mlp
 
 CHECKER = Path(inspect.getfile(main))
@@ -113,7 +113,7 @@ def test_the_model_s_digest_is_that_of_the_package(folder):
 
 
 def test_as_a_module(folder):
-    done = run("-m", "asymcert.certify.checker", folder / "model", folder / "good.proof")
+    done = run("-m", "asymcert.proofs.checker", folder / "model", folder / "good.proof")
     assert done.stdout.endswith("CONFIRMED\n")
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from asymcert.certify import Certificate, certify
-from asymcert.certify.checker import Claim, Model, main, read_container
-from asymcert.certify.proof import write_proof, write_proofs
 from asymcert.errors import InputError
 from asymcert.features import Centre, CentreAbsolute
-from asymcert.threat import ThreatModel
+from asymcert.proofs.checker import Claim, Model, main, read_container
+from asymcert.proofs.writer import write_proof, write_proofs
+from asymcert.threats.model import ThreatModel
 from contracts.models import linear_model, random_mlp
 from contracts.proofs import NORMS, conv
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from asymcert.certify import certify
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.convex import ConvexMLP
 from asymcert.features import Centre, CentreAbsolute, Identity
-from asymcert.threat import ThreatModel
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.threats.model import ThreatModel
 from contracts.models import hostile, seeded
 from contracts.rational import RationalModel, fractions
 

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from asymcert.certify import ClosedForm, Refined, Tangent, certify
 from asymcert.certify.cuts import Cuts
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.errors import InputError
 from asymcert.features import Centre, CentreAbsolute, Chain, FeatureMap, Identity, SoftThreshold, Standardise
-from asymcert.threat import ThreatModel
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.threats.model import ThreatModel
 from contracts.certifier import COST, CertifierContract
 from contracts.models import feature_maps, linear_score, random_conv, random_mlp, seeded
 

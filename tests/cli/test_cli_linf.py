@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from asymcert.binary import BinaryClassifier
 from asymcert.cli.app import app
 from asymcert.evaluate import RunFolder
+from asymcert.models.base import BinaryClassifier
 
 FAST = ["--quiet", "--epochs", "12", "--width", "24", "--depth", "2", "--validate-every", "12"]
 

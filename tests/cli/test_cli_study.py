@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from asymcert.binary import BinaryClassifier
 from asymcert.cli.app import app
-from asymcert.convex_concave import ConvexConcaveClassifier
 from asymcert.errors import InputError
+from asymcert.models.base import BinaryClassifier
+from asymcert.models.convex_concave import ConvexConcaveClassifier
 
 PAGE = (Path(__file__).parents[2] / "docs" / "studies.md").read_text(encoding="utf-8")
 

@@ -12,12 +12,12 @@ import pytest
 from typer.testing import CliRunner
 
 from asymcert import __version__
-from asymcert.certify.checker import main as check
 from asymcert.cli import show
 from asymcert.cli.app import app, main
-from asymcert.datasets import DataSource
+from asymcert.datasets import DataSource, load_source
 from asymcert.evaluate import RunFolder
 from asymcert.evaluate.units import radius_in_units
+from asymcert.proofs.checker import main as check
 
 THIEF = """
 name = "thief"
@@ -167,7 +167,7 @@ def test_rows_without_labels_are_certified_from_a_file(place):
     options = ("--threat", place / "thief.toml", "--norm", "inf", "--method", "tangent")
     call("certify", place / "run", *options, "--quiet")
     stored = run.read("certificates").filter(pl.col("split") == "test", pl.col("method") == "tangent")
-    test = DataSource.from_dict(run.facts().source).load().test.x
+    test = load_source(DataSource.from_dict(run.facts().source)).test.x
     whole = pl.read_csv(place / "files.csv").drop("class")
     position = [int((run.load_model().scaling.transform(whole) == row).all(1).nonzero()[0]) for row in test]
     whole[position].with_columns(unused=pl.lit("x")).write_csv(place / "new.csv")

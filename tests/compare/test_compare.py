@@ -14,11 +14,11 @@ from asymcert.compare.outcome import lines_of, machine_readable, verdicts
 from asymcert.compare.page import write_comparison
 from asymcert.errors import InputError, RunError
 from asymcert.evaluate import floor_significant
-from asymcert.training.baselines.cayley import CayleyRecipe, train_cayley
-from asymcert.training.baselines.recipe import Recipe
-from asymcert.training.baselines.relu import ReluRecipe, train_relu
-from asymcert.training.baselines.smoothing import train_smoothed, train_split
+from asymcert.training.cayley import CayleyRecipe, train_cayley
 from asymcert.training.linf_nets import train_linf
+from asymcert.training.recipe import Recipe
+from asymcert.training.relu import ReluRecipe, train_relu
+from asymcert.training.smoothing import train_smoothed, train_split
 
 FIT = Recipe(epochs=4, batch_size=32, optimizer="adam", learning_rate=0.01, weight_decay=0.0)
 LINF = {"width": 16, "depth": 2, "epochs": 6, "epsilon": 0.2, "batch_size": 32, "mix_start": 1.0}

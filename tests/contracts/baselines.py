@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from asymcert.attacks import ProjectedGradient, RandomSearch, RoundingAttack
-from asymcert.binary import BinaryClassifier
 from asymcert.certify import Certifier
 from asymcert.errors import InputError
-from asymcert.threat import ThreatModel
+from asymcert.models.base import BinaryClassifier
+from asymcert.threats.model import ThreatModel
 
 INPUTS = 6
 COST = torch.tensor([0.25, 2.0, 0.5, 1.0, 4.0, 0.125], dtype=torch.float64)

@@ -14,10 +14,10 @@ from asymcert.attacks import ProjectedGradient, RoundingAttack
 from asymcert.attacks.base import admissible
 from asymcert.attacks.projection import dual_direction
 from asymcert.certify import Certificate, Certifier
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.errors import InputError
 from asymcert.features import Centre, CentreAbsolute
-from asymcert.threat import ThreatModel
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.threats.model import ThreatModel
 from contracts.models import cancelling_model, dyadic, folded_model, linear_model, random_conv, random_mlp, seeded
 from contracts.references import exact_linear_radius, flipping_size, grid_radius, program_change
 

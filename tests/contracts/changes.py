@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from asymcert.attacks import AttackResult
-from asymcert.threat import ThreatModel
+from asymcert.threats.model import ThreatModel
 from contracts.certifier import COST
 
 NORMS = (1.0, 1.3, 2.0, 3.0, math.inf)

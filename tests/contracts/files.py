@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from asymcert.binary import BinaryClassifier
+from asymcert.models.base import BinaryClassifier
 
 Kind = TypeVar("Kind", bound=BinaryClassifier)
 

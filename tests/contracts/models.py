@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.convex import ConvexConvNet, ConvexMLP, ConvexScore
 from asymcert.features import Centre, CentreAbsolute, Chain, FeatureMap, Identity, Standardise
+from asymcert.models.feature_convex import FeatureConvexClassifier
 
 
 def seeded(seed: int) -> torch.Generator:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.convex import ConvexConvNet, ConvexMLP
 from asymcert.features import CentreAbsolute, FeatureMap
+from asymcert.models.feature_convex import FeatureConvexClassifier
 from contracts.models import balanced, random_mlp, randomise, seeded
 
 

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asymcert.certify.checker import Claim, Model, read_container
-from asymcert.certify.checker_network import RefusedError
-from asymcert.certify.proof import write_proof
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.convex import ConvexConvNet, SymmetricAverage
 from asymcert.features import Centre, CentreAbsolute, Chain, SoftThreshold, Standardise
-from asymcert.threat import ThreatModel
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.proofs.checker import Claim, Model, read_container
+from asymcert.proofs.checker_network import RefusedError
+from asymcert.proofs.writer import write_proof
+from asymcert.threats.model import ThreatModel
 from contracts.models import balanced, random_mlp, randomise, seeded
 
 NORMS = (1.0, 1.5, 2.0, 3.0, math.inf)

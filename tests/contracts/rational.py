@@ -8,9 +8,9 @@ from fractions import Fraction
 
 from torch import Tensor
 
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.convex import ConvexMLP
 from asymcert.features import Centre, CentreAbsolute, Chain, FeatureMap, Identity, SoftThreshold, Standardise
+from asymcert.models.feature_convex import FeatureConvexClassifier
 
 Numbers = list[Fraction]
 ZERO = Fraction(0)

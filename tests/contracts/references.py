@@ -10,9 +10,9 @@ import torch
 from scipy.optimize import linprog
 from torch import Tensor
 
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.convex import ConvexMLP
-from asymcert.threat import ThreatModel
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.threats.model import ThreatModel
 
 
 def exact_linear_radius(weight: Tensor, x: Tensor, threshold: float, cost: Tensor, norm: float) -> list[Fraction]:

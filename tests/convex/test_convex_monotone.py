@@ -10,7 +10,7 @@ from asymcert.certify.composition import check_composition_convex
 from asymcert.convex import ConvexConvNet, ConvexMLP
 from asymcert.datasets import load
 from asymcert.errors import InputError
-from asymcert.threat import ThreatModel
+from asymcert.threats.model import ThreatModel
 from asymcert.training import train
 
 

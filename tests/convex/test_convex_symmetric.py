@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from asymcert.certify import ClosedForm
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.convex import ConvexConvNet, ConvexMLP, SymmetricAverage, symmetrise
 from asymcert.errors import InputError, ModelFileError
 from asymcert.features import CentreAbsolute
-from asymcert.threat import ThreatModel
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.threats.model import ThreatModel
 from contracts.convexity import assert_convex
 from contracts.files import reloaded
 from contracts.models import balanced, randomise, seeded

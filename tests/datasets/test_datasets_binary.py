@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 
-from asymcert.datasets import BinaryData, DataSource, Split, load
+from asymcert.datasets import BinaryData, DataSource, Split, load, load_source
 from asymcert.datasets.classes import parse_pair
 from asymcert.datasets.splitting import hold_out, three_way
 from asymcert.errors import DataError, InputError
@@ -74,7 +74,7 @@ def test_source_survives_json_and_loads_the_same_data():
     data = load("digits-3-8", sensitive=8, seed=3)
     source = DataSource.from_dict(json.loads(json.dumps(data.source.to_dict())))
     assert source == data.source
-    assert source.load().digest == data.digest
+    assert load_source(source).digest == data.digest
 
 
 def test_source_refuses_unknown_keys_and_options():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from sklearn.datasets import load_breast_cancer, load_digits
 
-from asymcert.datasets import load, names
+from asymcert.datasets import load, load_source, names
 from asymcert.errors import InputError
 
 published = pytest.mark.skipif(not os.environ.get("ASYMCERT_DATA"), reason="ASYMCERT_DATA names no data folder")
@@ -49,7 +49,7 @@ def test_breast_cancer_goes_through_the_scaling():
     assert sum(a for a, _ in counts(data)) == 212
     assert data.scaling is not None
     assert data.scaling.feature_names == tuple(load_breast_cancer().feature_names)
-    assert data.source.load().digest == data.digest
+    assert load_source(data.source).digest == data.digest
 
 
 @pytest.mark.parametrize(

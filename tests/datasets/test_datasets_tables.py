@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asymcert.datasets import DataSource, load_table
+from asymcert.datasets import DataSource, load_source, load_table
 from asymcert.datasets.scaling import TableScaling
 from asymcert.datasets.source import TABLE_OPTIONS
 from asymcert.datasets.tables import TableOptions, split_table
@@ -149,12 +149,12 @@ def test_source_loads_the_same_table_and_finds_it_when_moved(tmp_path):
     data = load_table(write(tmp_path / "t.csv", frame()), "y", 1, test=test, drop=("k",), scaling="min-max", seed=2)
     source = DataSource.from_dict(json.loads(json.dumps(data.source.to_dict())))
     assert source == data.source
-    assert source.load().digest == data.digest
+    assert load_source(source).digest == data.digest
     for name in ("t.csv", "u.csv"):
         (tmp_path / name).rename(tmp_path / "new" / name)
-    assert source.load(tmp_path / "new").digest == data.digest
+    assert load_source(source, tmp_path / "new").digest == data.digest
     with pytest.raises(DataError, match=r"u\.csv: no such file\. If it has moved, name the folder .* `data_dir`"):
-        source.load()
+        load_source(source)
 
 
 def test_stored_options_are_the_arguments(tmp_path):

@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from asymcert.certify import certify_each
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.convex import ConvexMLP
 from asymcert.datasets.binary import Split
-from asymcert.evaluate.facts import RunFacts
-from asymcert.evaluate.rows import Origin, make_rows
-from asymcert.evaluate.run_folder import RunFolder
 from asymcert.features import CentreAbsolute
-from asymcert.threat import ThreatModel
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.runs.facts import RunFacts
+from asymcert.runs.folder import RunFolder
+from asymcert.runs.rows import Origin, make_rows
+from asymcert.threats.model import ThreatModel
 
 
 @pytest.fixture(scope="session")

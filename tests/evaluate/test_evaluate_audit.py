@@ -13,12 +13,12 @@ from asymcert.certify.exact import Exact
 from asymcert.datasets.binary import Split
 from asymcert.errors import InputError, RunError
 from asymcert.evaluate import evaluate
-from asymcert.evaluate.audit import AUDIT_SCHEMA, attack_rows, audit, default_attacks
+from asymcert.evaluate.audit import attack_rows, audit, default_attacks
 from asymcert.evaluate.beyond import Beyond
-from asymcert.evaluate.rows import Origin, make_rows, threat_key
-from asymcert.evaluate.run_folder import AUDIT, CERTIFICATES
 from asymcert.features import CentreAbsolute
-from asymcert.threat import ThreatModel
+from asymcert.runs.folder import AUDIT, CERTIFICATES
+from asymcert.runs.rows import AUDIT_SCHEMA, Origin, make_rows, threat_key
+from asymcert.threats.model import ThreatModel
 from contracts.certifier import COST
 from contracts.models import cancelling_model, dyadic, linear_model, random_mlp, seeded
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from asymcert.errors import InputError, RunError
-from asymcert.evaluate.fitting import fit_run
-from asymcert.evaluate.run_folder import RunFolder
+from asymcert.runs.fitting import fit_run
+from asymcert.runs.folder import RunFolder
 
 
 def never(*_):

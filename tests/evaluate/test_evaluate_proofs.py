@@ -4,9 +4,9 @@ import numpy as np
 import polars as pl
 
 from asymcert.certify import ClosedForm, Tangent
-from asymcert.certify.checker import Claim, Model, read_container
 from asymcert.evaluate.run import evaluate
-from asymcert.threat import ThreatModel
+from asymcert.proofs.checker import Claim, Model, read_container
+from asymcert.threats.model import ThreatModel
 
 SETTINGS = {"data_digest": "data", "seed": 3}
 BOX = ThreatModel(1, lower=0, upper=1)

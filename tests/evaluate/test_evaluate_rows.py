@@ -7,7 +7,7 @@ import torch
 
 from asymcert.certify import Certificate, ClosedForm
 from asymcert.errors import InputError
-from asymcert.evaluate.rows import (
+from asymcert.runs.rows import (
     SCHEMA,
     Origin,
     check_rows,
@@ -17,7 +17,7 @@ from asymcert.evaluate.rows import (
     options_text,
     threat_key,
 )
-from asymcert.threat import ThreatModel
+from asymcert.threats.model import ThreatModel
 
 ORIGIN = Origin("test", "model", "data", 7)
 

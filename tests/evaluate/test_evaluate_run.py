@@ -5,10 +5,10 @@ import torch
 from asymcert.certify import ClosedForm, certify
 from asymcert.datasets.binary import Split
 from asymcert.errors import InputError, RunError
-from asymcert.evaluate.rows import SERIES, threat_key
 from asymcert.evaluate.run import GALLERY_SIZE, evaluate
-from asymcert.evaluate.run_folder import RunFolder
-from asymcert.threat import ThreatModel
+from asymcert.runs.folder import RunFolder
+from asymcert.runs.rows import SERIES, threat_key
+from asymcert.threats.model import ThreatModel
 
 SETTINGS = {"data_digest": "data", "seed": 3}
 

@@ -6,14 +6,13 @@ import polars as pl
 import pytest
 import torch
 
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import InputError, RunError
-from asymcert.evaluate.audit import AUDIT_SCHEMA
-from asymcert.evaluate.rows import SCHEMA, threat_key
-from asymcert.evaluate.run_folder import RunFolder
 from asymcert.features import Identity
-from asymcert.threat import ThreatModel
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.runs.folder import RunFolder
+from asymcert.runs.rows import AUDIT_SCHEMA, SCHEMA, threat_key
+from asymcert.threats.model import ThreatModel
 from contracts.models import linear_model, linear_score
 
 
@@ -104,7 +103,7 @@ def test_a_process_killed_while_writing_leaves_nothing_that_is_read(run, rows, m
 APPEND = """
 import sys
 import polars as pl
-from asymcert.evaluate.run_folder import RunFolder
+from asymcert.runs.folder import RunFolder
 for row in pl.read_parquet(sys.argv[2]).iter_slices(1):
     RunFolder(sys.argv[1]).append("certificates", row)
 """

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from asymcert import ThreatModel, datasets
-from asymcert.baselines.networks import base_network
-from asymcert.baselines.smoothed import SmoothedClassifier
 from asymcert.certify import certifier_for
 from asymcert.errors import InputError
 from asymcert.evaluate.scoring import score_table
+from asymcert.models.networks import base_network
+from asymcert.models.smoothed import SmoothedClassifier
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import torch
 from asymcert.certify import certify
 from asymcert.errors import InputError
 from asymcert.evaluate.curves import certified_accuracy_at
-from asymcert.evaluate.rows import Origin, make_rows
 from asymcert.evaluate.surface import Surface, surface
-from asymcert.threat import ThreatModel
+from asymcert.runs.rows import Origin, make_rows
+from asymcert.threats.model import ThreatModel
 
 
 def test_surface_is_that_of_certifying_again_at_every_threshold(rows, model, split):

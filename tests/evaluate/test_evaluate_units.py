@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asymcert.certify import ClosedForm, Tangent
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import InputError
 from asymcert.evaluate.explain import explain
 from asymcert.evaluate.units import radius_in_units
 from asymcert.features import Identity
-from asymcert.threat import ThreatModel
-from asymcert.threat_file import parse_threat
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.threats.file import parse_threat
+from asymcert.threats.model import ThreatModel
 from contracts.models import linear_score
 from contracts.tables import FRAME, SCALING
 

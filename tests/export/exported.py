@@ -6,15 +6,15 @@ import numpy as np
 import onnxruntime
 import torch
 
-from asymcert.baselines.cayley import CayleyLinear, Downsample, MaxMin, Mix, Pad
-from asymcert.baselines.lipschitz import LipschitzClassifier
-from asymcert.baselines.relu import ReluClassifier, relu_network
 from asymcert.convex import ConvexConvNet, ConvexMLP, SymmetricAverage
 from asymcert.features import Centre, CentreAbsolute, Chain, Identity, SoftThreshold, Standardise
-from asymcert.linf.classifier import DistanceClassifier
 from asymcert.linf.feature_map import DistanceFeatures
 from asymcert.linf.net import LinfDistanceNet
-from asymcert.threat import ThreatModel
+from asymcert.models.cayley import CayleyLinear, Downsample, MaxMin, Mix, Pad
+from asymcert.models.distance_net import DistanceClassifier
+from asymcert.models.lipschitz import LipschitzClassifier
+from asymcert.models.relu import ReluClassifier, relu_network
+from asymcert.threats.model import ThreatModel
 from contracts.models import balanced, randomise, seeded
 
 SHAPE = (2, 7, 6)

@@ -15,7 +15,7 @@ from asymcert.errors import InputError
 from asymcert.export import certified_graph
 from asymcert.export.certified_graph import to_certified_onnx
 from asymcert.features import Identity, Standardise
-from asymcert.threat import ThreatModel
+from asymcert.threats.model import ThreatModel
 from contracts.models import balanced, cancelling_model, linear_model, randomise, seeded
 from export.exported import FEATURE_CONVEX, OTHERS, SHAPE, distance, feature_convex, inputs, run, threats
 

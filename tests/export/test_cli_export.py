@@ -17,7 +17,7 @@ from asymcert.certify import certify
 from asymcert.cli.app import app
 from asymcert.errors import DependencyError
 from asymcert.evaluate import RunFolder
-from asymcert.threat import ThreatModel
+from asymcert.threats.model import ThreatModel
 from export.exported import run
 
 FAST = ["--quiet", "--epochs", "4", "--validate-every", "4"]

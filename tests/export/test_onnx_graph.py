@@ -5,15 +5,15 @@ import onnx
 import pytest
 import torch
 
-from asymcert.baselines.cayley import CayleyConv, CayleyLinear
-from asymcert.baselines.lipschitz import LipschitzClassifier
-from asymcert.baselines.networks import base_network
-from asymcert.baselines.smoothed import SmoothedClassifier
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.convex import ConvexMLP
 from asymcert.errors import InputError
 from asymcert.export import feature_maps
 from asymcert.export.onnx_graph import save_onnx, to_onnx
+from asymcert.models.cayley import CayleyConv, CayleyLinear
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.models.lipschitz import LipschitzClassifier
+from asymcert.models.networks import base_network
+from asymcert.models.smoothed import SmoothedClassifier
 from contracts.models import Mixing
 from export.exported import FEATURE_CONVEX, OTHERS, SHAPE, feature_convex, inputs, run
 

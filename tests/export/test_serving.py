@@ -9,7 +9,7 @@ from pathlib import Path
 from asymcert.certify import certify
 from asymcert.export.certified_graph import to_certified_onnx
 from asymcert.export.onnx_graph import save_onnx
-from asymcert.threat import ThreatModel
+from asymcert.threats.model import ThreatModel
 from export.exported import feature_convex
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "serve_onnx.py"

@@ -11,7 +11,7 @@ import torch
 from asymcert.certify import certify
 from asymcert.errors import InputError
 from asymcert.export.vnnlib import property_text, write_properties
-from asymcert.threat import ThreatModel
+from asymcert.threats.model import ThreatModel
 from export.exported import SHAPE, feature_convex, inputs, run
 
 POSITION = torch.arange(math.prod(SHAPE)).reshape(SHAPE)

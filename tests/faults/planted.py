@@ -13,10 +13,10 @@ from torch import Tensor
 from asymcert.certify import Certificate, Certifier
 from asymcert.certify.cuts import Cuts
 from asymcert.certify.passes import tangent_plane
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.convex import ConvexMLP
 from asymcert.features import Identity
-from asymcert.threat import ThreatModel
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.threats.model import ThreatModel
 from contracts.models import balanced, random_mlp, randomise, seeded
 
 

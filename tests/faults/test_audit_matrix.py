@@ -8,8 +8,8 @@ import torch
 
 from asymcert.attacks import ProjectedGradient, RandomSearch, RoundingAttack
 from asymcert.certify import methods_for
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.evaluate.beyond import Beyond
+from asymcert.models.feature_convex import FeatureConvexClassifier
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 QUICK = [ProjectedGradient(steps=6, restarts=1), RandomSearch(steps=10), RoundingAttack(3, 3, 5), Beyond(steps=5)]

@@ -14,11 +14,11 @@ import torch
 
 from asymcert.attacks import ProjectedGradient, RandomSearch, RoundingAttack
 from asymcert.certify import METHODS, methods_for
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.errors import InputError
 from asymcert.evaluate.audit import attack_rows
-from asymcert.evaluate.rows import Origin, make_rows
-from asymcert.threat import ThreatModel
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.runs.rows import Origin, make_rows
+from asymcert.threats.model import ThreatModel
 from contracts.certifier import CertifierContract
 from contracts.convexity import assert_convex
 from contracts.models import seeded

@@ -8,10 +8,10 @@ import torch
 from asymcert import datasets, train
 from asymcert.attacks import ProjectedGradient
 from asymcert.certify import ClosedForm, Refined, Tangent
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.errors import InputError
 from asymcert.features import Chain, Hinges, Standardise
-from asymcert.threat import ThreatModel
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.threats.model import ThreatModel
 from contracts.models import dyadic, random_mlp, seeded
 
 NORMS = (1.0, 1.3, 2.0, 3.0, math.inf)

@@ -10,9 +10,9 @@ from asymcert.certify.base import Certificate
 from asymcert.certify.distance_bounds import MarginBounds
 from asymcert.certify.distance_nets import DistanceIntervals, DistanceLipschitz, certify_classes
 from asymcert.errors import InputError
-from asymcert.linf.classifier import DistanceClassifier
 from asymcert.linf.net import LinfDistanceNet
-from asymcert.threat import ThreatModel
+from asymcert.models.distance_net import DistanceClassifier
+from asymcert.threats.model import ThreatModel
 
 NETS = {
     "connected": {"input_shape": (6,), "width": 10, "depth": 3},

@@ -9,13 +9,13 @@ import torch
 from asymcert.attacks import ProjectedGradient, score
 from asymcert.certify import certify
 from asymcert.certify.rounding import Rounding
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.convex import ConvexMLP
 from asymcert.errors import InputError
 from asymcert.features import FeatureMap
 from asymcert.linf.feature_map import DistanceFeatures
 from asymcert.linf.net import LinfDistanceNet
-from asymcert.threat import ThreatModel
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.threats.model import ThreatModel
 from contracts.files import reloaded
 
 NORMS = (1.0, 2.0, 3.5, math.inf)

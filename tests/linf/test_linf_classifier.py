@@ -6,11 +6,11 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from asymcert.binary import BinaryClassifier
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.errors import InputError, ModelFileError
-from asymcert.linf.classifier import DistanceClassifier, others
 from asymcert.linf.net import LinfDistanceNet
+from asymcert.models.base import BinaryClassifier
+from asymcert.models.distance_net import DistanceClassifier, others
+from asymcert.models.feature_convex import FeatureConvexClassifier
 
 
 def build(classes=3, **options):

@@ -9,10 +9,10 @@ import torch
 from asymcert import datasets
 from asymcert.certify import certify
 from asymcert.certify.distance_nets import DistanceLipschitz, certify_classes
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.errors import InputError, RunError
 from asymcert.linf.net import LinfDistanceNet
-from asymcert.threat import ThreatModel
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.threats.model import ThreatModel
 from asymcert.training.linf_config import LINF_PRESETS, LinfConfig
 from asymcert.training.linf_losses import decay_norms, training_loss, worst_gaps
 from asymcert.training.linf_nets import train_classes, train_linf

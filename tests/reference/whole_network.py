@@ -9,9 +9,9 @@ from scipy import sparse
 from scipy.optimize import linprog, minimize
 from torch import Tensor
 
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.convex import ConvexMLP
-from asymcert.threat import ThreatModel
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.threats.model import ThreatModel
 
 
 class Programme:

@@ -7,15 +7,16 @@ import pytest
 import torch
 
 from asymcert.certify import ClosedForm
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.convex import ConvexMLP
 from asymcert.datasets.binary import Split
-from asymcert.evaluate.facts import RunFacts
 from asymcert.evaluate.run import evaluate
-from asymcert.evaluate.run_folder import RunFolder
 from asymcert.features import CentreAbsolute
+from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.report import write_report
-from asymcert.threat import ThreatModel
+from asymcert.runs.facts import RunFacts
+from asymcert.runs.folder import RunFolder
+from asymcert.runs.rows import AUDIT_SCHEMA
+from asymcert.threats.model import ThreatModel
 
 HOSTILE = "<script>document.title='taken'</script>$x_1$"
 
@@ -57,8 +58,8 @@ def make_run(path, hostile: bool = False) -> RunFolder:
         run.append_log(
             {"epoch": epoch, "loss": 1 / (1 + epoch), "accuracy_sensitive": 0.5, "medians": {"l1": 0.1 * epoch}}
         )
-    audit = rows.filter(pl.col("radius") > 0).select("index", "norm", "method", "radius")
-    run.append("audit", audit.with_columns(attack=pl.lit("pgd"), success=pl.lit(False)))
+    tried = {"attack": pl.lit("pgd"), "fraction": 0.999, "size": pl.col("radius"), "success": pl.lit(False)}
+    run.append("audit", rows.filter(pl.col("radius") > 0).with_columns(**tried).select(list(AUDIT_SCHEMA)))
     return run
 
 

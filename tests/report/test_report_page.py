@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from asymcert.errors import DependencyError, InputError, RunError
-from asymcert.evaluate.run_folder import RunFolder
 from asymcert.report import write_report
 from asymcert.report.libraries import optional
+from asymcert.runs.folder import RunFolder
 
 # The drawing library is one script of five megabytes; what is looked for here stands outside it.
 

@@ -8,20 +8,20 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.datasets.binary import Split
 from asymcert.datasets.columns import CategoryColumn, NumericColumn
 from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import RunError
-from asymcert.evaluate.facts import RunFacts
 from asymcert.evaluate.run import evaluate
-from asymcert.evaluate.run_folder import RunFolder
 from asymcert.evaluate.units import radius_in_units
 from asymcert.features import Identity
+from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.report.gallery import strips
 from asymcert.report.series import drawn_curve, norm_symbol, read_report_data, threat_text
 from asymcert.report.tables import audit_table, round_sizes, summary_table, units_table
-from asymcert.threat_file import parse_threat
+from asymcert.runs.facts import RunFacts
+from asymcert.runs.folder import RunFolder
+from asymcert.threats.file import parse_threat
 from contracts.models import linear_score
 
 

@@ -11,8 +11,8 @@ from asymcert.certify import certify
 from asymcert.errors import InputError, RunError
 from asymcert.studies.ablations import STUDIES, Study, ablate, study_of, summarise
 from asymcert.studies.pictures import write_variants_picture
-from asymcert.threat import ThreatModel
-from asymcert.training.baselines.recipe import Recipe
+from asymcert.threats.model import ThreatModel
+from asymcert.training.recipe import Recipe
 
 QUICK = {"hidden": (8,), "epochs": 4, "validate_every": 4}
 STUDY = Study({"free": {**QUICK, "penalty": "none"}, "absolute": {**QUICK, "feature_map": "centre-absolute"}})

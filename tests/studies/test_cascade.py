@@ -5,13 +5,13 @@ import torch
 
 from asymcert import train
 from asymcert.attacks import ProjectedGradient
-from asymcert.baselines.networks import BaseNetwork
-from asymcert.baselines.smoothed import SmoothedClassifier
 from asymcert.certify import certify
 from asymcert.datasets.many import load_many
 from asymcert.errors import InputError
+from asymcert.models.networks import BaseNetwork
+from asymcert.models.smoothed import SmoothedClassifier
 from asymcert.studies.cascade import Cascade, evaluate_cascade, first_samples, one_against_rest, train_second
-from asymcert.threat import ThreatModel
+from asymcert.threats.model import ThreatModel
 
 CLASS = 3
 

@@ -6,13 +6,13 @@ import torch
 from asymcert.certify import Certificate, ClosedForm, certify
 from asymcert.certify.convex_concave import ConvexConcave
 from asymcert.convex import ConvexMLP
-from asymcert.convex_concave import ConvexConcaveClassifier
 from asymcert.datasets.many import load_many
 from asymcert.errors import InputError
 from asymcert.features import Centre, CentreAbsolute
+from asymcert.models.convex_concave import ConvexConcaveClassifier
 from asymcert.studies.cascade import first_samples
 from asymcert.studies.convex_concave import train_convex_concave
-from asymcert.threat import ThreatModel
+from asymcert.threats.model import ThreatModel
 from contracts.baselines import INPUTS, BaselineContract
 from contracts.files import reloaded
 from contracts.models import randomise, seeded

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from asymcert.errors import InputError
 from asymcert.theory.hull import hull_distances
 from asymcert.theory.proximal import project_to_simplex
-from asymcert.theory.reference import programme_distance
+from reference.programme_distance import programme_distance
 
 NORMS = [1.0, 2.0, math.inf]
 SOLVERS = 1e-7  # accuracy of the programmes, relative

@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from asymcert import FeatureConvexClassifier, ThreatModel, certify, datasets
-from asymcert.certify import checker
 from asymcert.certify.exact import Exact
 from asymcert.datasets.binary import Split
 from asymcert.errors import InputError
 from asymcert.evaluate import RunFacts, RunFolder, evaluate
 from asymcert.evaluate.audit import audit
+from asymcert.proofs import checker
 from asymcert.theory.hull import hull_distances
 from asymcert.theory.perfect import count_errors, cover, hull_units, learn_units, perfect_classifier
 

@@ -15,8 +15,8 @@ from asymcert._checks import refuse
 from asymcert.attacks.exact_size import at_most, rounding_slack
 from asymcert.attacks.problem import scaled_interval
 from asymcert.attacks.projection import project
-from asymcert.binary import BinaryClassifier
-from asymcert.threat import ThreatModel
+from asymcert.models.base import BinaryClassifier
+from asymcert.threats.model import ThreatModel
 
 LARGEST = 1e15  # change of one feature: greater ones overflow in single precision, and prove nothing
 ROUNDS = 8  # of shrinking a change whose size was rounded above the budget

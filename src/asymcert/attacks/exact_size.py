@@ -11,9 +11,9 @@ import math
 
 from torch import Tensor
 
-from asymcert.threat import ThreatModel
+from asymcert._floats import UNIT
+from asymcert.threats.model import ThreatModel
 
-UNIT = 2.0**-53  # unit roundoff of float64
 WHOLE_POWERS = 8  # of p, up to which the p-th powers are summed exactly
 
 

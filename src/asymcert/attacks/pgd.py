@@ -12,8 +12,8 @@ from asymcert._checks import check_count, check_number
 from asymcert.attacks.base import Attack
 from asymcert.attacks.problem import Problem
 from asymcert.attacks.projection import dual_direction
-from asymcert.binary import BinaryClassifier
-from asymcert.threat import ThreatModel
+from asymcert.models.base import BinaryClassifier
+from asymcert.threats.model import ThreatModel
 
 SPARSITY = 0.05  # share of the coordinates that one l1 step moves
 LAST_STEP = 0.01  # the last step's share of the first one's length

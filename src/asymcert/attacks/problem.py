@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from asymcert.attacks.projection import least_linear, project
-from asymcert.binary import BinaryClassifier
-from asymcert.threat import ThreatModel
+from asymcert.models.base import BinaryClassifier
+from asymcert.threats.model import ThreatModel
 
 UNBOUNDED = 1e3  # an unlimited change is searched up to this multiple of the input's own size
 

@@ -12,8 +12,8 @@ from asymcert.attacks.base import Attack, admissible
 from asymcert.attacks.exact_size import rounding_slack
 from asymcert.attacks.pgd import ProjectedGradient
 from asymcert.attacks.problem import Problem
-from asymcert.binary import BinaryClassifier
-from asymcert.threat import ThreatModel
+from asymcert.models.base import BinaryClassifier
+from asymcert.threats.model import ThreatModel
 
 SLACKS = 14  # the edge is approached from 2^14 units in the last place to half a unit
 NEARBY = 3  # neighbours up to 2^3 units away

@@ -11,8 +11,8 @@ from torch import Tensor
 from asymcert._checks import check_count
 from asymcert.attacks.base import Attack
 from asymcert.attacks.problem import Problem
-from asymcert.binary import BinaryClassifier
-from asymcert.threat import ThreatModel
+from asymcert.models.base import BinaryClassifier
+from asymcert.threats.model import ThreatModel
 
 LONGEST, SHORTEST = 2.0, 1e-3  # steps as shares of the budget; a longer one than 1 can cross the ball
 REPEATS = 0.4  # chance of trying the last step that helped once more

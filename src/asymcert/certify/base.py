@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import refuse
-from asymcert.binary import BinaryClassifier
-from asymcert.threat import ThreatModel
+from asymcert.models.base import BinaryClassifier
+from asymcert.threats.model import ThreatModel
 
 Kind = TypeVar("Kind", bound=BinaryClassifier)
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from asymcert.certify.drops import UNIT, Drops
+from asymcert._floats import TINY, UNIT, down, scaled_norm
+from asymcert.certify.drops import Drops
 
 ITERATIONS = 80  # of the solver; Newton steps on a piecewise linear function mostly need less than ten
 STEEPEST = 64  # segments that an l1 budget is tried on first: sorting all of them takes longer than the rest
@@ -46,7 +47,7 @@ def radius(amount: Tensor, drops: Drops, price: Tensor, dual_norm: float, rate: 
     price = torch.maximum(price, drops.ray)
     left = amount - drops.excess(price).sum(1) * (1.0 + slack)
     norm = scaled_norm(price, dual_norm) * (1.0 + slack) + rate
-    found = torch.where(left > 0, left / norm * (1.0 - 8 * UNIT), 0.0)
+    found = torch.where(left > 0, left / norm * down(8), 0.0)
     return torch.where((left > 0) & (norm == 0), math.inf, found).nan_to_num(0.0, math.inf)
 
 
@@ -58,7 +59,7 @@ def solve(amount: Tensor, drops: Drops, norm: float) -> tuple[Tensor, Tensor]:
     segments = majorant(drops)
     if norm == 1:
         return _cheapest_first(amount, segments)
-    steepest = segments.slope[0].amax(1).clamp(min=torch.finfo(torch.float64).tiny)[:, None]  # (n, 1)
+    steepest = segments.slope[0].amax(1).clamp(min=TINY)[:, None]  # (n, 1)
     share = torch.ones_like(segments.slope)
     if not math.isinf(norm):
         share = (segments.slope.clamp(min=0.0) / steepest) ** (1.0 / (norm - 1.0))
@@ -91,21 +92,6 @@ def majorant(drops: Drops) -> Segments:
         stop = ray | (slope <= 0)
         at, height = torch.where(stop, math.inf, reach), torch.where(stop, height, drop)
     return Segments(torch.stack(starts), torch.stack(lengths), torch.stack(slopes))
-
-
-def scaled_norm(size: Tensor, order: float) -> Tensor:
-    """l_q norm of rows (n, d) of absolute values, scaled where powers could overflow or underflow."""
-    if order == 1:
-        return size.sum(1)
-    largest = size.amax(1)
-    if math.isinf(order):
-        return largest
-    safe = (largest == 0) | ((largest > 1e-100) & (largest < 1e100))
-    if order == 2 and bool(safe.all()):
-        return torch.linalg.vector_norm(size, dim=1)
-    unit = torch.where((largest > 0) & largest.isfinite(), largest, 1.0)
-    norm = torch.linalg.vector_norm(size / unit[:, None], ord=order, dim=1) * unit
-    return torch.where(largest > 0, norm.clamp(min=torch.finfo(torch.float64).tiny), 0.0)
 
 
 def _single(drops: Drops) -> Segments:

@@ -8,12 +8,12 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from asymcert.binary import BinaryClassifier
 from asymcert.certify.base import Certificate, Certifier, expect, join
 from asymcert.certify.passes import closed_form_radius, deployed_margin, in_float64, slope_bound, tangent_plane
 from asymcert.certify.rounding import Rounding
-from asymcert.classifier import FeatureConvexClassifier
-from asymcert.threat import ThreatModel
+from asymcert.models.base import BinaryClassifier
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.threats.model import ThreatModel
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from asymcert._checks import refuse
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.convex import ConvexConvNet, ConvexMLP, ConvexScore, SymmetricAverage
 from asymcert.errors import InputError
 from asymcert.features import CoordinatewiseMap
+from asymcert.models.feature_convex import FeatureConvexClassifier
 
 
 def check_composition_convex(model: FeatureConvexClassifier) -> None:

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import check_choice
-from asymcert.binary import BinaryClassifier
 from asymcert.certify.base import Certificate, Certifier, expect
 from asymcert.certify.closed_form import ClosedForm
 from asymcert.certify.refined import Refined
 from asymcert.certify.tangent import Tangent
-from asymcert.convex_concave import ConvexConcaveClassifier
-from asymcert.threat import ThreatModel
+from asymcert.models.base import BinaryClassifier
+from asymcert.models.convex_concave import ConvexConcaveClassifier
+from asymcert.threats.model import ThreatModel
 
 PAIRWISE: dict[str, type[ClosedForm | Tangent | Refined]] = {c.method: c for c in (ClosedForm, Tangent, Refined)}
 

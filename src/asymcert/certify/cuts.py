@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import check_inputs, refuse
-from asymcert.binary import CHUNK_VALUES
+from asymcert._floats import UNIT, UP, up
 from asymcert.certify.budgets import radius, solve
-from asymcert.certify.drops import UNIT, UP, Pieces
+from asymcert.certify.drops import Pieces
 from asymcert.certify.passes import closed_form_radius, in_float64, slope_bound, tangent_plane
 from asymcert.certify.rounding import DeployedError, Rounding
-from asymcert.classifier import FeatureConvexClassifier
-from asymcert.threat import ThreatModel
+from asymcert.models.base import CHUNK_VALUES
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.threats.model import ThreatModel
 
 TIGHTENINGS = 40  # at most; mostly less than ten
 CLOSE = 1.0 + 1e-12  # ratio of bounds at which a radius is tight
@@ -179,7 +180,7 @@ class Cuts:
         """Radius of some rows' planes and budgets that attain it, if no coordinate may cost more than `size`."""
         x, low, high = self._flat[rows], self._low[rows], self._high[rows]
         if size is not None:
-            room = size[:, None] / self._cost * (1.0 + 8 * UNIT)
+            room = size[:, None] / self._cost * up(8)
             low, high = torch.maximum(low, -room), torch.minimum(high, room)
         amount = plane.amount[rows]
         drops = self.pieces.drops(plane.slope[:, rows], plane.error[rows], x, low, high, self._cost)
@@ -219,10 +220,10 @@ class Cuts:
 
     def _excess(self, plane: _Plane, size: Tensor) -> Tensor:
         """Greatest fall of the plane when every coordinate may cost up to `size` (n,), minus the amount, rounded up."""
-        room = size[:, None] / self._cost * (1.0 + 8 * UNIT)
+        room = size[:, None] / self._cost * up(8)
         low, high = torch.maximum(self._low, -room), torch.minimum(self._high, room)
         drops = self.pieces.drops(plane.slope, plane.error, self._flat, low, high, self._cost)
-        slack = 1.0 + 4.0 * (self._flat.shape[1] + 16) * UNIT
+        slack = up(4.0 * (self._flat.shape[1] + 16))
         return (drops.drop.amax(0).clamp(min=0.0).sum(1) + self._deployed.rate * size) * slack - plane.amount
 
     def _tighten(self, plane: _Plane, valid: Tensor, budgets: Tensor) -> tuple[Tensor, Tensor]:

@@ -19,13 +19,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from asymcert._floats import scaled_norm
 from asymcert.attacks import AttackResult, score
 from asymcert.attacks.exact_size import rounding_slack
-from asymcert.certify.budgets import scaled_norm
 from asymcert.certify.cuts import Cuts, Planes
 from asymcert.certify.masters import MASTERS, Answer, Master, Vector
-from asymcert.classifier import FeatureConvexClassifier
-from asymcert.threat import ThreatModel
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.threats.model import ThreatModel
 
 CLOSINGS = 4  # attempts to prove both bounds where the master says that they meet: rounding can keep them apart
 TOWARDS = 0.6  # share of the way from the best change known to the master's answer at which the next cut is taken

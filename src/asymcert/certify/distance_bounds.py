@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import refuse
-from asymcert.certify.rounding import ARITHMETIC, UNIT, UP
-from asymcert.linf.classifier import DistanceClassifier, others
+from asymcert._floats import UNIT, UP, up
+from asymcert.certify.rounding import ARITHMETIC
 from asymcert.linf.net import TanhHead
-from asymcert.threat import ThreatModel
+from asymcert.models.distance_net import DistanceClassifier, others
+from asymcert.threats.model import ThreatModel
 
 TANH = 8  # units of rounding that a library's tanh is trusted to err by at most; the usual ones err by 1 or 2
 
@@ -108,7 +109,7 @@ class MarginBounds:
         steepness = first.abs().sum(1)
         pairs = (last[:, None] - last[None]).abs() @ steepness  # (classes, classes); tanh has slope at most 1
         errors = 4.0 * self._gamma(first.shape[1] + last.shape[1] + TANH) * (last.abs() @ steepness).max()
-        rounding = 1.0 + (sum(first.shape) + 8) * UNIT
+        rounding = up(sum(first.shape) + 8)
         return (pairs.amax(1)[chosen] * rounding + errors) * self.stretch * UP
 
     def _widened(self, low: Tensor, high: Tensor, extra: Tensor | float) -> tuple[Tensor, Tensor]:

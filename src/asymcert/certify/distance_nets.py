@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import check_choice, check_count
-from asymcert.binary import BinaryClassifier
+from asymcert._floats import down, up
 from asymcert.certify.base import Certificate, Certifier, expect, join
 from asymcert.certify.distance_bounds import MarginBounds
-from asymcert.certify.rounding import UNIT
-from asymcert.linf.classifier import DistanceClassifier, others
-from asymcert.threat import ThreatModel
+from asymcert.models.base import BinaryClassifier
+from asymcert.models.distance_net import DistanceClassifier, others
+from asymcert.threats.model import ThreatModel
 
 DOUBLINGS = 12
 
@@ -71,7 +71,7 @@ class _DistanceCertifier(Certifier, ABC):
             start += len(chunk)
             logits = model.logits(chunk)
             margin = (logits.gather(1, rows[:, None])[:, 0] - others(logits, rows) - threshold).double()
-            slope = bounds.slope(rows) / float(threat.cost_for(model.input_shape).min()) * (1.0 + 4.0 * UNIT)
+            slope = bounds.slope(rows) / float(threat.cost_for(model.input_shape).min()) * up(4)
             radius = torch.where(margin > 0, self._radius(bounds, chunk, threat, rows, threshold, slope), 0.0)
             parts.append((radius, margin, self._reported(slope)))
         radius, margin, slope = join(parts, 3)
@@ -216,4 +216,4 @@ def lipschitz_radius(
     margin = bounds.margin(*bounds.point(x), chosen, threshold).clamp(min=0.0)
     limit = bounds.limit * float(threat.cost_for(bounds.model.input_shape).min())
     radius = torch.where(margin > 0, (margin / slope).clamp(max=limit), 0.0)
-    return radius * (1.0 - 8.0 * UNIT)
+    return radius * down(8)

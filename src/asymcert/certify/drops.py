@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from asymcert._floats import UNIT, down, up
 from asymcert.features import FeatureMap
 
-UNIT = 2.0**-53
-UP = 1.0 + 16 * UNIT  # a handful of roundings
-DOWN = 1.0 - 16 * UNIT
+ABOVE, BELOW = up(16), down(16)  # a handful of roundings
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Drops:
 
     def excess(self, price: Tensor) -> Tensor:
         """``max over budgets t of drop(t) - price * t`` for prices (n, d) of at least `ray`, rounded up: (n, d)."""
-        return (self.drop * UP - price * self.reach * DOWN).amax(0).clamp(min=0.0) * UP
+        return (self.drop * ABOVE - price * self.reach * BELOW).amax(0).clamp(min=0.0) * ABOVE
 
 
 class Pieces:
@@ -56,7 +55,7 @@ class Pieces:
         """Bound on the error of `falls` where the gradient's entries err by at most `error` (m * d): (n, d)."""
         roundings = 16 + 4 * len(self.slopes)
         size = (gradient.abs() * (roundings * UNIT) + error).view(len(gradient), *self.steepest.shape)
-        return (size * self.steepest).sum(1) * UP
+        return (size * self.steepest).sum(1) * ABOVE
 
     def drops(self, slope: Tensor, error: Tensor, x: Tensor, low: Tensor, high: Tensor, cost: Tensor) -> Drops:
         """Drops of planes with the derivatives `slope` (k + 1, n, d), each wrong by at most `error` (n, d).
@@ -71,20 +70,20 @@ class Pieces:
         reach, drop = torch.cat((reach, back)), torch.cat((drop, fallen))
         unlimited = torch.stack((high.isinf(), low.isinf()))
         outward = torch.stack((-slope[-1], slope[0])) + error
-        ray = torch.where(unlimited, outward, 0.0).amax(0).clamp(min=0.0) / cost * UP
+        ray = torch.where(unlimited, outward, 0.0).amax(0).clamp(min=0.0) / cost * ABOVE
         finite = reach.isfinite()
         reach, drop = torch.where(finite, reach, 0.0), torch.where(finite, drop, 0.0)
-        return Drops(reach * cost * DOWN, (drop + error * reach) * UP, ray)
+        return Drops(reach * cost * BELOW, (drop + error * reach) * ABOVE, ray)
 
 
 def _affine_drops(slope: Tensor, error: Tensor, low: Tensor, high: Tensor, cost: Tensor) -> Drops:
     """Drops where the plane is affine in the change: one point, or a ray."""
     room = torch.where(slope.abs() <= error, torch.maximum(-low, high), torch.where(slope > 0, -low, high))
-    steep = (slope.abs() + error) * UP
+    steep = (slope.abs() + error) * ABOVE
     unlimited = room.isinf()
     room = torch.where(unlimited, 0.0, room)
-    ray = torch.where(unlimited, steep / cost * UP, 0.0)
-    return Drops((room * cost * DOWN)[None], (steep * room * UP)[None], ray)
+    ray = torch.where(unlimited, steep / cost * ABOVE, 0.0)
+    return Drops((room * cost * BELOW)[None], (steep * room * ABOVE)[None], ray)
 
 
 def _walk(slope: Tensor, ends: list[Tensor]) -> tuple[Tensor, Tensor]:

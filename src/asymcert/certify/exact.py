@@ -11,16 +11,17 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import check_count, check_inputs, check_number, refuse
+from asymcert._floats import NORMS
 from asymcert.attacks.base import in_evaluation_mode
-from asymcert.binary import BinaryClassifier
 from asymcert.certify.base import Certificate, Certifier, expect
 from asymcert.certify.composition import check_composition_convex
 from asymcert.certify.cutting_planes import Bounds
-from asymcert.certify.masters import NORMS, load_solver
+from asymcert.certify.masters import load_solver
 from asymcert.certify.passes import deployed_margin, in_float64
 from asymcert.certify.workers import Limits, solver
-from asymcert.classifier import FeatureConvexClassifier
-from asymcert.threat import ThreatModel
+from asymcert.models.base import BinaryClassifier
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.threats.model import ThreatModel
 
 
 @dataclass(frozen=True)

@@ -9,20 +9,20 @@ from typing import Any
 from torch import Tensor
 
 from asymcert._checks import check_choice, refuse
-from asymcert.binary import BinaryClassifier
 from asymcert.certify.base import Certificate, Certifier
-from asymcert.certify.baselines.branch_and_bound import BranchAndBound
-from asymcert.certify.baselines.linear_bounds import Crown, IntervalBounds
-from asymcert.certify.baselines.lipschitz_margin import LipschitzMargin
-from asymcert.certify.baselines.smoothing import Smoothing
-from asymcert.certify.baselines.splitting import Splitting
 from asymcert.certify.closed_form import ClosedForm
 from asymcert.certify.convex_concave import ConvexConcave
 from asymcert.certify.distance_nets import DistanceIntervals, DistanceLipschitz
 from asymcert.certify.exact import Exact
+from asymcert.certify.lipschitz_margin import LipschitzMargin
 from asymcert.certify.refined import Refined
+from asymcert.certify.relu.branch_and_bound import BranchAndBound
+from asymcert.certify.relu.linear_bounds import Crown, IntervalBounds
+from asymcert.certify.smoothing import Smoothing
+from asymcert.certify.splitting import Splitting
 from asymcert.certify.tangent import Tangent
-from asymcert.threat import ThreatModel
+from asymcert.models.base import BinaryClassifier
+from asymcert.threats.model import ThreatModel
 
 CERTIFIERS: tuple[type[Certifier], ...] = (
     ClosedForm,

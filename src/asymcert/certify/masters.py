@@ -21,7 +21,6 @@ from asymcert._checks import refuse
 
 ACCURACY = 1e-9  # of the solvers, relative to a margin of 1 and a radius of about 1
 NEWTON_STEPS = 50  # towards the l_inf radius; ten are rare
-NORMS = (1.0, 2.0, math.inf)
 
 Vector = np.ndarray[Any, np.dtype[np.float64]]
 

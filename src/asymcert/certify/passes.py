@@ -8,13 +8,10 @@ import math
 import torch
 from torch import Tensor
 
-from asymcert.certify.budgets import scaled_norm
-from asymcert.certify.drops import UNIT
+from asymcert._floats import GREATEST, TINY, down, dual_exponent, scaled_norm, up
 from asymcert.certify.rounding import Rounding
-from asymcert.classifier import FeatureConvexClassifier
-from asymcert.threat import ThreatModel, dual_exponent
-
-GREATEST = torch.finfo(torch.float64).max
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.threats.model import ThreatModel
 
 
 def in_float64(model: FeatureConvexClassifier) -> FeatureConvexClassifier:
@@ -48,13 +45,13 @@ def slope_bound(model: FeatureConvexClassifier, size: Tensor, threat: ThreatMode
         shape = model.feature_map.output_shape(model.input_shape)
         size = _nonzero_stays(size, size / cost.expand(shape).flatten())
     norm = scaled_norm(size, dual_exponent(model.feature_map.feature_norm(threat.norm)))
-    bound = norm * model.feature_map.lipschitz(threat.norm) * (1.0 + 2.0 * (size.shape[1] + 16) * UNIT)
+    bound = norm * model.feature_map.lipschitz(threat.norm) * up(2.0 * (size.shape[1] + 16))
     return _nonzero_stays(norm, bound)
 
 
 def _nonzero_stays(before: Tensor, after: Tensor) -> Tensor:
     """`after`, but never rounded to zero or a subnormal number where `before` is positive."""
-    return torch.where(before > 0, after.clamp(min=torch.finfo(torch.float64).tiny), after)
+    return torch.where(before > 0, after.clamp(min=TINY), after)
 
 
 def closed_form_radius(
@@ -67,7 +64,7 @@ def closed_form_radius(
         margin = (margin - rounding.cut_error(x) - error.fixed).nan_to_num(0.0, neginf=0.0)
         slope, limit = slope + error.rate, error.limit
     positive = (margin > 0) & (deployed > 0)
-    quotient = (margin / slope * (1.0 - 8 * UNIT)).clamp(max=GREATEST)  # only a slope of 0 gives an infinite radius
+    quotient = (margin / slope * down(8)).clamp(max=GREATEST)  # only a slope of 0 gives an infinite radius
     radius = torch.where(positive, quotient, 0.0)
     radius = torch.where(positive & (slope == 0), math.inf, radius)
     return torch.minimum(radius, torch.as_tensor(limit).to(radius))

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import check_count
+from asymcert._floats import UP
 from asymcert.attacks import score
-from asymcert.binary import BinaryClassifier
 from asymcert.certify.base import Certificate, Certifier, expect, join
 from asymcert.certify.cuts import Cuts, PlaneRadius, Planes
 from asymcert.certify.passes import deployed_margin
-from asymcert.classifier import FeatureConvexClassifier
-from asymcert.threat import ThreatModel
+from asymcert.models.base import BinaryClassifier
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.threats.model import ThreatModel
 
 STEP = 0.7  # of the weights' logarithms
 FARTHEST = 2.0  # times the average answer: where an evasion is looked for
@@ -143,5 +144,5 @@ class _Search:
             near, far = torch.where(undone, near, middle), torch.where(undone, middle, far)
         change = torch.clamp(self.average * far.view(shape), low, high)
         found = score(self.model, self.x, change, self.threat, torch.full_like(far, torch.inf))
-        size = torch.where(found.success, found.size * (1.0 + 2.0**-30), torch.inf)
+        size = torch.where(found.success, found.size * UP, torch.inf)
         return size, torch.where(found.success.view(shape), found.adversarial, self.x + self.average)

@@ -19,13 +19,11 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import refuse
-from asymcert.certify.budgets import scaled_norm
-from asymcert.classifier import FeatureConvexClassifier
-from asymcert.threat import ThreatModel
+from asymcert._floats import GREATEST, UNIT, UP, scaled_norm
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.threats.model import ThreatModel
 
-UNIT = 2.0**-53  # unit roundoff of float64, in which certificates are computed
 MAP_OPERATIONS = 8  # roundings of one feature map, conversion of the input to the deployed type included
-UP = 1.0 + 2.0**-30  # covers the rounding of the bounds themselves
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class _Arithmetic:
     greatest: float
 
 
-FLOAT64 = _Arithmetic(UNIT, 2.0**-1074, torch.finfo(torch.float64).max)
+FLOAT64 = _Arithmetic(UNIT, 2.0**-1074, GREATEST)
 FLOAT32 = _Arithmetic(2.0**-24, 2.0**-149, torch.finfo(torch.float32).max)
 ARITHMETIC = {torch.float64: FLOAT64, torch.float32: FLOAT32}
 

@@ -9,12 +9,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from asymcert.binary import BinaryClassifier
 from asymcert.certify.base import Certificate, Certifier, expect, join
 from asymcert.certify.cuts import Cuts, Planes
 from asymcert.certify.passes import deployed_margin
-from asymcert.classifier import FeatureConvexClassifier
-from asymcert.threat import ThreatModel
+from asymcert.models.base import BinaryClassifier
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.threats.model import ThreatModel
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ from torch import Tensor
 from asymcert._checks import refuse
 from asymcert.certify.cuts import Planes
 from asymcert.certify.cutting_planes import Bounds, CuttingPlanes
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.errors import ModelFileError
-from asymcert.threat import ThreatModel
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.threats.model import ThreatModel
 
 PIECE = 8  # samples that a process takes at a time, at most
 

@@ -33,8 +33,8 @@ from asymcert.datasets import Split
 from asymcert.evaluate import RunFolder, floor_significant
 from asymcert.evaluate.explain import explain
 from asymcert.evaluate.labels import method_labels
-from asymcert.evaluate.rows import options_text
-from asymcert.threat import ThreatModel
+from asymcert.runs.rows import options_text
+from asymcert.threats.model import ThreatModel
 
 
 def certify(
@@ -52,7 +52,7 @@ def certify(
     box: Box = True,
     proof: Annotated[
         Path | None,
-        typer.Option(help="Folder to write proofs into, for `python -m asymcert.certify.checker`.", show_default=False),
+        typer.Option(help="Folder to write proofs into, for `python -m asymcert.proofs.checker`.", show_default=False),
     ] = None,
     explain_index: Annotated[
         int | None,

@@ -9,14 +9,15 @@ from typing import Annotated
 import typer
 
 from asymcert._checks import refuse
-from asymcert.binary import BinaryClassifier
+from asymcert._floats import norm_name
 from asymcert.cli import show
 from asymcert.cli.options import parse_norm
 from asymcert.cli.parameters import Box, DataDir, Json, Limit, Run, SplitName
 from asymcert.cli.steps import chosen_split, load_data, output_file, threats_for
 from asymcert.evaluate import RunFolder
-from asymcert.linf.classifier import DistanceClassifier
-from asymcert.threat import ThreatModel, norm_name
+from asymcert.models.base import BinaryClassifier
+from asymcert.models.distance_net import DistanceClassifier
+from asymcert.threats.model import ThreatModel
 
 
 def export(

@@ -32,7 +32,7 @@ from asymcert.cli.steps import SPLITS, audit_run, certify_run, load_data, own_ro
 from asymcert.errors import RunError
 from asymcert.evaluate import RunFolder, floor_percent, floor_significant, threat_key
 from asymcert.evaluate import surface as surface_of
-from asymcert.threat_file import read_threat
+from asymcert.threats.file import read_threat
 
 
 def audit(

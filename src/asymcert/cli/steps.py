@@ -10,23 +10,24 @@ import polars as pl
 from torch import Tensor
 
 from asymcert._checks import check_choice, check_count, refuse
-from asymcert.binary import BinaryClassifier
 from asymcert.certify import Certifier
 from asymcert.cli import show
 from asymcert.cli.options import parse_norm
-from asymcert.datasets import BinaryData, DataSource, Split
+from asymcert.datasets import BinaryData, Split, load_source
+from asymcert.datasets.source import DataSource
 from asymcert.datasets.table_files import read_table
 from asymcert.errors import RunError
 from asymcert.evaluate import RunFolder, evaluate, threat_key
 from asymcert.evaluate.audit import audit
 from asymcert.evaluate.labels import method_labels
-from asymcert.evaluate.rows import distinct, options_text
-from asymcert.evaluate.run_folder import CERTIFICATES
 from asymcert.evaluate.scoring import score_table
+from asymcert.models.base import BinaryClassifier
+from asymcert.runs.folder import CERTIFICATES
+from asymcert.runs.rows import distinct, options_text
 from asymcert.theory.separability import limits
-from asymcert.threat import ThreatModel
-from asymcert.threat_file import read_threat
-from asymcert.threat_table import TableThreat
+from asymcert.threats.file import read_threat
+from asymcert.threats.model import ThreatModel
+from asymcert.threats.table import TableThreat
 
 SPLITS = ("train", "val", "test")
 NORMS = ("1", "2", "inf")
@@ -41,7 +42,7 @@ def load_data(run: RunFolder, data_dir: Path | None) -> BinaryData:
     facts = run.facts()
     if facts.source is None:
         raise RunError(f"{run.path}: its data was made by hand. Certify it from Python with asymcert.certify.")
-    data = DataSource.from_dict(facts.source).load(data_dir)
+    data = load_source(DataSource.from_dict(facts.source), data_dir)
     if data.digest != facts.data_digest:
         raise RunError(f"{run.path}: the data is not what the model was trained on. Point --data-dir at the original.")
     return data

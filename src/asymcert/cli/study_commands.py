@@ -116,7 +116,7 @@ def cascade(
         one_against_rest,
         train_second,
     )
-    from asymcert.threat import ThreatModel
+    from asymcert.threats.model import ThreatModel
     from asymcert.training import train
 
     check_number("--rate", rate, 0.0, 1.0)
@@ -157,7 +157,7 @@ def convex_concave(
     from asymcert.certify import certify
     from asymcert.certify.convex_concave import PAIRWISE
     from asymcert.studies.convex_concave import train_convex_concave
-    from asymcert.threat import ThreatModel
+    from asymcert.threats.model import ThreatModel
 
     threat = ThreatModel(parse_norm(norm))
     target = None if out is None else output_file("--out", out)

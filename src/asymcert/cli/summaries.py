@@ -14,7 +14,7 @@ from asymcert.evaluate.explain import ColumnRoom
 from asymcert.evaluate.formatting import ceil_significant
 from asymcert.evaluate.labels import method_labels, threat_labels
 from asymcert.evaluate.units import amount_text, radius_in_units
-from asymcert.threat_table import is_constant
+from asymcert.threats.table import is_constant
 
 MOST_LISTED = 12  # columns of a kind
 

@@ -10,7 +10,6 @@ import typer
 
 from asymcert import datasets as data_sets
 from asymcert._checks import check_choice, refuse
-from asymcert.binary import BinaryClassifier
 from asymcert.certify import certifier_for
 from asymcert.cli import show
 from asymcert.cli.options import with_fields_of
@@ -20,7 +19,8 @@ from asymcert.cli.summaries import summary_rows, table_remarks
 from asymcert.datasets import BinaryData
 from asymcert.errors import RunError
 from asymcert.evaluate import RunFacts, RunFolder
-from asymcert.evaluate.fitting import fit_run
+from asymcert.models.base import BinaryClassifier
+from asymcert.runs.fitting import fit_run
 from asymcert.training import LinfConfig, TrainConfig
 from asymcert.training.epochs import OnEpoch
 from asymcert.training.models import MODELS, Recipe, describe_recipe, recipe_for, train_recipe

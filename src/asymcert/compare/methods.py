@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from asymcert.binary import BinaryClassifier
+from asymcert._floats import NORMS
 from asymcert.certify import Certifier, ClosedForm, Exact, Tangent, certifier_for
 from asymcert.datasets import BinaryData
-from asymcert.training.baselines.cayley import train_cayley
-from asymcert.training.baselines.relu import train_relu
-from asymcert.training.baselines.smoothing import train_smoothed, train_split
+from asymcert.models.base import BinaryClassifier
+from asymcert.training.cayley import train_cayley
 from asymcert.training.models import recipe_for, train_recipe
+from asymcert.training.relu import train_relu
+from asymcert.training.smoothing import train_smoothed, train_split
 
 BUDGETS = ("cpu", "gpu")
-ALL_NORMS = (1.0, 2.0, math.inf)
 Train = Callable[..., BinaryClassifier]  # (data, budget=, seed=, device=, checkpoint=, on_epoch=)
 
 
@@ -120,7 +120,7 @@ _ALL = (
     Method(
         "feature-convex",
         "Feature-convex",
-        ALL_NORMS,
+        NORMS,
         partial(_recipe, "feature-convex"),
         (
             Curve("Feature-convex, closed form", ClosedForm()),
@@ -178,7 +178,7 @@ _ALL = (
     Method(
         "crown",
         "ReLU, bound propagation",
-        ALL_NORMS,
+        NORMS,
         train_relu,
         (
             Curve("ReLU, CROWN", certifier_for("crown"), 0.3),

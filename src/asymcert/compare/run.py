@@ -11,16 +11,17 @@ from typing import Any
 import polars as pl
 
 from asymcert._checks import check_choice, check_count, refuse
-from asymcert.binary import BinaryClassifier
-from asymcert.compare.methods import ALL_NORMS, BUDGETS, METHODS, Curve, Method
+from asymcert._floats import NORMS
+from asymcert.compare.methods import BUDGETS, METHODS, Curve, Method
 from asymcert.datasets import BinaryData, Split
 from asymcert.errors import InputError
 from asymcert.evaluate import RunFacts, RunFolder, evaluate
 from asymcert.evaluate.audit import attack_rows
-from asymcert.evaluate.fitting import fit_run
-from asymcert.evaluate.rows import KEY, SCHEMA
-from asymcert.evaluate.run_folder import AUDIT
-from asymcert.threat import ThreatModel
+from asymcert.models.base import BinaryClassifier
+from asymcert.runs.fitting import fit_run
+from asymcert.runs.folder import AUDIT
+from asymcert.runs.rows import KEY, SCHEMA
+from asymcert.threats.model import ThreatModel
 
 SAMPLES = 1000
 CHUNK = 100  # samples certified between two savings, and at a time
@@ -127,7 +128,7 @@ def compare(
 
 def threats() -> list[ThreatModel]:
     """The adversaries: any change in l1, l2 or l_inf that stays in [0, 1]."""
-    return [ThreatModel(norm, lower=0.0, upper=1.0) for norm in ALL_NORMS]
+    return [ThreatModel(norm, lower=0.0, upper=1.0) for norm in NORMS]
 
 
 def _model(

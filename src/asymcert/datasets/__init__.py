@@ -2,7 +2,7 @@
 
 from asymcert.datasets.augment import Augmentation
 from asymcert.datasets.binary import BinaryData, Split
-from asymcert.datasets.load import load, names
+from asymcert.datasets.load import load, load_source, names
 from asymcert.datasets.many import ManyClasses, load_many
 from asymcert.datasets.source import DataSource
 from asymcert.datasets.tables import load_table
@@ -15,6 +15,7 @@ __all__ = [
     "Split",
     "load",
     "load_many",
+    "load_source",
     "load_table",
     "names",
 ]

@@ -9,6 +9,9 @@ from asymcert.datasets.binary import BinaryData
 from asymcert.datasets.builtin import load_breast_cancer_table, load_digits_pair
 from asymcert.datasets.classes import EXAMPLES, parse_pair, unknown_name
 from asymcert.datasets.images import load_malimg, load_pair
+from asymcert.datasets.source import DataSource
+from asymcert.datasets.tables import load_table
+from asymcert.errors import DataError
 
 
 def names() -> list[tuple[str, str]]:
@@ -72,3 +75,34 @@ def load(
     if parse_pair(name)[0] == "digits":
         return load_digits_pair(name, sensitive, seed)
     return load_pair(name, data_dir, sensitive, seed)
+
+
+def load_source(source: DataSource, data_dir: str | Path | None = None) -> BinaryData:
+    """Load the data that a description stands for again.
+
+    Parameters
+    ----------
+    source
+        Where the data came from.
+    data_dir
+        For named data sets as in `load`; for a table that has moved, the folder it is in now.
+
+    Raises
+    ------
+    DataError
+        Missing or damaged files.
+    """
+    if not source.is_table:
+        return load(source.name, data_dir, source.sensitive, source.seed)
+    options = dict(source.options)
+    if options.get("test") is not None:
+        options["test"] = _moved(options["test"], data_dir)
+    return load_table(_moved(source.name, data_dir), sensitive=source.sensitive, seed=source.seed, **options)
+
+
+def _moved(path: str, data_dir: str | Path | None) -> Path:
+    if Path(path).exists():
+        return Path(path)
+    if data_dir is None:
+        raise DataError(f"{path}: no such file. If it has moved, name the folder that it is in now as `data_dir`.")
+    return Path(data_dir) / Path(path).name

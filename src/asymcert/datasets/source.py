@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from asymcert._checks import refuse
-from asymcert.errors import DataError
-
-if TYPE_CHECKING:
-    from asymcert.datasets.binary import BinaryData
 
 TABLE_OPTIONS = ("label", "test", "drop", "impute", "scaling", "text", "categories", "words")
 
@@ -54,29 +49,6 @@ class DataSource:
         """Whether `name` is the path of a table file."""
         return bool(self.options)
 
-    def load(self, data_dir: str | Path | None = None) -> BinaryData:
-        """Load the data again.
-
-        Parameters
-        ----------
-        data_dir
-            For named data sets as in `asymcert.datasets.load`; for a table that has moved, the folder it is in now.
-
-        Raises
-        ------
-        DataError
-            Missing or damaged files.
-        """
-        from asymcert.datasets.load import load
-        from asymcert.datasets.tables import load_table
-
-        if not self.is_table:
-            return load(self.name, data_dir, self.sensitive, self.seed)
-        options = dict(self.options)
-        if options.get("test") is not None:
-            options["test"] = _moved(options["test"], data_dir)
-        return load_table(_moved(self.name, data_dir), sensitive=self.sensitive, seed=self.seed, **options)
-
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form."""
         return asdict(self)
@@ -89,11 +61,3 @@ class DataSource:
             got = sorted(values) if isinstance(values, Mapping) else type(values).__name__
             raise refuse("source", f"a dictionary with the keys {sorted(known)}", got)
         return cls(**values)
-
-
-def _moved(path: str, data_dir: str | Path | None) -> Path:
-    if Path(path).exists():
-        return Path(path)
-    if data_dir is None:
-        raise DataError(f"{path}: no such file. If it has moved, name the folder that it is in now as `data_dir`.")
-    return Path(data_dir) / Path(path).name

@@ -18,10 +18,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from asymcert._checks import check_choice, check_count, refuse
-from asymcert.binary import BinaryClassifier
+from asymcert._floats import UNIT, down
 from asymcert.certify import Certificate, certify
 from asymcert.datasets import BinaryData, Split
-from asymcert.threat import ThreatModel
+from asymcert.models.base import BinaryClassifier
+from asymcert.threats.model import ThreatModel
 
 
 class Detector(ClassifierMixin, BaseEstimator, ABC):
@@ -190,8 +191,7 @@ def without_scaling_error(radius: torch.Tensor, scaled: torch.Tensor, price: np.
     price
         Of one unit of scaled change, (d,).
     """
-    u = 2.0**-53
     size = scaled.abs() + 2.0**-1020  # quotients that underflow have an absolute error
-    error = (size * torch.as_tensor(price)).sum(dim=1) * (8 * u)  # the l1 norm is the greatest
-    less = (radius - error) * (1 - 8 * u)
+    error = (size * torch.as_tensor(price)).sum(dim=1) * (8 * UNIT)  # the l1 norm is the greatest
+    less = (radius - error) * down(8)
     return torch.where(radius.isinf(), radius, less.nan_to_num(0.0).clamp(min=0.0))

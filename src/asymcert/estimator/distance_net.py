@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from asymcert.datasets import BinaryData
 from asymcert.estimator.base import Detector
-from asymcert.linf.classifier import DistanceClassifier
+from asymcert.models.distance_net import DistanceClassifier
 from asymcert.training.linf_config import LinfConfig
 from asymcert.training.linf_nets import train_linf
 

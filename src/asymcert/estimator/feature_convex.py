@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from asymcert._checks import refuse
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.datasets import BinaryData
 from asymcert.estimator.base import Detector
+from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.training import TrainConfig, train
 
 

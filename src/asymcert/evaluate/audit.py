@@ -13,33 +13,18 @@ from torch import Tensor
 from asymcert._checks import check_count, check_number, refuse
 from asymcert._version import __version__
 from asymcert.attacks import Attack, AttackResult, ProjectedGradient, RandomSearch, RoundingAttack
-from asymcert.binary import BinaryClassifier
 from asymcert.errors import RunError
 from asymcert.evaluate.beyond import BEYOND, EXACT, Beyond
-from asymcert.evaluate.rows import KEY, SCHEMA, SERIES, check_rows, distinct, threat_key
 from asymcert.evaluate.run import Progress
-from asymcert.evaluate.run_folder import AUDIT, CERTIFICATES, RunFolder
-from asymcert.threat import ThreatModel
+from asymcert.models.base import BinaryClassifier
+from asymcert.runs.folder import AUDIT, CERTIFICATES, RunFolder
+from asymcert.runs.rows import AUDIT_SCHEMA, KEY, check_rows, distinct, threat_key
+from asymcert.threats.model import ThreatModel
 
 if TYPE_CHECKING:
     from asymcert.datasets.binary import Split
 
 FRACTION = 0.999  # of the certified radius: the published test of a certificate
-AUDIT_SCHEMA = pl.Schema(
-    {
-        **{name: SCHEMA[name] for name in SERIES},
-        "index": pl.Int64,
-        "norm": pl.Float64,
-        "attack": pl.String,
-        "fraction": pl.Float64,  # of the radius, 1 for all below it: the attack's budget; above 1, of the upper bound
-        "radius": pl.Float64,
-        "size": pl.Float64,  # of the best change found, at most its budget
-        "margin": pl.Float64,  # after that change
-        "success": pl.Boolean,  # True: the certificate is broken, inside the radius or beyond the upper bound
-        "seed": pl.Int64,
-        "version": pl.String,
-    }
-)
 
 
 def audit(

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from asymcert._checks import check_count
 from asymcert.attacks import Attack, ProjectedGradient, score
-from asymcert.binary import BinaryClassifier
 from asymcert.certify.exact import Exact
-from asymcert.threat import ThreatModel
+from asymcert.models.base import BinaryClassifier
+from asymcert.threats.model import ThreatModel
 
 BEYOND = 1.001  # times the upper bound: the budget
 EXACT = Exact.method  # whose rows are held to it

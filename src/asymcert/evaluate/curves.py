@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv
 
 from asymcert._checks import check_number, refuse
-from asymcert.evaluate.rows import SERIES, check_rows, one_series
+from asymcert.runs.rows import SERIES, check_rows, one_series
 
 CONFIDENCE = 0.95
 Floats = NDArray[np.float64]

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import refuse
-from asymcert.binary import BinaryClassifier
 from asymcert.certify import Certifier
 from asymcert.datasets.columns import CategoryColumn, Column, NumericColumn, WordColumn
 from asymcert.evaluate.units import box_of, column_amount, dearest, table_of
-from asymcert.threat import ThreatModel
-from asymcert.threat_table import TableThreat
+from asymcert.models.base import BinaryClassifier
+from asymcert.threats.model import ThreatModel
+from asymcert.threats.table import TableThreat
 
 
 @dataclass(frozen=True)

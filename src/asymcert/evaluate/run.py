@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import check_count, refuse
-from asymcert.binary import BinaryClassifier
 from asymcert.certify import Certifier, certifier_for, default_method
-from asymcert.evaluate.proofs import Proofs
-from asymcert.evaluate.rows import GALLERY_SCHEMA, KEY, SERIES, Origin, distinct, make_rows, options_text, threat_key
-from asymcert.evaluate.run_folder import CERTIFICATES, GALLERY, RunFolder
-from asymcert.threat import ThreatModel
+from asymcert.models.base import BinaryClassifier
+from asymcert.proofs.folder import Proofs
+from asymcert.runs.folder import CERTIFICATES, GALLERY, RunFolder
+from asymcert.runs.rows import GALLERY_SCHEMA, KEY, SERIES, Origin, distinct, make_rows, options_text, threat_key
+from asymcert.threats.model import ThreatModel
 
 if TYPE_CHECKING:
     from asymcert.datasets.binary import Split

@@ -8,12 +8,12 @@ import polars as pl
 import torch
 
 from asymcert._checks import check_count, refuse
-from asymcert.binary import BinaryClassifier
 from asymcert.certify import Certificate, Certifier
 from asymcert.evaluate.labels import threat_labels
-from asymcert.evaluate.rows import threat_key
 from asymcert.evaluate.units import table_of
-from asymcert.threat import ThreatModel
+from asymcert.models.base import BinaryClassifier
+from asymcert.runs.rows import threat_key
+from asymcert.threats.model import ThreatModel
 
 
 def score_table(

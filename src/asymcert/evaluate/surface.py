@@ -10,14 +10,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from asymcert._checks import refuse
+from asymcert._floats import UNIT
 from asymcert.certify import ClosedForm
 from asymcert.errors import InputError
-from asymcert.evaluate.rows import one_series
+from asymcert.runs.rows import one_series
 
 Floats = NDArray[np.float64]
 Grid = Sequence[float] | Floats
 BLOCK_VALUES = 2**22  # values in memory at a time: 32 MB
-UNIT = 2.0**-53  # unit roundoff of float64
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,8 @@ from asymcert._checks import check_number, refuse
 from asymcert.datasets.columns import CategoryColumn, Column, WordColumn
 from asymcert.datasets.scaling import TableScaling
 from asymcert.evaluate.formatting import floor_significant
-from asymcert.threat import ThreatModel
-from asymcert.threat_table import TableThreat, is_constant, unit_of
+from asymcert.threats.model import ThreatModel
+from asymcert.threats.table import TableThreat, is_constant, unit_of
 
 # Two inputs are each computed in float64 and rounded to float32 within [0, 1]: so much of a change may be rounding.
 SCALING_ERROR = 2.0**-24 + 2.0**-50

@@ -18,18 +18,19 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import refuse
-from asymcert.binary import BinaryClassifier
+from asymcert._floats import TINY, dual_exponent
 from asymcert.certify.closed_form import ClosedForm
 from asymcert.certify.distance_bounds import MarginBounds
 from asymcert.certify.distance_nets import DistanceLipschitz
 from asymcert.certify.rounding import Rounding
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.export.feature_maps import add_distances, add_map
 from asymcert.export.graph import Graph, facts
 from asymcert.export.networks import add_margin_of_logits
 from asymcert.export.scores import add_score
-from asymcert.linf.classifier import DistanceClassifier
-from asymcert.threat import ThreatModel, Values, dual_exponent
+from asymcert.models.base import BinaryClassifier
+from asymcert.models.distance_net import DistanceClassifier
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.threats.model import ThreatModel, Values
 
 MARGIN = 1e-9  # relative; far above the rounding of norms and quotients of any network's size
 LARGEST = 1e100  # inputs beyond it get no radius, so that nothing can overflow
@@ -128,7 +129,7 @@ def _slope(graph: Graph, model: FeatureConvexClassifier, threat: ThreatModel, si
     cost = model.feature_map.feature_cost(threat.cost_for(model.input_shape), model.input_shape)
     constant = model.feature_map.lipschitz(threat.norm) * (1.0 + MARGIN)
     scaled = graph.scaled("Mul", size, constant / cost.expand(shape).flatten())
-    scaled = graph.op("Max", scaled, graph.number(torch.finfo(torch.float64).tiny))  # quotients keep their precision
+    scaled = graph.op("Max", scaled, graph.number(TINY))  # quotients keep their precision
     return _norm(graph, scaled, dual_exponent(model.feature_map.feature_norm(threat.norm)))
 
 
@@ -139,7 +140,7 @@ def _norm(graph: Graph, size: str, order: float) -> str:
     greatest = graph.op("ReduceMax", size, axes=[1], keepdims=1)
     if math.isinf(order):
         return graph.reshape(greatest)
-    unit = graph.op("Max", greatest, graph.number(torch.finfo(torch.float64).tiny))
+    unit = graph.op("Max", greatest, graph.number(TINY))
     relative = graph.op("Div", size, unit)
     powers = graph.op("Mul", relative, relative) if order == 2 else graph.op("Pow", relative, graph.number(order))
     summed = graph.op("ReduceSum", powers, graph.integers([1]), keepdims=0)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from asymcert._checks import refuse
 from asymcert._version import __version__
-from asymcert.binary import BinaryClassifier
+from asymcert.models.base import BinaryClassifier
 
 OPSET = 17
 IR_VERSION = 8  # what belongs to that opset; later ones are unknown to older runtimes

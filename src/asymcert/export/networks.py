@@ -7,11 +7,11 @@ import math
 from torch import nn
 
 from asymcert._checks import refuse
-from asymcert.baselines.cayley import Downsample, MaxMin, Pad
-from asymcert.baselines.lipschitz import Blend, Dense, LipschitzClassifier
-from asymcert.baselines.relu import ReluClassifier
 from asymcert.export.graph import Graph
 from asymcert.linf.net import FoldedDistanceNet, TanhHead
+from asymcert.models.cayley import Downsample, MaxMin, Pad
+from asymcert.models.lipschitz import Blend, Dense, LipschitzClassifier
+from asymcert.models.relu import ReluClassifier
 
 
 def add_relu(graph: Graph, model: ReluClassifier, x: str) -> str:

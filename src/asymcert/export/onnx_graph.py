@@ -8,15 +8,15 @@ import onnx
 
 from asymcert._checks import refuse
 from asymcert._files import replacing
-from asymcert.baselines.lipschitz import LipschitzClassifier
-from asymcert.baselines.relu import ReluClassifier
-from asymcert.binary import BinaryClassifier
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.export.feature_maps import add_distances, add_map
 from asymcert.export.graph import Graph, facts
 from asymcert.export.networks import add_lipschitz, add_margin_of_logits, add_relu
 from asymcert.export.scores import add_score
-from asymcert.linf.classifier import DistanceClassifier
+from asymcert.models.base import BinaryClassifier
+from asymcert.models.distance_net import DistanceClassifier
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.models.lipschitz import LipschitzClassifier
+from asymcert.models.relu import ReluClassifier
 
 
 def to_onnx(model: BinaryClassifier, verdict: bool = True) -> onnx.ModelProto:

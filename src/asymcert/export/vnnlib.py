@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import check_inputs, check_number, refuse
-from asymcert.binary import BinaryClassifier
 from asymcert.export.onnx_graph import save_onnx, to_onnx
-from asymcert.threat import ThreatModel
+from asymcert.models.base import BinaryClassifier
+from asymcert.threats.model import ThreatModel
 
 DIGITS = 20  # significant ones; a float64 takes 17 to be told from its neighbours
 DOWN, UP = Context(DIGITS, ROUND_FLOOR), Context(DIGITS, ROUND_CEILING)

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import check_count, check_norm
+from asymcert._floats import up
 from asymcert.features.maps import Centre
-
-UP = 1.0 + 2.0**-48  # covers the rounding of exponent and power
 
 
 class Hinges(Centre):
@@ -41,7 +40,7 @@ class Hinges(Centre):
     def lipschitz(self, norm: float) -> float:
         """``(k + 1)^(1/p)``, rounded up."""
         norm = check_norm(norm)
-        return 1.0 if math.isinf(norm) else (self.count + 1) ** (1.0 / norm) * UP
+        return 1.0 if math.isinf(norm) else (self.count + 1) ** (1.0 / norm) * up(32)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """``k + 1`` times as many channels; refuses what `Centre` refuses."""

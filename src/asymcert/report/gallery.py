@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 from PIL import Image
 
-from asymcert.evaluate.rows import SERIES
+from asymcert.runs.rows import SERIES
 
 LARGEST_SIDE = 160  # pixels of an image in a report
 

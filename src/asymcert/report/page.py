@@ -11,12 +11,12 @@ from typing import Any
 import polars as pl
 
 from asymcert._files import replacing
-from asymcert.evaluate.run_folder import RunFolder
 from asymcert.report import sections
 from asymcert.report.assets import DRAW, STYLE
 from asymcert.report.libraries import optional
 from asymcert.report.pictures import write_pictures
 from asymcert.report.series import read_report_data
+from asymcert.runs.folder import RunFolder
 
 # Nothing may be fetched: not by the page, nor by the plotting library in it.
 POLICY = (

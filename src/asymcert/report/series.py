@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from asymcert.certify import ClosedForm
 from asymcert.errors import InputError, RunError
 from asymcert.evaluate.curves import certified_accuracy, summary
-from asymcert.evaluate.facts import RunFacts
 from asymcert.evaluate.labels import method_labels, threat_labels
-from asymcert.evaluate.rows import SERIES, check_schema, distinct
-from asymcert.evaluate.run_folder import AUDIT, CERTIFICATES, GALLERY, RunFolder
 from asymcert.evaluate.surface import Surface, surface
-from asymcert.threat import ThreatModel
+from asymcert.runs.facts import RunFacts
+from asymcert.runs.folder import AUDIT, CERTIFICATES, GALLERY, RunFolder
+from asymcert.runs.rows import SERIES, check_schema, distinct
+from asymcert.threats.model import ThreatModel
 
 # Okabe and Ito's palette: told apart under every common colour blindness, and in grey
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

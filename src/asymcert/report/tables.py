@@ -10,11 +10,11 @@ import polars as pl
 from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import RunError
 from asymcert.evaluate.curves import certified_accuracy_at
-from asymcert.evaluate.facts import RunFacts
 from asymcert.evaluate.formatting import MISSING, ceil_percent, ceil_significant, floor_percent, floor_significant
 from asymcert.evaluate.labels import method_labels
 from asymcert.evaluate.units import amount_text, radius_in_units
 from asymcert.report.series import Series, norm_symbol
+from asymcert.runs.facts import RunFacts
 
 LISTED_SIZES = 5  # radii at which a panel's certified accuracies are listed
 LONGEST_SCALING = 200  # columns listed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,19 +14,19 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import check_choice, refuse
-from asymcert.binary import BinaryClassifier
+from asymcert._floats import NORMS, norm_name
 from asymcert.certify import certify_each
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.datasets import BinaryData
 from asymcert.evaluate.run import Progress
+from asymcert.models.base import BinaryClassifier
+from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.studies.records import read_row, write_row
-from asymcert.threat import ThreatModel, norm_name
+from asymcert.threats.model import ThreatModel
 from asymcert.training import train
-from asymcert.training.baselines.smoothing import train_smoothed
 from asymcert.training.config import with_overrides
 from asymcert.training.presets import preset_for
+from asymcert.training.smoothing import train_smoothed
 
-NORMS = (1.0, 2.0, math.inf)
 SMOOTHING_SAMPLES = 200  # of each class: every one costs thousands of passes
 Train = Callable[..., BinaryClassifier]  # (data, seed=, **overrides)
 

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from asymcert._checks import check_inputs, refuse
-from asymcert.baselines.smoothed import SmoothedClassifier
-from asymcert.binary import BinaryClassifier
 from asymcert.certify import Certificate, certify
 from asymcert.datasets.binary import BinaryData, Split
 from asymcert.datasets.many import Labelled, ManyClasses
-from asymcert.threat import ThreatModel
+from asymcert.models.base import BinaryClassifier
+from asymcert.models.smoothed import SmoothedClassifier
+from asymcert.threats.model import ThreatModel
 
 
 class Cascade:

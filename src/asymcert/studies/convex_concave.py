@@ -8,9 +8,9 @@ from torch.nn import functional
 
 from asymcert._checks import check_count, check_number
 from asymcert.convex import ConvexMLP
-from asymcert.convex_concave import ConvexConcaveClassifier
 from asymcert.datasets.many import ManyClasses
 from asymcert.features import Centre
+from asymcert.models.convex_concave import ConvexConcaveClassifier
 from asymcert.studies.cascade import check_class
 from asymcert.training.balance import balanced_threshold
 

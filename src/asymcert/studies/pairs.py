@@ -6,7 +6,6 @@ One file for each pair, so an interrupted sweep goes on where it stopped.
 from __future__ import annotations
 
 import itertools
-import math
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,7 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import check_choice, check_count, refuse
+from asymcert._floats import NORMS, norm_name
 from asymcert.certify import certify_each
 from asymcert.datasets import BinaryData, load
 from asymcert.datasets.classes import CLASSES
@@ -28,11 +28,10 @@ from asymcert.evaluate.run import Progress
 from asymcert.studies.records import read_row, write_row
 from asymcert.theory.hull import hull_distances
 from asymcert.theory.separability import points_of
-from asymcert.threat import ThreatModel, norm_name
+from asymcert.threats.model import ThreatModel
 from asymcert.training import train
 from asymcert.training.balance import balanced_threshold
 
-NORMS = (1.0, 2.0, math.inf)
 MEDIANS = tuple(f"median_{norm_name(norm)}" for norm in NORMS)
 CHARACTERISTICS = ("hull_l2", "linear_l2", "centres_l2", "spread_l2", "size_l2")
 RIDGE = 1e-3  # share of the mean variance that is added to the linear classifier's covariance

@@ -13,12 +13,10 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import check_count, check_finite, check_number, refuse
+from asymcert._floats import NORMS, TINY, UNIT, UP
 from asymcert.theory.proximal import Graph
-from asymcert.threat import ThreatModel
+from asymcert.threats.model import ThreatModel
 
-NORMS = (1.0, 2.0, float("inf"))
-UNIT = 2.0**-53  # unit roundoff of float64
-UP = 1.0 + 2.0**-30  # covers the rounding of the bounds themselves
 CHECK_EVERY = 20  # iterations between two evaluations of the bounds, which cost about as much as one iteration
 BYTES = 2**29  # of the weights of one chunk of points
 COPIES = 6  # of the weights that an iteration holds at once
@@ -186,7 +184,7 @@ class _Hull:
     def below(self, points: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
         """Lower bounds (n,) on the distances that directions (n, d) prove, and the normalised directions."""
         size = torch.linalg.vector_norm(direction, self.dual_norm, dim=1, keepdim=True)
-        direction = direction / size.clamp(min=torch.finfo(torch.float64).tiny)
+        direction = direction / size.clamp(min=TINY)
         value = (direction * points).sum(1) - (direction @ self.generators.T).amax(1)
         gamma = (points.shape[1] + 4) * UNIT * UP
         terms = (direction.abs() * points.abs()).sum(1) + direction.abs().sum(1) * self.largest

@@ -24,9 +24,9 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import check_count, check_number, refuse
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.convex import ConvexMLP
 from asymcert.features import Identity
+from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.theory.hull import hull_distances
 
 SLACK = 1e-3  # of a unit's distance: what the other class is kept below zero by, against rounding

@@ -21,8 +21,9 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import check_choice, check_count, check_norm, refuse
+from asymcert._floats import NORMS
 from asymcert.datasets import BinaryData
-from asymcert.theory.hull import NORMS, HullDistances, hull_distances
+from asymcert.theory.hull import HullDistances, hull_distances
 
 SPLITS = ("train", "test")
 SCHEMA = {

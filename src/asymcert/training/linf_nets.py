@@ -15,10 +15,10 @@ from torch import Tensor
 
 from asymcert._checks import check_count, check_device, refuse
 from asymcert._version import __version__
-from asymcert.binary import BinaryClassifier
 from asymcert.datasets import Augmentation, BinaryData
 from asymcert.datasets.many import Labelled
-from asymcert.linf.classifier import DistanceClassifier
+from asymcert.models.base import BinaryClassifier
+from asymcert.models.distance_net import DistanceClassifier
 from asymcert.training.balance import balanced_threshold
 from asymcert.training.checkpoint import Checkpoint
 from asymcert.training.config import with_overrides

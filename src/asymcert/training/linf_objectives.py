@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from asymcert._checks import refuse
-from asymcert.binary import BinaryClassifier
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.convex import ConvexMLP
-from asymcert.linf.classifier import DistanceClassifier, others
 from asymcert.linf.feature_map import DistanceFeatures
 from asymcert.linf.layers import MeanShift
 from asymcert.linf.net import LinfDistanceNet
+from asymcert.models.base import BinaryClassifier
+from asymcert.models.distance_net import DistanceClassifier, others
+from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.training.linf_config import LinfConfig
 from asymcert.training.linf_losses import TINY, class_weights, training_loss
 

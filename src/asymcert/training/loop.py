@@ -15,17 +15,18 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import check_count, check_device, refuse
+from asymcert._floats import NORMS
 from asymcert._version import __version__
-from asymcert.classifier import FeatureConvexClassifier
 from asymcert.convex import symmetrise
 from asymcert.datasets import Augmentation, BinaryData
+from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.training.build import build_map, build_score, standardise
 from asymcert.training.checkpoint import Checkpoint
 from asymcert.training.config import TrainConfig, with_overrides
 from asymcert.training.epochs import OnEpoch, epoch_seed, finite_loss
 from asymcert.training.losses import classification_loss, needs_gradient, training_loss
 from asymcert.training.presets import preset_for
-from asymcert.training.validation import NORMS, Validation, choose_threshold, validate
+from asymcert.training.validation import Validation, choose_threshold, validate
 
 STANDARDISED = 1000  # training samples that a standardised initialisation measures
 

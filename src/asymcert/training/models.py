@@ -7,8 +7,8 @@ from dataclasses import asdict, fields, replace
 from typing import Any
 
 from asymcert._checks import check_choice, refuse
-from asymcert.binary import BinaryClassifier
 from asymcert.datasets import BinaryData
+from asymcert.models.base import BinaryClassifier
 from asymcert.training.config import TrainConfig
 from asymcert.training.linf_config import LINF_PRESETS, LinfConfig
 from asymcert.training.linf_nets import train_linf

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from asymcert._floats import NORMS, norm_name
 from asymcert.certify.passes import slope_bound, tangent_plane
-from asymcert.classifier import FeatureConvexClassifier
-from asymcert.threat import ThreatModel, norm_name
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.threats.model import ThreatModel
 from asymcert.training.balance import balanced_threshold, threshold_for_rate
 from asymcert.training.config import TrainConfig
-
-NORMS = (1.0, 2.0, math.inf)
 
 
 @dataclass(frozen=True)

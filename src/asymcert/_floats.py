@@ -1,0 +1,51 @@
+"""Floating-point numbers and norms: one source of unit roundoff, outward rounding and dual norms."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+NORMS = (1.0, 2.0, math.inf)  # those that are reported unless others are asked for
+UNIT = 2.0**-53  # unit roundoff of float64, in which certificates are computed
+UP = 1.0 + 2.0**-30  # covers the rounding of error bounds themselves
+TINY = torch.finfo(torch.float64).tiny  # the least normal number: what is below may be flushed to zero
+GREATEST = torch.finfo(torch.float64).max
+
+
+def up(roundings: float) -> float:
+    """Factor that makes a positive result of at most so many roundings an upper bound."""
+    return 1.0 + roundings * UNIT
+
+
+def down(roundings: float) -> float:
+    """Factor that makes a positive result of at most so many roundings a lower bound."""
+    return 1.0 - roundings * UNIT
+
+
+def dual_exponent(norm: float) -> float:
+    """The q of the norm dual to l_p, p = `norm` in [1, inf]: 1/p + 1/q = 1."""
+    if norm == 1:
+        return math.inf
+    return 1.0 if math.isinf(norm) else norm / (norm - 1)
+
+
+def norm_name(norm: float) -> str:
+    """Name of a norm: ``l1``, ``l2``, ``linf``, ``l1.5``."""
+    return "linf" if math.isinf(norm) else f"l{norm:g}"
+
+
+def scaled_norm(size: Tensor, order: float) -> Tensor:
+    """l_q norm of rows (n, d) of absolute values, scaled where powers could overflow or underflow."""
+    if order == 1:
+        return size.sum(1)
+    largest = size.amax(1)
+    if math.isinf(order):
+        return largest
+    safe = (largest == 0) | ((largest > 1e-100) & (largest < 1e100))
+    if order == 2 and bool(safe.all()):
+        return torch.linalg.vector_norm(size, dim=1)
+    unit = torch.where((largest > 0) & largest.isfinite(), largest, 1.0)
+    norm = torch.linalg.vector_norm(size / unit[:, None], ord=order, dim=1) * unit
+    return torch.where(largest > 0, norm.clamp(min=TINY), 0.0)

@@ -1,1 +1,0 @@
-"""Models of other methods, to compare with."""

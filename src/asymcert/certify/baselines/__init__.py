@@ -1,1 +1,0 @@
-"""Certificates of other methods, to compare with."""

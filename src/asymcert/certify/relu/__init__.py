@@ -1,0 +1,1 @@
+"""Certificates of plain ReLU networks: bound propagation and branch and bound."""

@@ -1,0 +1,154 @@
+"""What an adversary can reach, and how far linear functions can fall there: lower bounds by weak duality.
+
+For any prices a with 0 <= a_i <= |g_i|, and any change z (scaled by the costs) in the box and of size r,
+``-g . z <= sum a_i |z_i| + sum (|g_i| - a_i) |z_i| <= r ||a||_q + sum (|g_i| - a_i) room_i``, where room_i is how far
+the box lets z_i go down the slope. Prices come from the water level of the best change, in plain floating point; the
+bound is evaluated for them with its rounding added, so it holds however good they are.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from asymcert._floats import TINY, dual_exponent, scaled_norm, up
+from asymcert.threats.model import ThreatModel
+
+
+@dataclass(frozen=True, eq=False)
+class Reach:
+    """Admissible changes of samples, in scaled coordinates ``z = cost * change``, all float64.
+
+    Parameters
+    ----------
+    x
+        (n, d), the samples.
+    low, high
+        (n, d), least and greatest z, rounded outward.
+    cost
+        (1, d).
+    norm
+        p in [1, inf].
+    """
+
+    x: Tensor
+    low: Tensor
+    high: Tensor
+    cost: Tensor
+    norm: float
+
+    @classmethod
+    def of(cls, x: Tensor, threat: ThreatModel) -> Reach:
+        """What `threat` allows from inputs (n, *input_shape), float64 inside its box."""
+        low, high = threat.interval(x)
+        cost = threat.cost_for(tuple(x.shape[1:])).to(x).reshape(1, -1)
+        return cls(x.flatten(1), -_scaled(-low.flatten(1), cost), _scaled(high.flatten(1), cost), cost, threat.norm)
+
+    @property
+    def dual_norm(self) -> float:
+        """The exponent q with 1/p + 1/q = 1."""
+        return dual_exponent(self.norm)
+
+    def rows(self, index: Tensor) -> Reach:
+        """The same of some samples, by a mask or positions, repeated or not."""
+        return replace(self, x=self.x[index], low=self.low[index], high=self.high[index])
+
+    def largest(self, radius: Tensor) -> Tensor:
+        """Bound on |x + change| for changes of size at most `radius` (n,): (n, d)."""
+        room = torch.minimum(torch.maximum(-self.low, self.high), radius[:, None])
+        return (self.x.abs() + room / self.cost) * up(8)
+
+
+def _scaled(room: Tensor, cost: Tensor) -> Tensor:
+    """Changes (n, d), nonnegative, times costs, rounded up: what is possible is never rounded to nothing."""
+    least = TINY
+    return torch.where(room > 0, (room * cost * up(4)).clamp(min=least), 0.0)
+
+
+class Falls:
+    """How far linear functions can fall from the samples, prepared for any radius.
+
+    Parameters
+    ----------
+    coefficients
+        (n or 1, m, d), by the change.
+    reach
+        What the adversary can do.
+    """
+
+    def __init__(self, coefficients: Tensor, reach: Reach):
+        self.reach = reach
+        least = torch.where(coefficients == 0, 0.0, TINY)  # quotients keep their precision
+        self.coefficients = coefficients
+        self.steepness = torch.maximum(coefficients.abs() / reach.cost, least)  # (n or 1, m, d)
+        self.room = torch.where(coefficients > 0, -reach.low[:, None], reach.high[:, None])  # (n, m, d)
+        self._sort()
+
+    def at(self, radius: Tensor) -> Tensor:
+        """Bound (n, m), rounded up, on the falls by changes of size at most `radius` (n,), inf allowed."""
+        price = torch.minimum(self.steepness, self._caps(radius).clamp(min=0.0))
+        rest = self.steepness - price
+        boxed = torch.where(rest > 0, rest * self.room, 0.0).sum(2)
+        norm = scaled_norm(price.flatten(0, 1), self.reach.dual_norm).view(boxed.shape)
+        priced = torch.where(norm > 0, norm * radius[:, None], 0.0)
+        return (priced + boxed) * up(4.0 * (price.shape[2] + 16))
+
+    def _sort(self) -> None:
+        """Budgets that bring the water to the levels at which one more coordinate meets the box: (n, m, d) each."""
+        p, q = self.reach.norm, self.reach.dual_norm
+        if math.isinf(p):
+            return
+        self.share = self.steepness if p == 1 else self.steepness.pow(q - 1.0)
+        steep = self.steepness.expand_as(self.room)
+        if p == 1:
+            self.level, self.order = steep.sort(2, descending=True)
+            self.budget = self.room.gather(2, self.order).cumsum(2)
+            return
+        meets = torch.where(steep > 0, self.room / self.share, math.inf)
+        self.level, order = meets.sort(2)
+        spent = torch.where(steep > 0, self.room, 0.0).gather(2, order).pow(p)
+        self.spent = torch.cat((torch.zeros_like(spent[:, :, :1]), spent.cumsum(2)[:, :, :-1]), 2)
+        wet = steep.pow(q).gather(2, order)
+        self.wet = wet.flip(2).cumsum(2).flip(2)
+        self.budget = (self.level.pow(p) * self.wet + self.spent).nan_to_num(math.inf, math.inf)
+
+    def worst(self, radius: Tensor) -> Tensor:
+        """About the changes (n, m, d) of size `radius` (n,), finite, that bring each function down most."""
+        p, size = self.reach.norm, radius[:, None, None]
+        if math.isinf(p):
+            spent = torch.minimum(self.room, size) * (self.steepness > 0)
+        elif p == 1:
+            before = torch.cat((torch.zeros_like(self.budget[:, :, :1]), self.budget[:, :, :-1]), 2)
+            share = torch.minimum((size - before).clamp(min=0.0), self.room.gather(2, self.order))
+            spent = torch.zeros_like(share).scatter_(2, self.order, share) * (self.steepness > 0)
+        else:
+            spent = torch.minimum(self.room, self._water(radius) * self.share)
+        return -self.coefficients.sign() * spent.nan_to_num(0.0) / self.reach.cost
+
+    def _below(self, radius: Tensor) -> Tensor:
+        """Number of levels (n, m, 1) that a budget lifts the water above."""
+        budget = radius if self.reach.norm == 1 else radius.pow(self.reach.norm)
+        return (self.budget < budget[:, None, None]).sum(2, keepdim=True)
+
+    def _water(self, radius: Tensor) -> Tensor:
+        """Level (n, m, 1) for 1 < p < inf: coordinates move by ``level * share``, or as far as the box lets them."""
+        below, p = self._below(radius), self.reach.norm
+        last = below.clamp(max=self.budget.shape[2] - 1)
+        left = (radius.pow(p)[:, None, None] - self.spent.gather(2, last)).clamp(min=0.0)
+        return torch.where(below > last, math.inf, (left / self.wet.gather(2, last)).pow(1.0 / p))
+
+    def _caps(self, radius: Tensor) -> Tensor:
+        """Greatest price of each coordinate at a radius; 0 throughout where the ball holds the whole box: (n, m, d)."""
+        p, bounded = self.reach.norm, radius.isfinite()[:, None, None]
+        if math.isinf(p):
+            return torch.where((self.room >= radius[:, None, None]) & bounded, math.inf, 0.0)
+        if p == 1:
+            below = self._below(radius)
+            last = below.clamp(max=self.budget.shape[2] - 1)
+            return torch.where((below > last) | ~bounded, 0.0, self.level.gather(2, last)).expand_as(self.room)
+        level = self._water(radius)
+        caps = (self.room / level).pow(p - 1.0).nan_to_num(math.inf, math.inf)
+        return torch.where(level.isinf() | ~bounded, 0.0, caps)

@@ -1,0 +1,155 @@
+"""Randomized smoothing: verdicts and radii from votes over noisy copies, right with a stated confidence."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from scipy import special
+from torch import Tensor
+
+from asymcert._checks import check_count, check_number
+from asymcert.certify.base import Certificate, Certifier, expect
+from asymcert.certify.norms import radius_against
+from asymcert.models.base import BinaryClassifier
+from asymcert.models.noise import noise_scale
+from asymcert.models.smoothed import SmoothedClassifier
+from asymcert.threats.model import ThreatModel
+
+LEAST_ALPHA = 1e-100  # below it, scipy's inverse of the incomplete beta function fails for many draws
+SLACK = 1e-10  # relative; far above the errors of scipy's inverse distribution functions
+
+
+@dataclass(frozen=True)
+class Smoothing(Certifier):
+    """Votes over Gaussian, Laplacian or uniform noise; radii natural in l2, l1, and l1 and l_inf.
+
+    A first set of draws chooses the class, a second bounds its probability from below by Clopper and Pearson's exact
+    interval. Where the bound does not exceed 1/2, the classifier abstains. The certificate's margin is the bound minus
+    1/2 for a sensitive verdict, 0 for an abstention, and negative for the other class, which has no radius.
+
+    A sample's draws end early in two cases that leave the verdict as all draws would make it: even all draws that are
+    left could not prevent an abstention; or the other class is established already, so that more draws would change
+    neither verdict nor radius. Its margin then rests on the draws made, the rest counted as votes against it.
+
+    Parameters
+    ----------
+    n0, n
+        Draws that choose the class, and that bound its probability.
+    alpha
+        Chance, for each sample, that the bound is wrong; at least 1e-100.
+    seed
+        Of all draws; with it a certificate can be repeated on the same kind of device.
+    sound
+        Whether the errors of the inverse distribution functions are subtracted.
+
+    Sound when probability is granted: for each sample, over the draws, the radius of the smoothed classifier is right
+    with probability ``1 - alpha`` at least. It is no joint statement about all samples. Rounding in the base network is
+    immaterial, since what is smoothed is the network as it is run; but noise is drawn in float32 by a pseudorandom
+    generator, inputs and their sums with it are rounded to the network's type, and what that changes is not covered
+    (Voracek and Hein, 2023; Jin, Ohrimenko, Rubinstein, 2022).
+
+    Source: Cohen, Rosenfeld, Kolter, ICML 2019, Theorem 1 and CERTIFY; see `smoothed_radius` for the radii.
+    """
+
+    method: ClassVar[str] = "smoothing"
+    kind: ClassVar[type[BinaryClassifier]] = SmoothedClassifier
+
+    sound: bool = True
+    n0: int = 100
+    n: int = 10_000
+    alpha: float = 0.001
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_count("n0", self.n0)
+        check_count("n", self.n)
+        check_number("alpha", self.alpha, LEAST_ALPHA, 0.5)
+        check_count("seed", self.seed, 0)
+
+    def certify(self, model: BinaryClassifier, x: Tensor, threats: Sequence[ThreatModel]) -> list[Certificate]:
+        """One certificate per threat model, all from the same draws, for inputs of shape (n, *input_shape).
+
+        Raises
+        ------
+        InputError
+            The model is no `SmoothedClassifier`, or the input does not fit it or a threat model's box.
+        """
+        model = expect(model, SmoothedClassifier, self.method)
+        bounds = lower_bounds(self.n, self.alpha, self.sound)
+        margins: list[float] = []
+        for chunk in model.chunks(x):
+            for threat in threats:
+                threat.check(chunk)
+            margins += [self._margin(model, sample, bounds) for sample in chunk]
+        margin = torch.tensor(margins, dtype=torch.float64)
+        return [self._certificate(model, margin, threat) for threat in threats]
+
+    def _margin(self, model: SmoothedClassifier, sample: Tensor, bounds: Tensor) -> float:
+        """Signed bound on the probability of the chosen class, minus 1/2; 0 to abstain."""
+        generator = model.generator(sample, self.seed)
+        chosen = 2 * sum(int((part > 0).sum()) for part in model.noisy_margins(sample, self.n0, generator)) > self.n0
+        enough = int((bounds <= 0.5).sum())  # least count of votes that establishes a class; bounds ascend
+        votes, drawn = 0, 0
+        for part in model.noisy_margins(sample, self.n, generator):
+            votes, drawn = votes + int(((part > 0) == chosen).sum()), drawn + len(part)
+            if votes + self.n - drawn < enough or (votes >= enough and not chosen):
+                break
+        margin = max(0.0, float(bounds[votes]) - 0.5)
+        return margin if chosen else -margin
+
+    def _certificate(self, model: SmoothedClassifier, margin: Tensor, threat: ThreatModel) -> Certificate:
+        radius = smoothed_radius(model.noise, model.sigma, margin.clamp(min=0.0), threat, model.input_shape)
+        radius = radius * (1.0 - SLACK) if self.sound else radius
+        nothing = torch.full_like(margin, math.nan)
+        return Certificate(radius, margin, nothing, threat, self.method, self.sound, abstained=margin == 0)
+
+
+@functools.lru_cache(maxsize=8)
+def lower_bounds(n: int, alpha: float, sound: bool = True) -> Tensor:
+    """Lower confidence bound on a probability for each count of successes 0 ... n: float64 (n + 1,), ascending.
+
+    A bound that exceeds the probability has chance `alpha` at most; rounded down where `sound`.
+
+    Source: Clopper and Pearson, Biometrika 1934, one-sided.
+    """
+    successes = torch.arange(1, n + 1, dtype=torch.float64)
+    found = special.betaincinv(successes.numpy(), (n - successes + 1).numpy(), alpha)
+    bounds = torch.cat((torch.zeros(1, dtype=torch.float64), torch.from_numpy(found)))
+    return bounds * (1.0 - SLACK) if sound else bounds
+
+
+def smoothed_radius(noise: str, sigma: float, excess: Tensor, threat: ThreatModel, shape: tuple[int, ...]) -> Tensor:
+    """Size of change that cannot bring the probability of the verdict down to 1/2: (n,).
+
+    Parameters
+    ----------
+    noise, sigma
+        Kind, and standard deviation in each coordinate.
+    excess
+        Float64 (n,), in [0, 1/2]: by how much the probability p exceeds 1/2.
+    threat
+        The adversary.
+    shape
+        Of one sample, of d values.
+
+    Returns
+    -------
+    Tensor
+        Float64 (n,). Gaussian: ``sigma * Phi^-1(p)`` in l2 (Cohen, Rosenfeld, Kolter, ICML 2019, Theorem 1).
+        Laplacian of scale b: ``-b ln(2 (1 - p))`` in l1 (Teng, Lee, Yuan, 2020, Theorem 1; of its two bounds this is
+        never the smaller one where there are two classes). Uniform on [-b, b]: ``2 b (p - 1/2)`` in l1 and
+        ``2 b (1 - (3/2 - p)^(1/d))`` in l_inf (Yang et al., ICML 2020); the greater of what follows from them.
+    """
+    scale = noise_scale(noise, sigma)
+    if noise == "gaussian":
+        return radius_against(scale * torch.special.ndtri(0.5 + excess), 2.0, threat, shape)
+    if noise == "laplacian":
+        return radius_against(-scale * torch.log1p(-2.0 * excess), 1.0, threat, shape)
+    manhattan = radius_against(2.0 * scale * excess, 1.0, threat, shape)
+    cube = -2.0 * scale * torch.expm1(torch.log1p(-excess) / math.prod(shape))
+    return torch.maximum(manhattan, radius_against(cube, math.inf, threat, shape))

@@ -1,0 +1,21 @@
+"""Every kind of classifier, and the file that each is stored in."""
+
+from asymcert.models.base import BinaryClassifier
+from asymcert.models.convex_concave import ConvexConcaveClassifier
+from asymcert.models.distance_net import DistanceClassifier
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.models.lipschitz import LipschitzClassifier
+from asymcert.models.relu import ReluClassifier
+from asymcert.models.smoothed import SmoothedClassifier
+from asymcert.models.splitting import SplitClassifier
+
+__all__ = [
+    "BinaryClassifier",
+    "ConvexConcaveClassifier",
+    "DistanceClassifier",
+    "FeatureConvexClassifier",
+    "LipschitzClassifier",
+    "ReluClassifier",
+    "SmoothedClassifier",
+    "SplitClassifier",
+]

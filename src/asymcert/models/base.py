@@ -1,0 +1,197 @@
+"""What every classifier of the package is: a margin, a threshold, two names, and contents that make a file."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from asymcert._checks import check_inputs, refuse
+from asymcert.datasets.scaling import TableScaling
+from asymcert.errors import ModelFileError
+from asymcert.models.files import digest_of, read_contents, write_contents
+
+CHUNK_VALUES = 2**23  # values that one chunk of a batch may keep: 64 MB in float64
+
+
+class BinaryClassifier(nn.Module, ABC):
+    """Says *sensitive* when ``margin(x) > 0``; a tie is not sensitive.
+
+    Parameters
+    ----------
+    input_shape
+        Shape of one sample.
+    threshold
+        Finite; what the score is compared with, already subtracted from the margin.
+    sensitive, other
+        Names of the two classes.
+    scaling
+        How a table's columns became inputs, so that radii can be given in the user's units.
+    info
+        JSON-able facts about the model's origin (preset, seed, data digest).
+
+    Raises
+    ------
+    InputError
+        The threshold is not finite.
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[int, ...],
+        threshold: float = 0.0,
+        *,
+        sensitive: str = "sensitive",
+        other: str = "other",
+        scaling: TableScaling | None = None,
+        info: dict[str, Any] | None = None,
+    ):
+        super().__init__()
+        self.input_shape = tuple(input_shape)
+        self.threshold = _finite(threshold)
+        self.sensitive, self.other = sensitive, other
+        self.scaling, self.info = scaling, dict(info or {})
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """Margins of one batch, differentiable by `x`: (n, *input_shape) -> (n,)."""
+
+    @property
+    @abstractmethod
+    def activations(self) -> int:
+        """Values that one sample's forward and backward pass keeps."""
+
+    @abstractmethod
+    def parts(self) -> dict[str, Any]:
+        """What determines this kind of classifier besides weights and `description`, JSON-able."""
+
+    @classmethod
+    @abstractmethod
+    def from_contents(cls, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> Self:
+        """The classifier that `contents` described.
+
+        Raises
+        ------
+        InputError
+            They are no valid classifier's.
+        """
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating-point type the classifier runs in."""
+        return next(self.parameters()).dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Device the classifier runs on."""
+        return next(self.parameters()).device
+
+    def chunks(self, x: Tensor) -> Iterator[Tensor]:
+        """Checked inputs in the model's type and on its device, in pieces of bounded memory.
+
+        Raises
+        ------
+        InputError
+            `x` is not a finite tensor of shape (n, *input_shape).
+        """
+        x = check_inputs(x, self.input_shape)
+        for chunk in x.split(max(1, CHUNK_VALUES // self.activations)):
+            yield chunk.to(self.device, self.dtype)
+
+    @torch.no_grad()
+    def margin(self, x: Tensor) -> Tensor:
+        """Score minus threshold for a batch of any size: (n, *input_shape) -> (n,) on the model's device."""
+        parts = [self(chunk) for chunk in self.chunks(x)]
+        return torch.cat(parts) if parts else torch.empty(0, dtype=self.dtype, device=self.device)
+
+    def predict(self, x: Tensor) -> Tensor:
+        """Whether each sample is sensitive: (n, *input_shape) -> bool (n,)."""
+        return self.margin(x) > 0
+
+    def with_threshold(self, threshold: float) -> Self:
+        """The same classifier with another threshold; weights are shared."""
+        other = copy.copy(self)
+        other.threshold = _finite(threshold)
+        return other
+
+    def contents(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """All that determines the classifier: float64 tensors, and metadata as it comes back from JSON."""
+        return self.weights(), json.loads(json.dumps(self.description() | self.parts()))
+
+    def description(self) -> dict[str, Any]:
+        """The part of the metadata that all kinds of classifier have."""
+        return {
+            "kind": type(self).__name__,
+            "threshold": self.threshold.hex(),
+            "input_shape": list(self.input_shape),
+            "classes": [self.other, self.sensitive],
+            "scaling": None if self.scaling is None else self.scaling.to_dict(),
+            "info": self.info,
+        }
+
+    def weights(self) -> dict[str, Tensor]:
+        """Parameters and buffers on the CPU in float64, which holds every float32 exactly."""
+        return {name: value.detach().cpu().double().contiguous() for name, value in self.state_dict().items()}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of architecture, weights, threshold and class names; what result rows refer to."""
+        return digest_of(*self.contents())
+
+    def save(self, path: str | Path) -> None:
+        """Write the model as safetensors with JSON metadata, replacing the file in one step."""
+        write_contents(path, *self.contents())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a model that `save` wrote; `BinaryClassifier.load` reads any kind.
+
+        Raises
+        ------
+        ModelFileError
+            The file is damaged, was tampered with, comes from an unknown version, breaks what its kind promises, or
+            holds a model of another kind.
+        """
+        tensors, metadata = read_contents(path)
+        name = str(metadata.get("kind"))
+        kinds = {kind.__name__: kind for kind in _kinds(BinaryClassifier)}
+        try:
+            model = kinds[name].from_contents(tensors, metadata)
+        except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
+            raise ModelFileError(f"{path}: not a valid model: {error}") from error
+        if not isinstance(model, cls):
+            raise ModelFileError(f"{path}: holds a {name}, not a {cls.__name__}. Load it as that.")
+        return model
+
+
+def _kinds(base: type[BinaryClassifier]) -> Iterator[type[BinaryClassifier]]:
+    """Kinds of classifier that a file may name: `asymcert.models` imports the package's own."""
+    for kind in base.__subclasses__():
+        yield kind
+        yield from _kinds(kind)
+
+
+def described(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of `BinaryClassifier` from what `BinaryClassifier.description` gave, but the input's shape."""
+    other, sensitive = metadata["classes"]
+    scaling = metadata["scaling"]
+    return {
+        "threshold": float.fromhex(metadata["threshold"]),
+        "sensitive": sensitive,
+        "other": other,
+        "scaling": None if scaling is None else TableScaling.from_dict(scaling),
+        "info": metadata["info"],
+    }
+
+
+def _finite(threshold: float) -> float:
+    if not math.isfinite(threshold):
+        raise refuse("threshold", "finite", threshold)
+    return float(threshold)

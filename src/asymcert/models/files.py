@@ -1,0 +1,68 @@
+"""Model files: safetensors with JSON metadata and a digest; loading one never runs code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from asymcert._files import replacing
+from asymcert.errors import ModelFileError
+
+FORMAT = 2
+KEY = "asymcert"
+
+
+def write_contents(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+    """Write what determines a model to `path`; an existing file is replaced in one step."""
+    stored = {"format": FORMAT, **metadata}
+    stored["digest"] = digest_of(tensors, metadata)
+    with replacing(Path(path)) as partial:
+        save_file(tensors, partial, {KEY: json.dumps(stored, sort_keys=True)})
+
+
+def read_contents(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and metadata of a file that `write_contents` wrote.
+
+    Raises
+    ------
+    ModelFileError
+        The file is missing, damaged, changed, or of an unknown format.
+    """
+    path = Path(path)
+    tensors, metadata = _read(path)
+    found = metadata.pop("format", None)
+    if found != FORMAT:
+        raise ModelFileError(
+            f"{path}: model format {found!r} is unknown, this version reads {FORMAT}. "
+            "Use the asymcert version that wrote it, or train again."
+        )
+    if metadata.pop("digest", None) != digest_of(tensors, metadata):
+        raise ModelFileError(f"{path}: the digest does not match the contents. The file was changed; get it again.")
+    return tensors, metadata
+
+
+def digest_of(tensors: dict[str, Tensor], metadata: dict[str, Any]) -> str:
+    """SHA-256, in hexadecimal, of everything that determines a model."""
+    digest = hashlib.sha256(json.dumps({"format": FORMAT, **metadata}, sort_keys=True).encode())
+    for name in sorted(tensors):
+        value = tensors[name]
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = dict(json.loads((file.metadata() or {})[KEY]))
+            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
+    except FileNotFoundError:
+        raise ModelFileError(f"{path}: no such file. Train a model with `asymcert train`.") from None
+    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+        raise ModelFileError(f"{path}: not a model of this package, or damaged ({error}).") from error

@@ -1,0 +1,211 @@
+"""A deployed network of layers with known l2 Lipschitz constants, such as a trained orthogonal one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from asymcert._checks import check_weights, refuse
+from asymcert.datasets.scaling import TableScaling
+from asymcert.models.base import BinaryClassifier, described
+from asymcert.models.cayley import (
+    CayleyConv,
+    CayleyLinear,
+    Downsample,
+    MaxMin,
+    Mix,
+    Pad,
+    blended,
+    spectral_convolution,
+)
+
+
+class Dense(nn.Module):
+    """``W x + b`` with fixed weights."""
+
+    def __init__(self, weight: Tensor, bias: Tensor):
+        super().__init__()
+        _check_bias(bias, len(weight))
+        self.weight, self.bias = _fixed(weight), _fixed(bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, k) -> (n, m)."""
+        if x.ndim != 2:  # the error analysis counts the bias once
+            raise refuse("network", "flat before Dense", f"samples of shape {tuple(x.shape[1:])}", "Add nn.Flatten().")
+        return functional.linear(x, self.weight, self.bias)
+
+
+class SpectralConv(nn.Module):
+    """Circular convolution by fixed matrices at each frequency, real and imaginary parts (h, w // 2 + 1, m, c)."""
+
+    def __init__(self, real: Tensor, imaginary: Tensor, bias: Tensor):
+        super().__init__()
+        _check_bias(bias, real.shape[2])
+        self.real, self.imaginary, self.bias = _fixed(real), _fixed(imaginary), _fixed(bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, c, h, w) -> (n, m, h, w)."""
+        return spectral_convolution(x, torch.complex(self.real, self.imaginary)) + self.bias[:, None, None]
+
+
+class Blend(nn.Module):
+    """``share[0] * inner(x) + share[1] * x`` with fixed shares."""
+
+    def __init__(self, inner: nn.Sequential, share: Tensor):
+        super().__init__()
+        self.inner, self.share = inner, _fixed(share)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape as `x`."""
+        return blended(self.inner(x), x, self.share[0], self.share[1])
+
+
+class LipschitzClassifier(BinaryClassifier):
+    """Says *sensitive* when ``margin(x) = score(x) - threshold > 0``, the score having a known l2 Lipschitz constant.
+
+    Weights are frozen and held in float64; call ``.float()`` to run it in single precision.
+
+    Parameters
+    ----------
+    network
+        Layers `Dense`, `SpectralConv`, `Blend`, `MaxMin`, `Downsample`, `Pad` and ``nn.Flatten``, the last one a
+        `Dense` of one row.
+    threshold, input_shape, sensitive, other, scaling, info
+        As in `BinaryClassifier`.
+
+    Raises
+    ------
+    InputError
+        A layer of another kind, weights that are not finite, or shapes that do not fit the input.
+    """
+
+    def __init__(
+        self,
+        network: nn.Sequential,
+        threshold: float = 0.0,
+        *,
+        input_shape: tuple[int, ...],
+        sensitive: str = "sensitive",
+        other: str = "other",
+        scaling: TableScaling | None = None,
+        info: dict[str, Any] | None = None,
+    ):
+        super().__init__(input_shape, threshold, sensitive=sensitive, other=other, scaling=scaling, info=info)
+        describe_layers(network)
+        check_weights("network", network)
+        self.network = network.double().eval().requires_grad_(False)
+        self._activations = _count(self.network, self.input_shape)
+
+    @classmethod
+    def fold(cls, trained: nn.Sequential, threshold: float = 0.0, **options: Any) -> Self:
+        """The classifier of a trained network of Cayley layers and two classes: logit 1 less logit 0, as one row.
+
+        Orthogonal matrices are computed once, in float64.
+        """
+        *layers, last = trained.double()
+        if not isinstance(last, CayleyLinear) or len(last.bias) != 2:
+            raise refuse("trained", "a network that ends in a CayleyLinear of two classes", type(last).__name__)
+        with torch.no_grad():
+            weight, bias = last.matrix(), last.bias
+            row = Dense(weight[1:] - weight[:1], bias[1:] - bias[:1])
+            return cls(nn.Sequential(*_materialised(layers), row), threshold, **options)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Margins of one batch, differentiable by `x`: (n, *input_shape) -> (n,)."""
+        return self.network(x)[:, 0] - self.threshold
+
+    @property
+    def activations(self) -> int:
+        """Values that one sample's forward and backward pass keeps."""
+        return self._activations
+
+    def parts(self) -> dict[str, Any]:
+        """The layers."""
+        return {"layers": describe_layers(self.network)}
+
+    @classmethod
+    def from_contents(cls, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> Self:
+        """As in `BinaryClassifier.from_contents`."""
+        network = _build_layers(metadata["layers"], tensors, "network.")
+        return cls(network, input_shape=tuple(metadata["input_shape"]), **described(metadata))
+
+
+def describe_layers(network: Sequence[nn.Module] | nn.Sequential) -> list[dict[str, Any]]:
+    """JSON-able description of layers without their weights; refuses unknown kinds."""
+    described_layers = []
+    for layer in network:
+        if not isinstance(layer, tuple(LAYERS.values())):
+            raise refuse("network", f"made of {', '.join(LAYERS)}", type(layer).__name__)
+        kind: dict[str, Any] = {"kind": type(layer).__name__}
+        if isinstance(layer, Pad):
+            kind["amount"] = layer.amount
+        if isinstance(layer, Blend):
+            kind["inner"] = describe_layers(layer.inner)
+        described_layers.append(kind)
+    return described_layers
+
+
+def _build_layers(layers: Iterable[dict[str, Any]], tensors: dict[str, Tensor], prefix: str) -> nn.Sequential:
+    built: list[nn.Module] = []
+    for index, layer in enumerate(layers):
+        own, kind = f"{prefix}{index}.", layer["kind"]
+        if kind == "Dense":
+            built.append(Dense(tensors[f"{own}weight"], tensors[f"{own}bias"]))
+        elif kind == "SpectralConv":
+            built.append(SpectralConv(*(tensors[f"{own}{name}"] for name in ("real", "imaginary", "bias"))))
+        elif kind == "Blend":
+            built.append(Blend(_build_layers(layer["inner"], tensors, f"{own}inner."), tensors[f"{own}share"]))
+        elif kind == "Pad":
+            built.append(Pad(int(layer["amount"])))
+        else:
+            built.append(LAYERS[kind]())
+    return nn.Sequential(*built)
+
+
+def _materialised(layers: Iterable[nn.Module]) -> list[nn.Module]:
+    """The layers with their orthogonal matrices computed."""
+    deployed: list[nn.Module] = []
+    for layer in layers:
+        if isinstance(layer, CayleyLinear):
+            deployed.append(Dense(layer.matrix(), layer.bias))
+        elif isinstance(layer, CayleyConv):
+            spectrum = layer.spectrum()
+            deployed.append(SpectralConv(spectrum.real, spectrum.imag, layer.bias))
+        elif isinstance(layer, Mix):
+            share = layer.logit.sigmoid()
+            deployed.append(Blend(nn.Sequential(*_materialised(layer.inner)), torch.stack((share, 1.0 - share))))
+        else:
+            deployed.append(layer)
+    return deployed
+
+
+def _count(network: nn.Sequential, input_shape: tuple[int, ...]) -> int:
+    """Values that the layers put out for one sample; refuses an input that they do not take."""
+    values, total = torch.zeros(1, *input_shape, dtype=torch.float64), 0
+    try:
+        for layer in network:
+            values = layer(values)
+            total += values.numel() * (4 if isinstance(layer, SpectralConv | Blend) else 1)
+    except RuntimeError as error:
+        raise refuse("network", f"layers that fit inputs of shape {input_shape}", str(error).splitlines()[0]) from None
+    if tuple(values.shape) != (1, 1):
+        raise refuse("network", "ending in one score", f"an output of shape {tuple(values.shape)}")
+    return total + torch.Size(input_shape).numel()
+
+
+def _check_bias(bias: Tensor, outputs: int) -> None:
+    if tuple(bias.shape) != (outputs,):
+        raise refuse("bias", f"of shape ({outputs},)", tuple(bias.shape))
+
+
+def _fixed(values: Tensor) -> nn.Parameter:
+    return nn.Parameter(values.detach().double().clone().contiguous(), requires_grad=False)
+
+
+LAYERS: dict[str, type[nn.Module]] = {
+    kind.__name__: kind for kind in (Dense, SpectralConv, Blend, MaxMin, Downsample, Pad, nn.Flatten)
+}

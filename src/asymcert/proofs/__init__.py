@@ -1,0 +1,1 @@
+"""Proofs of certificates, and the separate program that checks them with numpy alone."""

@@ -1,0 +1,289 @@
+"""Checks certificates with numpy alone: ``python checker.py MODEL PROOF...``; shares no code with what issued them.
+
+Replacing every ReLU by any factor in [0, 1] and every maximum by any of its members turns a convex network into a
+plane below it. A forward pass in floats evaluates the plane of its own masks, so all its errors are those of evaluating
+a known affine function: ``gamma_K * (slope . |v| + constant)``, K being the roundings on a path, slope and constant
+those of the network of absolute weights.
+"""
+
+import argparse
+import hashlib
+import json
+import math
+import struct
+import sys
+from pathlib import Path
+
+import numpy as np
+
+if __package__:
+    from asymcert.proofs import checker_network as own
+else:  # run as a script, where only numpy is installed
+    import checker_network as own  # pyright: ignore[reportMissingImports]
+
+demand, gamma, ordered_sum = own.demand, own.gamma, own.ordered_sum
+UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}
+LEAST = {"float32": 2.0**-126, "float64": 2.0**-1022}  # normal numbers: what is below may be flushed to zero
+GREATEST = {"float32": 2.0**110, "float64": 2.0**1000}  # leaves room for sums before they are averaged
+LAYOUTS = {"F64": "<f8", "BOOL": "|b1", "I8": "|i1"}
+FIELDS = {"format", "model", "threshold", "dtype", "norm", "input", "radius", "sensitive"}
+PARTS = {"x", "anchors", "weights", "price", "lower", "upper", "cost", "mutable", "direction"}
+
+
+class UnreadableError(ValueError):
+    """The file is not what it should be."""
+
+
+def read_container(path, key):
+    """Metadata and tensors of a safetensors file: header length, JSON header, data without gaps."""
+    try:
+        data = Path(path).read_bytes()
+        start = 8 + struct.unpack_from("<Q", data)[0]
+        header = json.loads(data[8:start], object_pairs_hook=_unique)
+        metadata = json.loads(header.pop("__metadata__")[key], object_pairs_hook=_unique)
+        tensors, offset = {}, 0
+        for name, part in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+            begin, end = part["data_offsets"]
+            if begin != offset:
+                raise ValueError("overlapping tensors or gaps between them")
+            tensors[name] = np.frombuffer(data[start + begin : start + end], LAYOUTS[part["dtype"]])
+            tensors[name], offset = tensors[name].reshape(part["shape"]), end
+        if start + offset != len(data):
+            raise ValueError("too short or too long")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, struct.error) as error:
+        raise UnreadableError(f"{path}: {error}") from error
+    return metadata, tensors
+
+
+def _unique(pairs):
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a name occurs twice")
+    return dict(pairs)
+
+
+def _number(text):
+    """The number of the one way to write it in hexadecimal."""
+    demand(float.fromhex(text).hex() == text, f"{text} is not a hexadecimal number as Python writes it")
+    return float.fromhex(text)
+
+
+class Model:
+    """A model file whose digest fits its contents."""
+
+    def __init__(self, path):
+        metadata, tensors = read_container(path, "asymcert")
+        self.digest = metadata.pop("digest", None)
+        digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+        for name in sorted(tensors):
+            demand(tensors[name].dtype == np.float64, "a weight is not float64")
+            demand(np.isfinite(tensors[name]).all(), "a weight is NaN or infinite")
+            digest.update(f"{name} torch.float64 {tensors[name].shape}".encode() + tensors[name].tobytes())
+        demand(self.digest == digest.hexdigest(), "the model's digest does not fit its contents")
+        demand(metadata["format"] == 2, "the model's format is unknown to this checker")
+        self.threshold, self.sensitive = float.fromhex(metadata["threshold"]), metadata["classes"][1]
+        self.shape, self.tensors, self.described = tuple(metadata["input_shape"]), tensors, metadata["score"]
+        self.map, self.network = own.FeatureMap(metadata["feature_map"], tensors), own.Network(self.described, tensors)
+        self._bounds = {}
+
+    def bounds(self, dtype):
+        """Slope and constant of all absolute terms, and how large intermediate values can grow: once for each type.
+
+        And what one operation can lose by underflow, so large that gamma of the terms covers it.
+        """
+        if dtype not in self._bounds:
+            spill, up = self.network.roundings * LEAST[dtype] / UNIT[dtype], 1.0 + gamma(self.network.roundings)
+            absolute = own.Network(self.described, self.tensors, spill)
+            constant, slope, lowest = absolute.evaluate(np.zeros(absolute.shape))
+            growth = absolute.evaluate(np.ones(absolute.shape))[2]
+            self._bounds[dtype] = slope * up, constant * up + abs(self.threshold), (lowest * up, growth * up), spill
+        return self._bounds[dtype]
+
+
+class Claim:
+    """What a proof says of a model, and the bounds from which it follows or not."""
+
+    def __init__(self, model, metadata, tensors):
+        demand(set(metadata) == FIELDS and metadata["format"] == 1, "the proof's format is unknown to this checker")
+        demand({"x", "anchors", "weights"} <= set(tensors) <= PARTS, "the proof lacks a part, or has one too many")
+        demand(metadata["model"] == model.digest, "the proof is for another model")
+        self.norm, self.radius, threshold = (_number(metadata[name]) for name in ("norm", "radius", "threshold"))
+        demand(threshold == model.threshold, "the proof is for another threshold")
+        demand(metadata["sensitive"] == model.sensitive, "the proof is for the other class")
+        self.model, self.dtype, self.tensors = model, metadata["dtype"], tensors
+        demand(self.norm >= 1, "the norm is below 1")
+        demand(self.radius > 0, "the radius is not positive")
+        self._check_deployed()
+        self._check_input(metadata["input"])
+        self._check_threat()
+        with np.errstate(over="raise", invalid="raise", divide="raise"):
+            self.slope, self.constant, self.growth, self.spill = model.bounds(self.dtype)
+            self.steepest = model.map.magnitude(np.ones((1, *model.shape)), 0.0, shifts=False)[0]
+            self.up = 1.0 + gamma(2 * self.slope.size + 64)
+            self._cut()
+
+    def check(self):
+        """Refuse the claimed radius unless it follows."""
+        demand(self.need(self.radius, self.price) < self.value, "the radius does not follow from the cuts")
+
+    def _part(self, name, shape, default=None, layout="<f8"):
+        """A tensor of the proof, broadcast to `shape`."""
+        part = np.asarray(default) if default is not None and name not in self.tensors else self.tensors[name]
+        demand(part.dtype == layout or name not in self.tensors, f"{name} is of the wrong type")
+        demand(np.isfinite(part).all() or name not in self.tensors, f"{name} is NaN or infinite")
+        demand(part.shape in (shape, ()), f"{name} has the wrong shape")
+        return np.broadcast_to(part, shape)
+
+    def _check_deployed(self):
+        demand(self.dtype in UNIT, "the deployed type is neither float32 nor float64")
+        for weight in self.model.tensors.values():
+            with np.errstate(over="ignore"):
+                exact = self.dtype == "float64" or (weight.astype(np.float32) == weight).all()
+            demand(exact, "the model's weights are not float32 numbers")
+        for kind, _, number in self.model.map.parts:
+            fits = kind != "Standardise" or LEAST[self.dtype] < number < GREATEST[self.dtype]
+            demand(fits, "a feature map's number is out of range")
+
+    def _check_input(self, digest):
+        shape, weights = self.model.shape, self.tensors["weights"]
+        self.x = self._part("x", shape)
+        demand(self.tensors["x"].shape == shape, "x has the wrong shape")
+        demand(hashlib.sha256(self.x.tobytes()).hexdigest() == digest, "the digest of x does not fit")
+        demand(weights.ndim == 1 and weights.size > 0, "weights have the wrong shape")
+        self.weights, self.anchors = self._part("weights", weights.shape), self._part("anchors", (weights.size, *shape))
+        demand((self.weights >= 0).all(), "a weight is negative")
+        demand(abs(ordered_sum(self.weights) - 1.0) <= 2.0**-50, "the weights do not sum to 1")
+
+    def _check_threat(self):
+        shape, x = self.model.shape, self.x
+        self.cost = self._part("cost", shape, 1.0)
+        demand((self.cost > 0).all(), "a cost is not positive")
+        direction, mutable = self._part("direction", shape, 0, "|i1"), self._part("mutable", shape, True, "|b1")
+        lower, upper = self._part("lower", shape, -math.inf), self._part("upper", shape, math.inf)
+        demand((np.abs(direction) <= 1).all(), "a direction is none of -1, 0 and 1")
+        demand(((lower <= x) & (x <= upper)).all(), "x is outside its box")
+        self.lower = np.where(mutable & (direction <= 0), lower, x)
+        self.upper = np.where(mutable & (direction >= 0), upper, x)
+        demand(("price" in self.tensors) == (self.norm < math.inf), "a price is missing, or one too many")
+        self.price = self._part("price", shape, 0.0)
+        demand((self.price >= 0).all(), "a price is negative")
+
+    def _cut(self):
+        """Value at x and gradient of the weighted sum of the planes at the anchors, and their errors."""
+        model, weights = self.model, self.weights
+        self.features, at_anchors = model.map(self.x[None]), model.map(self.anchors)
+        self.size = model.map.magnitude(np.abs(self.x[None]), self.spill)
+        values, gradients = [], []
+        for anchor in at_anchors:
+            value, gradient, _ = model.network.evaluate(anchor)
+            values.append(value - model.threshold + ordered_sum((gradient * (self.features[0] - anchor)).ravel()))
+            gradients.append(gradient)
+        self.value = ordered_sum(weights * np.array(values))
+        self.gradient = ordered_sum(weights.reshape(-1, *[1] * gradients[0].ndim) * np.stack(gradients))
+        self.gamma = gamma(
+            model.network.roundings + self.slope.size + weights.size + own.STAGE * len(model.map.parts) + 32
+        )
+        sizes = self.size + model.map.magnitude(np.abs(self.anchors), self.spill).max(0)
+        self.error = 3.0 * self.gamma * (self._total(self.slope * sizes) + self.constant)
+        demand(np.isfinite(self.value) and np.isfinite(self.gradient).all(), "the network overflows")
+
+    def _total(self, terms):
+        """Upper bound on a sum of nonnegative terms."""
+        return ordered_sum(terms.ravel()) * self.up
+
+    def _by_input(self, terms):
+        """Sums over the features of each input: (j, m * c, ...) -> (j, c, ...)."""
+        return ordered_sum(terms.reshape(len(terms), -1, *self.x.shape), 1)
+
+    def vertices(self, radius):
+        """Points where the plane's fall along one input can bend, within the radius.
+
+        Least and greatest value of each input, and for all points the size of the change (rounded down) and the fall
+        (rounded up), (j, *shape).
+        """
+        x, parts, knots = self.x, self.model.map, self.model.map.knots(self.x.shape)
+        spread = radius / self.cost * (1.0 + 4 * own.U)
+        low, high = np.maximum(self.lower, x - spread), np.minimum(self.upper, x + spread)
+        demand(np.isfinite(low).all() and np.isfinite(high).all(), "an infinite radius needs a bounded box")
+        points = np.stack((low, high, *np.clip(knots[0], low, high)))
+        terms = np.concatenate((np.zeros((2, *x.shape)), knots[1])) + np.abs(x) + np.maximum(np.abs(low), np.abs(high))
+        slack = gamma(own.STAGE * (len(parts.parts) + 2)) * (terms + self.spill)  # points are where they are up to this
+        budget = self.cost * np.maximum(np.abs(points - x) - slack, 0.0) * (1.0 - 16 * own.U)
+        fall = self._by_input(self.gradient * (self.features - parts(points)))
+        steep = np.abs(self.gradient)
+        rounded = self._by_input(steep * (self.size + parts.magnitude(np.abs(points), self.spill)))
+        error = gamma(own.STAGE * len(parts.parts) + len(self.steepest) + 16) * rounded
+        error = error + self._by_input((steep * self.steepest)[None]) * slack
+        return low, high, np.where(budget > 1e-290, budget, 0.0), fall + error
+
+    def need(self, radius, price):
+        """Upper bound on the fall, errors included, of the deployed margin over all changes up to the radius.
+
+        For p < inf and any prices of the inputs' changes t: the falls sum to at most the excesses of the falls over
+        price . t, and price . t to at most the dual norm of the prices times the radius.
+        """
+        with np.errstate(over="raise", invalid="raise", divide="raise"):
+            low, high, budget, fall = self.vertices(radius)
+            error = self.rounding(radius, low, high)
+            if math.isinf(self.norm):
+                return (self._total(np.maximum(fall.max(0), 0.0)) + error) * self.up
+            excess = np.maximum((fall - price * budget).max(0), 0.0) + 2.0**-1070  # products underflow
+            paid = own.dual_norm(price, self.norm)
+            return (self._total(excess) + (paid * radius if paid > 0 else 0.0) + error) * self.up
+
+    def rounding(self, radius, low, high):
+        """Errors of the cut, of its gradient over the change, and of the deployed classifier within the radius."""
+        model, unit = self.model, UNIT[self.dtype]
+        slope = self._by_input((self.slope * self.steepest)[None])[0] * self.up
+        moved = self._total(slope * np.maximum(high - self.x, self.x - low))
+        if math.isfinite(radius):
+            moved = min(moved, own.dual_norm(slope / self.cost, self.norm) * radius * self.up)
+        farthest = np.maximum(np.abs(low), np.abs(high))[None]
+        features = model.map.magnitude(farthest, self.spill)
+        largest = max(1.0, farthest.max(), features.max())
+        fits = self.growth[0] + self.growth[1] * largest + largest + self.constant < GREATEST[self.dtype]
+        demand(fits, "the deployed classifier can overflow")
+        terms = min(self._total(self.slope * features), self._total(self.slope * self.size) + moved) + self.constant
+        deployed = gamma(model.network.forward_roundings + own.STAGE * len(model.map.parts) + 4, unit) * terms
+        return (self.error + self.gamma * moved + deployed) * self.up
+
+
+def floored(radius):
+    """Twelve decimals of a radius, rounded down."""
+    if math.isinf(radius):
+        return "inf"
+    top, bottom = radius.as_integer_ratio()
+    digits = f"{top * 10**12 // bottom:013d}"
+    return f"{digits[:-12]}.{digits[-12:]}"
+
+
+def report(model, path):
+    """Check one proof, print one line, and return its exit code."""
+    try:
+        claim = Claim(model, *read_container(path, "asymcert-proof"))
+        claim.check()
+    except (own.RefusedError, FloatingPointError) as reason:
+        print(f"{path}: REFUSED: {reason}")
+        return 1
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as reason:
+        print(f"{path}: UNREADABLE: {reason}")
+        return 2
+    print(f"{path}: l{claim.norm:g} radius {floored(claim.radius)} ({claim.radius.hex()}) CONFIRMED")
+    return 0
+
+
+def main(arguments=None):
+    """Check proofs; 0 all confirmed, 1 one refused, 2 one unreadable."""
+    parser = argparse.ArgumentParser(description="Confirm or refuse certified radii.")
+    parser.add_argument("model", help="model file")
+    parser.add_argument("proofs", nargs="+", metavar="proof", help="proof files")
+    options = parser.parse_args(arguments)
+    try:
+        model = Model(options.model)
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as reason:
+        print(f"{options.model}: {'REFUSED' if isinstance(reason, own.RefusedError) else 'UNREADABLE'}: {reason}")
+        return 1 if isinstance(reason, own.RefusedError) else 2
+    return max(report(model, path) for path in options.proofs)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

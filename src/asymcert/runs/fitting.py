@@ -1,0 +1,71 @@
+"""Train into a run folder, continuing what an interruption left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from asymcert.models.base import BinaryClassifier
+from asymcert.errors import RunError
+from asymcert.runs.facts import RunFacts
+from asymcert.runs.folder import RunFolder
+from asymcert.training.epochs import OnEpoch
+
+Train = Callable[[Path, OnEpoch], BinaryClassifier]  # takes the checkpoint's path
+
+
+def fit_run(run: RunFolder, facts: RunFacts, train: Train, on_epoch: OnEpoch | None = None) -> BinaryClassifier:
+    """The run's model: trained, or continued from its checkpoint, or as it was stored.
+
+    Raises
+    ------
+    RunError
+        The folder holds another run, or other files.
+    """
+    was_there = run.path.exists()
+    if run.exists:
+        check_same(run, facts)
+        if run.model_path.exists():
+            return run.load_model()
+    else:
+        run.create(facts)
+
+    def logged(record: dict[str, Any]) -> None:
+        run.append_log(record)
+        if on_epoch is not None:
+            on_epoch(record)
+
+    checkpoint = run.path / "checkpoint.safetensors"
+    try:
+        model = train(checkpoint, logged)
+    except BaseException:
+        _leave(run, was_there)
+        raise
+    run.save_model(model)
+    checkpoint.unlink(missing_ok=True)
+    return model
+
+
+def check_same(run: RunFolder, facts: RunFacts) -> None:
+    """Refuse to continue a run that was begun on other data, with another seed or another recipe."""
+    begun = run.facts()
+    same = {"data": begun.data_digest == facts.data_digest, "seed": begun.seed == facts.seed}
+    differing = [name for name, equal in same.items() if not equal]
+    before, now = (json.loads(json.dumps(each.config)) for each in (begun, facts))
+    options = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    if options:
+        differing.append(f"config ({', '.join(f'{name} {before.get(name)}, not {now.get(name)}' for name in options)})")
+    if differing:
+        what = ", ".join(differing)
+        raise RunError(f"{run.path}: was begun with another {what}. Choose another --out, or delete it first.")
+
+
+def _leave(run: RunFolder, was_there: bool) -> None:
+    """Give the folder free again if nothing but its claim is in it, so that a mistake can be corrected."""
+    if [path.name for path in run.path.iterdir()] != ["run.json"]:
+        return
+    (run.path / "run.json").unlink()
+    if not was_there:
+        run.path.rmdir()

@@ -1,0 +1,289 @@
+"""A folder that holds one run: what was run, the model, and tables that grow safely."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from asymcert._checks import refuse
+from asymcert.models.base import BinaryClassifier
+from asymcert.errors import RunError
+from asymcert.runs.facts import RunFacts
+from asymcert.runs.rows import AUDIT_SCHEMA, GALLERY_SCHEMA, SCHEMA, check_rows, check_schema, threat_key
+from asymcert.threats.model import ThreatModel
+
+FORMAT = 1
+CERTIFICATES, GALLERY, AUDIT, THREATS = "certificates", "gallery", "audit", "threats"
+SCHEMAS = {CERTIFICATES: SCHEMA, GALLERY: GALLERY_SCHEMA, AUDIT: AUDIT_SCHEMA}
+_PART = re.compile(r"part-(\d{5,})-[0-9a-f]{8}-([0-9a-f]{16})\.parquet")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run on disk: ``run.json``, model, ``train_log.jsonl``, ``threats`` and tables of Parquet parts.
+
+    A part is written under a temporary name, flushed to disk and renamed, so a process that dies leaves at most a
+    temporary file that nobody reads. Part names are unique: two processes can append at once. A part's name carries
+    a digest of its bytes, so that damage is noticed.
+
+    Parameters
+    ----------
+    path
+        The folder; it need not exist yet.
+    """
+
+    path: Path
+
+    def __init__(self, path: str | Path):
+        object.__setattr__(self, "path", Path(path))
+
+    @property
+    def exists(self) -> bool:
+        """Whether the folder holds a run."""
+        return (self.path / "run.json").is_file()
+
+    @property
+    def model_path(self) -> Path:
+        """The model file of the run."""
+        return self.path / "model.safetensors"
+
+    def create(self, facts: RunFacts) -> None:
+        """Claim the folder for a new run.
+
+        Raises
+        ------
+        RunError
+            The folder already holds a run, or other files.
+        """
+        if self.exists or (self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir()))):
+            what = "a run" if self.exists else "other files"
+            raise RunError(f"{self.path}: already holds {what}. Choose another folder, or delete this one first.")
+        self.path.mkdir(parents=True, exist_ok=True)
+        content = json.dumps({"format": FORMAT, **asdict(facts)}, indent=2, allow_nan=False) + "\n"
+        try:
+            self._write("run.json", content.encode(), replace=False)
+        except FileExistsError:
+            raise RunError(f"{self.path}: another process has just made a run here. Choose another folder.") from None
+
+    def facts(self) -> RunFacts:
+        """What ``run.json`` says.
+
+        Raises
+        ------
+        RunError
+            The file is missing, damaged, or from an unknown version.
+        """
+        path = self.path / "run.json"
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if content.pop("format") != FORMAT:
+                raise RunError(f"{path}: unknown format. Read it with the asymcert version that wrote it.")
+            content["input_shape"] = tuple(content["input_shape"])
+            return RunFacts(**content)
+        except (FileNotFoundError, NotADirectoryError):
+            message = f"{self.path}: not a run folder, run.json is missing. Make one with `asymcert train`."
+            raise RunError(message) from None
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            known = [item.name for item in fields(RunFacts)]
+            raise RunError(f"{path}: damaged ({error}). It must be a JSON object with {known}; train again.") from error
+
+    def save_model(self, model: BinaryClassifier) -> None:
+        """Store the model of the run.
+
+        Raises
+        ------
+        RunError
+            The folder holds no run, or already another model.
+        """
+        self._require()
+        if self.model_path.exists() and self.load_model().digest != model.digest:
+            raise RunError(f"{self.model_path}: is another model. Choose another folder for another run.")
+        model.save(self.model_path)
+
+    def load_model(self) -> BinaryClassifier:
+        """The model of the run; see `BinaryClassifier.load` for what is refused.
+
+        Raises
+        ------
+        RunError
+            The folder holds no run, no model yet, or the model of another run.
+        """
+        facts = self.facts()
+        if not self.model_path.is_file():
+            raise RunError(f"{self.path}: holds no model. Training has not finished; run `asymcert train`.")
+        model = BinaryClassifier.load(self.model_path)
+        what = f"{self.model_path}: is the model of another run"
+        if model.input_shape != facts.input_shape:
+            raise RunError(f"{what}, on inputs of shape {model.input_shape}, not {facts.input_shape}. Restore its own.")
+        scaling = None if model.scaling is None else model.scaling.to_dict()
+        if json.dumps(scaling) != json.dumps(facts.scaling):
+            raise RunError(f"{what}, with other columns or ranges. Restore its own.")
+        return model
+
+    def save_threat(self, threat: ThreatModel) -> None:
+        """Store what a row's ``threat`` stands for, once."""
+        self._require()
+        key = threat_key(threat)
+        path = self.path / THREATS / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+        if not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            content = json.dumps({"key": key, **threat.to_dict()}, allow_nan=False) + "\n"
+            self._write(f"{THREATS}/{path.name}", content.encode())
+
+    def threats(self) -> dict[str, ThreatModel]:
+        """The threat models that were stored, by their `threat_key`.
+
+        Raises
+        ------
+        RunError
+            A file is damaged.
+        """
+        folder = self.path / THREATS
+        found = {}
+        for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
+            try:
+                content = json.loads(path.read_text(encoding="utf-8"))
+                key = content.pop("key")
+                found[key] = ThreatModel.from_dict(content)
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+                raise RunError(f"{path}: damaged ({error}). Delete it and certify again.") from error
+            if threat_key(found[key]) != key:
+                raise RunError(f"{path}: damaged, it is not the threat model {key}. Delete it and certify again.")
+        return found
+
+    def append(self, table: str, frame: pl.DataFrame) -> Path | None:
+        """Add rows to a table as one new part; returns its path, or None for an empty frame.
+
+        Raises
+        ------
+        RunError
+            The folder holds no run, or the table's earlier parts have other columns.
+        InputError
+            The frame does not fit the table's schema, or the table's name is not a plain word.
+        """
+        folder = self._table(table)
+        self._require()
+        if table == CERTIFICATES:
+            check_rows(frame)
+        elif table in SCHEMAS:
+            check_schema("frame", frame, SCHEMAS[table])
+        if frame.is_empty():
+            return None
+        parts = self._parts(table)
+        if table not in SCHEMAS and parts and _read_part(parts[0]).schema != frame.schema:
+            raise RunError(f"{folder}: earlier rows have other columns. Move the folder away and run it again.")
+        buffer = io.BytesIO()
+        frame.write_parquet(buffer)
+        content = buffer.getvalue()
+        number = 1 + max((int(_PART.fullmatch(part.name)[1]) for part in parts), default=-1)  # pyright: ignore
+        digest = hashlib.sha256(content).hexdigest()[:16]
+        folder.mkdir(exist_ok=True)
+        return self._write(f"{table}/part-{number:05d}-{secrets.token_hex(4)}-{digest}.parquet", content)
+
+    def read(self, table: str) -> pl.DataFrame:
+        """All rows of a table in the order they were appended; an empty frame with its schema if there are none.
+
+        Raises
+        ------
+        RunError
+            A part is damaged, or its columns are not those of the table.
+        """
+        frames = [_read_part(part) for part in self._parts(table)]
+        schema = SCHEMAS.get(table) or (frames[0].schema if frames else pl.Schema())
+        for part, frame in zip(self._parts(table), frames, strict=False):
+            if frame.schema != schema:
+                raise RunError(f"{part}: its columns are not those of the table. Move it away and run again.")
+        return pl.concat(frames) if frames else schema.to_frame()
+
+    def append_log(self, record: Mapping[str, Any]) -> None:
+        """Add one epoch's record to ``train_log.jsonl``."""
+        self._require()
+        line = json.dumps(dict(record)) + "\n"
+        with (self.path / "train_log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(line)
+
+    def read_log(self) -> list[dict[str, Any]]:
+        """Records of ``train_log.jsonl``, in order; a last line that was cut off is left out.
+
+        Of an epoch that was run again after an interruption, the last record counts.
+
+        Raises
+        ------
+        RunError
+            A line before the last is not a JSON object.
+        """
+        path = self.path / "train_log.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        records: dict[object, dict[str, Any]] = {}
+        for number, line in enumerate(lines, 1):
+            try:
+                record = dict(json.loads(line))
+                records[record.get("epoch", f"line {number}")] = record
+            except (ValueError, TypeError) as error:
+                if number < len(lines):
+                    raise RunError(f"{path}: line {number} is damaged. Delete the line or the file.") from error
+        return list(records.values())
+
+    def _require(self) -> None:
+        if not self.exists:
+            raise RunError(f"{self.path}: not a run folder. Create it with RunFolder(path).create(facts).")
+
+    def _table(self, table: str) -> Path:
+        if re.fullmatch(r"[a-z][a-z0-9_]*", table) is None:
+            raise refuse("table", "a word of lower-case letters, digits and underscores", repr(table))
+        return self.path / table
+
+    def _parts(self, table: str) -> list[Path]:
+        folder = self._table(table)
+        parts = [path for path in folder.iterdir() if _PART.fullmatch(path.name)] if folder.is_dir() else []
+        return sorted(parts, key=lambda path: (int(path.name.split("-")[1]), path.name))
+
+    def _write(self, name: str, content: bytes, *, replace: bool = True) -> Path:
+        """Write a file so that it is seen whole or not at all, also after a crash."""
+        target = self.path / name
+        partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+        try:
+            with partial.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            if replace:
+                os.replace(partial, target)
+            else:
+                os.link(partial, target)  # fails if the target exists
+        finally:
+            partial.unlink(missing_ok=True)
+        _flush_folder(target.parent)
+        return target
+
+
+def _read_part(path: Path) -> pl.DataFrame:
+    remedy = "Delete it and run the same command again: the rows it held are computed anew."
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read ({error}). {remedy}") from error
+    match = _PART.fullmatch(path.name)
+    if match is None or hashlib.sha256(content).hexdigest()[:16] != match[2]:
+        raise RunError(f"{path}: damaged, its digest does not match its name. {remedy}")
+    return pl.read_parquet(io.BytesIO(content))
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a rename last through a power cut, where the system lets folders be flushed."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

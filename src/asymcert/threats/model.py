@@ -1,0 +1,272 @@
+"""What the adversary may do to an input."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from asymcert._checks import check_finite, check_norm, refuse
+from asymcert._floats import dual_exponent, norm_name
+
+Values = float | Tensor | None
+LONGEST_NAME = 60
+DEAREST = 1e100  # cost, and 1 / DEAREST the cheapest: beyond them quotients by slopes would overflow
+
+
+@dataclass(frozen=True, eq=False)
+class ThreatModel:
+    """The changes `delta` that an adversary can afford and is able to make.
+
+    The size of a change is ``||cost * delta||_p``. All parts but the norm are optional and broadcast
+    against one sample (shape ``input_shape``).
+
+    Parameters
+    ----------
+    norm
+        p in [1, inf].
+    lower, upper
+        Box that the changed input stays in, in the units of the input.
+    cost
+        Price of one unit of change, per feature, positive.
+    mutable
+        Boolean mask of the features that can change at all.
+    direction
+        Per feature: 0 both ways, +1 increase only, -1 decrease only.
+    name
+        What results call this adversary, such as ``spammer``; None describes its parts.
+
+    Raises
+    ------
+    InputError
+        A norm below 1, a cost that is not positive or not within 1e-100 to 1e100, a box that is empty, a direction
+        outside {-1, 0, 1}.
+
+    Examples
+    --------
+    >>> threat = ThreatModel(norm=1, lower=0, upper=1, direction=torch.tensor([1, 0]))
+    >>> threat.describe(), threat.to_dict()["direction"]
+    ('l1 box[0,1] direction', [1, 0])
+    """
+
+    norm: float = 2.0
+    lower: Values = None
+    upper: Values = None
+    cost: Values = None
+    mutable: Tensor | None = None
+    direction: Tensor | None = None
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "norm", check_norm(self.norm))
+        for name in ("lower", "upper", "cost"):
+            value = getattr(self, name)
+            if value is not None:
+                value = torch.as_tensor(value, dtype=torch.float64)
+                check_finite(name, value)
+                object.__setattr__(self, name, value)
+        self._check_parts()
+
+    def _check_parts(self) -> None:
+        if isinstance(self.cost, Tensor) and not bool((self.cost > 0).all()):
+            raise refuse(
+                "cost", "positive", f"a least cost of {float(self.cost.min()):g}", "Use `mutable` to forbid a change."
+            )
+        if isinstance(self.cost, Tensor) and not bool(((self.cost >= 1 / DEAREST) & (self.cost <= DEAREST)).all()):
+            ends = f"{float(self.cost.min()):g} to {float(self.cost.max()):g}"
+            raise refuse("cost", f"from {1 / DEAREST:g} to {DEAREST:g}", ends, "Measure changes in other units.")
+        _check_box(self.lower, self.upper)
+        for name in ("mutable", "direction"):
+            part = getattr(self, name)
+            if part is not None and not isinstance(part, Tensor):
+                raise refuse(name, "a torch.Tensor", type(part).__name__, "Convert it with torch.as_tensor.")
+        if self.mutable is not None and self.mutable.dtype != torch.bool:
+            raise refuse("mutable", "a boolean tensor", str(self.mutable.dtype))
+        if self.direction is not None:
+            if not bool(torch.isin(self.direction, torch.tensor([-1, 0, 1], device=self.direction.device)).all()):
+                raise refuse("direction", "made of -1, 0 and 1", "other values")
+            object.__setattr__(self, "direction", self.direction.long())
+        if self.name is not None:
+            _check_name(self.name)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ThreatModel:
+        """Read what `to_dict` gave; parts may be left out.
+
+        Raises
+        ------
+        InputError
+            An unknown key, or a value of the wrong type or range; the message names the key.
+        """
+        known = [item.name for item in fields(cls)]
+        if not isinstance(values, Mapping):
+            raise refuse("threat", "a dictionary", type(values).__name__)
+        unknown = sorted(str(key) for key in values if key not in known)
+        if unknown:
+            raise refuse("threat", f"a dictionary with keys among {known}", f"the unknown {unknown}")
+        parts: dict[str, Any] = {name: part for name, part in values.items() if part is not None or name == "norm"}
+        for name, kind in _KINDS.items():
+            if name in parts:
+                parts[name] = as_values(name, parts[name], kind)
+        if parts.get("norm") == "inf":
+            parts["norm"] = math.inf
+        return cls(**parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form with every part; `from_dict` gives back exactly this threat model.
+
+        An infinite norm is the text ``inf``, tensors are nested lists, absent parts are None.
+        """
+        parts = {item.name: getattr(self, item.name) for item in fields(self)}
+        plain = {name: part.tolist() if isinstance(part, Tensor) else part for name, part in parts.items()}
+        return {**plain, "norm": "inf" if math.isinf(self.norm) else self.norm}
+
+    @property
+    def dual_norm(self) -> float:
+        """The exponent q of the dual norm, 1/p + 1/q = 1."""
+        return dual_exponent(self.norm)
+
+    def describe(self) -> str:
+        """Short text for result rows, such as ``l2``, ``linf box[0,1]`` or, with a name, ``l1 spammer``."""
+        if self.name is not None:
+            return f"{norm_name(self.norm)} {self.name}"
+        parts = [norm_name(self.norm)]
+        if self.lower is not None or self.upper is not None:
+            parts.append(f"box[{_short(self.lower, '-inf')},{_short(self.upper, 'inf')}]")
+        parts += [name for name in ("cost", "mutable", "direction") if getattr(self, name) is not None]
+        return " ".join(parts)
+
+    def cost_for(self, shape: tuple[int, ...]) -> Tensor:
+        """Costs of one sample of `shape`, float64; ones by default.
+
+        Raises
+        ------
+        InputError
+            The costs do not broadcast to `shape`.
+        """
+        return _broadcast("cost", torch.ones((), dtype=torch.float64) if self.cost is None else self.cost, shape)
+
+    def size(self, delta: Tensor) -> Tensor:
+        """Size of each change: shape (n, *input_shape) -> (n,), in the dtype of `delta`."""
+        if isinstance(self.cost, Tensor):
+            delta = delta * self.cost_for(tuple(delta.shape[1:])).to(delta)
+        return torch.linalg.vector_norm(delta.flatten(1), ord=self.norm, dim=1)
+
+    def check(self, x: Tensor) -> None:
+        """Refuse inputs (n, *input_shape) outside the box, and parts that do not broadcast to them.
+
+        Raises
+        ------
+        InputError
+            An input lies outside its own box, or a part has the wrong shape.
+        """
+        shape = tuple(x.shape[1:])
+        for name in ("cost", "mutable", "direction"):
+            part = getattr(self, name)
+            if part is not None:
+                _broadcast(name, part, shape)
+        outside = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+        if self.lower is not None:
+            outside |= (x < _broadcast("lower", self.lower, shape).to(x)).flatten(1).any(1)
+        if self.upper is not None:
+            outside |= (x > _broadcast("upper", self.upper, shape).to(x)).flatten(1).any(1)
+        if bool(outside.any()):
+            raise refuse(
+                "x",
+                "inside the box of the threat model",
+                f"{int(outside.sum())} of {len(x)} samples outside it",
+                "Scale the input, or widen `lower` and `upper`.",
+            )
+
+    def interval(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Least and greatest admissible change of each feature, each of shape (n, *input_shape).
+
+        Raises
+        ------
+        InputError
+            An input lies outside its own box.
+        """
+        self.check(x)
+        shape = tuple(x.shape[1:])
+        low = torch.full_like(x, -math.inf) if self.lower is None else _broadcast("lower", self.lower, shape).to(x) - x
+        high = torch.full_like(x, math.inf) if self.upper is None else _broadcast("upper", self.upper, shape).to(x) - x
+        if self.mutable is not None:
+            frozen = ~_broadcast("mutable", self.mutable, shape).to(x.device)
+            low, high = low.masked_fill(frozen, 0.0), high.masked_fill(frozen, 0.0)
+        if self.direction is not None:
+            direction = _broadcast("direction", self.direction, shape).to(x.device)
+            low, high = low.masked_fill(direction > 0, 0.0), high.masked_fill(direction < 0, 0.0)
+        return low, high
+
+
+_KINDS = {
+    "lower": torch.float64,
+    "upper": torch.float64,
+    "cost": torch.float64,
+    "mutable": torch.bool,
+    "direction": torch.int64,
+}
+
+
+def as_values(name: str, value: object, dtype: torch.dtype) -> Tensor:
+    """Tensor of a number or of nested lists of numbers, or of booleans for a boolean `dtype`.
+
+    Raises
+    ------
+    InputError
+        Anything else, also booleans for numbers, fractions for integers, or lists of unequal lengths.
+    """
+    kind = {torch.bool: "booleans", torch.int64: "integers"}.get(dtype, "numbers")
+    allowed = {"booleans": (bool,), "integers": (int,), "numbers": (int, float)}[kind]
+    for leaf in _leaves(value):
+        if not isinstance(leaf, allowed) or (isinstance(leaf, bool) and kind != "booleans"):
+            raise refuse(name, f"made of {kind}, single or in nested lists", repr(leaf))
+    try:
+        return torch.tensor(value, dtype=dtype)
+    except (ValueError, TypeError, RuntimeError, OverflowError):
+        raise refuse(name, f"nested lists of {kind}, of equal lengths", repr(value)[:80]) from None
+
+
+def _leaves(value: object) -> Iterator[object]:
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _leaves(item)
+    else:
+        yield value
+
+
+def _check_box(lower: Values, upper: Values) -> None:
+    if not isinstance(lower, Tensor) or not isinstance(upper, Tensor):
+        return
+    try:
+        empty = not bool((lower <= upper).all())
+    except RuntimeError:
+        shapes = f"{tuple(lower.shape)} and {tuple(upper.shape)}"
+        raise refuse("lower", "of a shape that broadcasts with that of `upper`", shapes) from None
+    if empty:
+        raise refuse("lower", "at most `upper` everywhere", "an empty box")
+
+
+def _check_name(name: object) -> None:
+    """Names stand in result rows before a ``#`` and a digest."""
+    if not isinstance(name, str) or not 0 < len(name.strip()) <= LONGEST_NAME or not name.isprintable() or "#" in name:
+        raise refuse("name", f"text of at most {LONGEST_NAME} printable characters without '#'", repr(name))
+
+
+def _broadcast(name: str, value: Values, shape: tuple[int, ...]) -> Tensor:
+    assert isinstance(value, Tensor)
+    try:
+        return value.expand(shape)
+    except RuntimeError:
+        raise refuse(name, f"broadcastable to {shape}", f"shape {tuple(value.shape)}") from None
+
+
+def _short(bound: Values, missing: str) -> str:
+    if bound is None:
+        return missing
+    assert isinstance(bound, Tensor)
+    return f"{float(bound):g}" if bound.numel() == 1 else "per feature"

@@ -1,0 +1,170 @@
+"""Threat models of tables: from columns and their units to the scaled inputs and back."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from asymcert._checks import check_number, refuse
+from asymcert.datasets.columns import CategoryColumn, Column, NumericColumn, WordColumn
+from asymcert.datasets.scaling import TableScaling
+from asymcert.errors import InputError
+from asymcert.threats.model import ThreatModel
+
+MOST_LISTED = 12  # columns that an error message offers
+
+
+class TableThreat:
+    """What is said of a table's columns, said of the inputs that they became.
+
+    A bound goes through the scaling itself, so that a value within it in the table is within it as an input too.
+
+    Parameters
+    ----------
+    scaling
+        How the columns became inputs.
+    """
+
+    def __init__(self, scaling: TableScaling):
+        self.columns = scaling.columns
+        ends = np.cumsum([len(column.feature_names) for column in scaling.columns]).tolist()
+        self.places = [slice(end - len(c.feature_names), end) for c, end in zip(self.columns, ends, strict=True)]
+        self.size: int = ends[-1]
+
+    @cached_property
+    def constant(self) -> Tensor:
+        """Bool (d,): inputs that are the same whatever the table's value."""
+        return self._of([is_constant(column) for column in self.columns]).bool()
+
+    def bounds(self, key: str, values: Mapping[str, object]) -> Tensor:
+        """Float64 (d,): ``lower`` or ``upper`` of the scaled inputs; their range where a column is not named."""
+        default = 0.0 if key == "lower" else 1.0
+        per_column = [default] * len(self.columns)
+        for position, value in self._assigned(key, values).items():
+            column = self.columns[position]
+            number = _number(key, column, value)
+            if isinstance(column, NumericColumn):
+                encoded = scaled_value(column, number)
+                per_column[position] = default if is_constant(column) else encoded
+            elif isinstance(column, WordColumn):
+                per_column[position] = float(np.float32(min(max(number, 0.0), column.cap) / column.cap))
+            else:
+                raise _no_order(key, column)
+        return self._of(per_column)
+
+    def costs(self, values: Mapping[str, object], norm: float) -> Tensor:
+        """Float64 (d,): price of one unit of scaled change, rounded down; 1 where a column is not named."""
+        per_column = [1.0] * len(self.columns)
+        for position, value in self._assigned("cost", values).items():
+            column = self.columns[position]
+            price = _number("cost", column, value)
+            if price <= 0:
+                remedy = "Use `immutable` to forbid a change."
+                raise refuse(f"cost of column '{column.name}'", "positive", value, remedy)
+            per_column[position] = 1.0 if is_constant(column) else _product(price, unit_of(column, norm))
+        return self._of(per_column)
+
+    def mask(self, key: str, names: Sequence[str], ordered: bool = False) -> Tensor:
+        """Bool (d,): inputs of the named columns; `ordered` refuses categories, which cannot grow or shrink."""
+        chosen = {position for name in names for position in self._matching(key, name)}
+        for position in chosen:
+            if ordered and isinstance(self.columns[position], CategoryColumn):
+                raise _no_order(key, self.columns[position])
+        return self._of([position in chosen for position in range(len(self.columns))]).bool()
+
+    def check_inside(self, threat: ThreatModel, x: Tensor) -> None:
+        """Refuse inputs (n, d) outside the threat model's box, as `ThreatModel.check` does, naming their columns."""
+        outside = torch.zeros_like(x, dtype=torch.bool)
+        if threat.lower is not None:
+            outside |= x < torch.as_tensor(threat.lower).to(x)
+        if threat.upper is not None:
+            outside |= x > torch.as_tensor(threat.upper).to(x)
+        counts = {c.name: int(outside[:, p].any(1).sum()) for c, p in zip(self.columns, self.places, strict=True)}
+        found = [f"{name} ({count} of {len(x)})" for name, count in counts.items() if count]
+        if found:
+            columns = f"samples outside it in the columns {', '.join(found)}"
+            raise refuse(
+                "lower", f"with `upper` a box of {threat.describe()} around every sample", columns, "Widen it."
+            )
+
+    def _of(self, per_column: Sequence[float]) -> Tensor:
+        """One value for each column, repeated for its inputs."""
+        values = torch.empty(self.size, dtype=torch.float64)
+        for place, value in zip(self.places, per_column, strict=True):
+            values[place] = value
+        return values
+
+    def _assigned(self, key: str, values: Mapping[str, object]) -> dict[int, object]:
+        """Value of each named column: later patterns override earlier ones, exact names override patterns."""
+        exact = {column.name for column in self.columns}
+        ordered = sorted(values.items(), key=lambda entry: entry[0] in exact)  # stable: names after patterns
+        return {position: value for name, value in ordered for position in self._matching(key, name)}
+
+    def _matching(self, key: str, name: str) -> list[int]:
+        names = [column.name for column in self.columns]
+        if name in names:
+            return [names.index(name)]
+        pattern = re.compile(".*".join(map(re.escape, name.split("*"))), re.DOTALL)
+        found = [position for position, known in enumerate(names) if "*" in name and pattern.fullmatch(known)]
+        if not found:
+            raise refuse(key, f"about columns of the table, {_nearest(name, names)}", repr(name))
+        return found
+
+
+def is_constant(column: Column) -> bool:
+    """Whether a column's input never moves: all training values were equal."""
+    return isinstance(column, NumericColumn) and column.low == column.high
+
+
+def unit_of(column: Column, norm: float) -> float:
+    """The table's units in one unit of size of the scaled inputs, where only this column changes.
+
+    The range of numbers, the number of words of one bucket; for a category the number of changes of its value, of
+    which each takes one input down by 1 and another up by 1, a change of size ``2^(1/p)``. Rounded down.
+    """
+    if isinstance(column, NumericColumn):
+        return column.units[0]
+    if isinstance(column, WordColumn):
+        return float(column.cap)
+    if norm == 1 or math.isinf(norm):
+        return 0.5 if norm == 1 else 1.0
+    return 2.0 ** (-1.0 / norm) * (1.0 - 2.0**-50)
+
+
+def scaled_value(column: NumericColumn, value: float) -> float:
+    """The input that a value of a numeric column becomes, as the scaling computes it, in single precision."""
+    import polars as pl
+
+    return float(np.float32(column.encode(pl.Series([value], dtype=pl.Float64))[0, 0]))
+
+
+def _product(first: float, second: float) -> float:
+    """Product of two positive floats, rounded down."""
+    if not math.isfinite(first * second):
+        return math.inf
+    exact = Fraction(first) * Fraction(second)
+    rounded = first * second
+    return rounded if Fraction(rounded) <= exact else math.nextafter(rounded, 0.0)
+
+
+def _number(key: str, column: Column, value: object) -> float:
+    check_number(f"{key} of column '{column.name}'", value, -1e300, 1e300)
+    return float(value)  # pyright: ignore[reportArgumentType] check_number has seen to it
+
+
+def _no_order(key: str, column: Column) -> InputError:
+    return refuse(key, "about numbers or words", f"the category '{column.name}'", "Use `immutable` or `cost` for it.")
+
+
+def _nearest(name: str, names: list[str]) -> str:
+    listed = difflib.get_close_matches(name, names, MOST_LISTED, 0.0)
+    rest = f" and {len(names) - len(listed)} more" if len(names) > len(listed) else ""
+    return f"one of {listed}{rest}"
