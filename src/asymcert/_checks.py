@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Collection
+from dataclasses import field
 from numbers import Integral, Real
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,11 @@ from torch import Tensor, nn
 from asymcert.errors import InputError
 
 EXACT = 2.0**53  # from here on not every integer is a float64
+
+
+def option(default: Any, help_text: str, choices: tuple[str, ...] | None = None) -> Any:
+    """A field of a dataclass that the command line offers as an option with this help."""
+    return field(default=default, metadata={"help": help_text, "choices": choices})
 
 
 def refuse(name: str, must_be: str, got: object, remedy: str = "") -> InputError:

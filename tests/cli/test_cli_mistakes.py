@@ -85,7 +85,7 @@ def interrupted(*_, **__):
 
 
 def test_an_interrupt_says_how_to_go_on(call, monkeypatch):
-    monkeypatch.setattr(certify_commands, "RunFolder", interrupted)
+    monkeypatch.setattr(certify_commands, "Run", interrupted)
     code, error = call("certify", "run")
     assert code == 130
     assert error.strip() == "interrupted; run the same command again to continue"

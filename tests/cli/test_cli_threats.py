@@ -254,9 +254,8 @@ def test_text_is_aligned_to_the_left_and_numbers_to_the_right(capsys):
 
 
 def test_an_unlabelled_table_of_other_data_cannot_be_explained(place, monkeypatch):
-    run = RunFolder(place / "run")
-    model = run.load_model()
+    model, digest = RunFolder(place / "run").read_model()
     model.scaling = None
-    monkeypatch.setattr(RunFolder, "load_model", lambda _: model)
+    monkeypatch.setattr(RunFolder, "read_model", lambda _: (model, digest))
     done = call("certify", place / "run", "--norm", "2", "--explain", "0")
     assert "`model` must be of a table" in str(done.exception)

@@ -3,11 +3,20 @@
 from asymcert.certify.base import Certificate, Certifier
 from asymcert.certify.closed_form import ClosedForm
 from asymcert.certify.exact import Exact
-from asymcert.certify.interface import METHODS, certifier_for, certify, certify_each, default_method, methods_for
+from asymcert.certify.interface import (
+    CERTIFIERS,
+    METHODS,
+    certifier_for,
+    certify,
+    certify_each,
+    default_method,
+    methods_for,
+)
 from asymcert.certify.refined import Refined
 from asymcert.certify.tangent import Tangent
 
 __all__ = [
+    "CERTIFIERS",
     "METHODS",
     "Certificate",
     "Certifier",

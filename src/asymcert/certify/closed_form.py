@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from asymcert._checks import option
 from asymcert.certify.base import Certificate, Certifier, expect, join
 from asymcert.certify.passes import closed_form_radius, deployed_margin, in_float64, slope_bound, tangent_plane
 from asymcert.certify.rounding import Rounding
@@ -38,7 +39,7 @@ class ClosedForm(Certifier):
     method: ClassVar[str] = "closed-form"
     kind: ClassVar[type[BinaryClassifier]] = FeatureConvexClassifier
 
-    sound: bool = True
+    sound: bool = option(True, "Subtract bounds on all rounding errors.")
 
     def certify(self, model: BinaryClassifier, x: Tensor, threats: Sequence[ThreatModel]) -> list[Certificate]:
         """One certificate per threat model; passes run in float64 whatever type the model is deployed in.

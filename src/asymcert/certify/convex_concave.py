@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from asymcert._checks import check_choice
+from asymcert._checks import check_choice, option
 from asymcert.certify.base import Certificate, Certifier, expect
 from asymcert.certify.closed_form import ClosedForm
 from asymcert.certify.refined import Refined
@@ -47,8 +47,8 @@ class ConvexConcave(Certifier):
     method: ClassVar[str] = "convex-concave"
     kind: ClassVar[type[BinaryClassifier]] = ConvexConcaveClassifier
 
-    sound: bool = True
-    pairwise: str = "closed-form"
+    sound: bool = option(True, "Subtract bounds on all rounding errors.")
+    pairwise: str = option("closed-form", "convex-concave: method for each pair of logits.")
 
     def __post_init__(self) -> None:
         check_choice("pairwise", self.pairwise, tuple(PAIRWISE))

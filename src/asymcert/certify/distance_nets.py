@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from asymcert._checks import check_choice, check_count
+from asymcert._checks import check_choice, check_count, option
 from asymcert._floats import down, up
 from asymcert.certify.base import Certificate, Certifier, expect, join
 from asymcert.certify.distance_bounds import MarginBounds
@@ -29,7 +29,7 @@ class _DistanceCertifier(Certifier, ABC):
 
     kind: ClassVar[type[BinaryClassifier]] = DistanceClassifier
 
-    sound: bool = True
+    sound: bool = option(True, "Subtract bounds on all rounding errors.")
 
     def certify(self, model: BinaryClassifier, x: Tensor, threats: Sequence[ThreatModel]) -> list[Certificate]:
         """One certificate per threat model for inputs of shape (n, *input_shape).
@@ -127,7 +127,7 @@ class DistanceIntervals(_DistanceCertifier):
 
     method: ClassVar[str] = "interval"
 
-    steps: int = 20
+    steps: int = option(20, "interval: halvings of the radius.")
 
     def __post_init__(self) -> None:
         check_count("steps", self.steps, 0)

@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from asymcert._checks import check_count, check_inputs, check_number, refuse
+from asymcert._checks import check_count, check_inputs, check_number, option, refuse
 from asymcert._floats import NORMS
 from asymcert.attacks.base import in_evaluation_mode
 from asymcert.certify.base import Certificate, Certifier, expect
@@ -58,11 +58,11 @@ class Exact(Certifier):
     method: ClassVar[str] = "exact"
     kind: ClassVar[type[BinaryClassifier]] = FeatureConvexClassifier
 
-    tolerance: float = 1e-4
-    time_limit: float | None = None
-    workers: int = 1
-    max_cuts: int = 400
-    sound: bool = True
+    tolerance: float = option(1e-4, "exact, branch-and-bound: relative gap to stop at.")
+    time_limit: float | None = option(None, "exact, branch-and-bound: seconds for each sample.")
+    workers: int = option(1, "exact: processes.")
+    max_cuts: int = option(400, "exact: planes for each sample.")
+    sound: bool = option(True, "Subtract bounds on all rounding errors.")
 
     def __post_init__(self) -> None:
         check_number("tolerance", self.tolerance, 1e-7, 1.0)  # solvers do not resolve finer ones

@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from asymcert._checks import refuse
+from asymcert._checks import option, refuse
 from asymcert._floats import TINY, UNIT, UP, down, scaled_norm
 from asymcert.certify.base import Certificate, Certifier, expect
 from asymcert.certify.norms import radius_against
@@ -44,7 +44,7 @@ class LipschitzMargin(Certifier):
     method: ClassVar[str] = "lipschitz-margin"
     kind: ClassVar[type[BinaryClassifier]] = LipschitzClassifier
 
-    sound: bool = True
+    sound: bool = option(True, "Subtract bounds on all rounding errors.")
 
     @torch.no_grad()
     def certify(self, model: BinaryClassifier, x: Tensor, threats: Sequence[ThreatModel]) -> list[Certificate]:

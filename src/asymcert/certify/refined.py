@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from asymcert._checks import check_count
+from asymcert._checks import check_count, option
 from asymcert._floats import UP
 from asymcert.attacks import score
 from asymcert.certify.base import Certificate, Certifier, expect, join
@@ -47,9 +47,9 @@ class Refined(Certifier):
     method: ClassVar[str] = "refined"
     kind: ClassVar[type[BinaryClassifier]] = FeatureConvexClassifier
 
-    cuts: int = 8
-    steps: int = 2
-    sound: bool = True
+    cuts: int = option(8, "refined: tangent planes for each sample.")
+    steps: int = option(2, "refined: improvements of the weights after each plane.")
+    sound: bool = option(True, "Subtract bounds on all rounding errors.")
 
     def __post_init__(self) -> None:
         check_count("cuts", self.cuts)

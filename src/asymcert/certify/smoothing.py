@@ -12,7 +12,7 @@ import torch
 from scipy import special
 from torch import Tensor
 
-from asymcert._checks import check_count, check_number
+from asymcert._checks import check_count, check_number, option
 from asymcert.certify.base import Certificate, Certifier, expect
 from asymcert.certify.norms import radius_against
 from asymcert.models.base import BinaryClassifier
@@ -59,11 +59,11 @@ class Smoothing(Certifier):
     method: ClassVar[str] = "smoothing"
     kind: ClassVar[type[BinaryClassifier]] = SmoothedClassifier
 
-    sound: bool = True
-    n0: int = 100
-    n: int = 10_000
-    alpha: float = 0.001
-    seed: int = 0
+    sound: bool = option(True, "Subtract bounds on all rounding errors.")
+    n0: int = option(100, "smoothing: draws that choose the class.")
+    n: int = option(10_000, "smoothing: draws that bound its probability.")
+    alpha: float = option(0.001, "smoothing: chance that a sample's radius is wrong.")
+    seed: int = option(0, "smoothing: seed of the draws.")
 
     def __post_init__(self) -> None:
         check_count("n0", self.n0)

@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from asymcert._checks import refuse
+from asymcert._checks import option, refuse
 from asymcert._floats import down
 from asymcert.certify.base import Certificate, Certifier, expect, join
 from asymcert.certify.norms import radius_against
@@ -40,7 +40,7 @@ class Splitting(Certifier):
     method: ClassVar[str] = "splitting"
     kind: ClassVar[type[BinaryClassifier]] = SplitClassifier
 
-    sound: bool = True
+    sound: bool = option(True, "Subtract bounds on all rounding errors.")
 
     @torch.no_grad()
     def certify(self, model: BinaryClassifier, x: Tensor, threats: Sequence[ThreatModel]) -> list[Certificate]:

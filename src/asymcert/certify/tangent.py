@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from asymcert._checks import option
 from asymcert.certify.base import Certificate, Certifier, expect, join
 from asymcert.certify.cuts import Cuts, Planes
 from asymcert.certify.passes import deployed_margin
@@ -34,7 +35,7 @@ class Tangent(Certifier):
     method: ClassVar[str] = "tangent"
     kind: ClassVar[type[BinaryClassifier]] = FeatureConvexClassifier
 
-    sound: bool = True
+    sound: bool = option(True, "Subtract bounds on all rounding errors.")
 
     def certify(self, model: BinaryClassifier, x: Tensor, threats: Sequence[ThreatModel]) -> list[Certificate]:
         """One certificate per threat model; `adversarial` is the worst case of the plane.

@@ -8,45 +8,26 @@ from typing import Annotated, Any
 import typer
 
 from asymcert._checks import check_count, refuse
-from asymcert.certify import Certifier, certifier_for, default_method
+from asymcert.certify import CERTIFIERS, Certifier, certifier_for, default_method
 from asymcert.cli import show
-from asymcert.cli.parameters import (
-    Box,
-    Cuts,
-    DataDir,
-    Json,
-    Limit,
-    Method,
-    Norms,
-    Quiet,
-    Run,
-    Sound,
-    SplitName,
-    Threats,
-    TimeLimit,
-    Tolerance,
-    Workers,
-)
-from asymcert.cli.steps import certify_run, check_inside, chosen_split, load_data, score_file, threats_for
+from asymcert.cli.options import OF_METHOD, with_fields_of
+from asymcert.cli.parameters import Box, DataDir, Json, Limit, Method, Norms, Quiet, RunPath, SplitName, Threats
+from asymcert.cli.steps import certify_run, check_inside, chosen_split, score_file, threats_for
 from asymcert.cli.summaries import room_rows, summary_rows, unit_rows
-from asymcert.datasets import Split
-from asymcert.evaluate import RunFolder, floor_significant
+from asymcert.evaluate import floor_significant
 from asymcert.evaluate.explain import explain
 from asymcert.evaluate.labels import method_labels
 from asymcert.runs.rows import options_text
+from asymcert.runs.run import Run
 from asymcert.threats.model import ThreatModel
 
 
+@with_fields_of(*CERTIFIERS, panel=OF_METHOD)
 def certify(
-    run: Run,
+    run: RunPath,
     norm: Norms = None,
     threat: Threats = None,
     method: Method = None,
-    sound: Sound = True,
-    cuts: Cuts = None,
-    tolerance: Tolerance = None,
-    time_limit: TimeLimit = None,
-    workers: Workers = None,
     split: SplitName = "test",
     limit: Limit = None,
     box: Box = True,
@@ -69,6 +50,8 @@ def certify(
     data_dir: DataDir = None,
     as_json: Json = False,
     quiet: Quiet = False,
+    *,
+    overrides: dict[str, Any],
 ) -> None:
     """Certify every sample of a split; an interrupted certification continues.
 
@@ -78,10 +61,9 @@ def certify(
     tangent · asymcert certify runs/a --threat spammer.toml --method tangent --explain 7 · asymcert certify runs/a
     --table new.csv --out radii.csv
     """
-    folder = RunFolder(run)
-    given = {"cuts": cuts, "tolerance": tolerance, "time_limit": time_limit, "workers": workers}
-    model = folder.load_model()
-    certifier = certifier_from(method or default_method(model), sound, given)
+    opened = Run(run, data_dir)
+    model = opened.model
+    certifier = certifier_for(method or default_method(model), **overrides)
     threats = threats_for(model, norm, threat, box)
     if table is not None or out is not None:
         if any(option is not None for option in (proof, limit, explain_index)):
@@ -90,39 +72,40 @@ def certify(
             raise refuse("--table", "given together with --out", "one of them", "Example: --out radii.csv")
         show.result(score_file(model, table, out, threats, certifier, quiet), as_json)
         return
-    data = load_data(folder, data_dir)
     if explain_index is not None:
         if proof is not None or limit is not None:
             raise refuse("explain", "used without --proof and --limit", "both", "It certifies one sample only.")
-        _print_explanation(folder, chosen_split(data, split), split, explain_index, threats, certifier, as_json)
+        _print_explanation(opened, split, explain_index, threats, certifier, as_json)
         return
-    rows = certify_run(folder, data, threats, certifier, split, limit, quiet, proof)
-    _print_summary(folder, rows, f"Certificates, {split} data", as_json)
+    rows = certify_run(opened, threats, certifier, split, limit, quiet, proof)
+    _print_summary(opened, rows, f"Certificates, {split} data", as_json)
 
 
+@with_fields_of(*CERTIFIERS, panel=OF_METHOD)
 def evaluate(
-    run: Run, split: SplitName = "test", data_dir: DataDir = None, as_json: Json = False, quiet: Quiet = False
+    run: RunPath,
+    method: Method = None,
+    split: SplitName = "test",
+    data_dir: DataDir = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    *,
+    overrides: dict[str, Any],
 ) -> None:
     """Accuracies and radii in l1, l2 and l_inf; certifies what is not certified yet.
 
     Example: asymcert evaluate runs/a --json
     """
-    folder = RunFolder(run)
-    data = load_data(folder, data_dir)
-    model = folder.load_model()
-    certifier = certifier_for(default_method(model))
-    rows = certify_run(folder, data, threats_for(model), certifier, split, quiet=quiet)
-    _print_summary(folder, rows, f"{data.name}: {data.sensitive} against {data.other}, {split} data", as_json)
+    opened = Run(run, data_dir)
+    certifier = certifier_for(method or default_method(opened.model), **overrides)
+    rows = certify_run(opened, threats_for(opened.model), certifier, split, quiet=quiet)
+    data = opened.data
+    _print_summary(opened, rows, f"{data.name}: {data.sensitive} against {data.other}, {split} data", as_json)
 
 
-def certifier_from(method: str, sound: bool, given: dict[str, Any]) -> Certifier:
-    """The certifier that the options of a command name; those not given keep their defaults."""
-    return certifier_for(method, sound, **{name: value for name, value in given.items() if value is not None})
-
-
-def _print_summary(folder: RunFolder, rows: Any, title: str, as_json: bool) -> None:
+def _print_summary(run: Run, rows: Any, title: str, as_json: bool) -> None:
     """Accuracies and radii; for a table, the radii in its columns' units too."""
-    lines, units = summary_rows(rows, as_json), unit_rows(folder, rows, as_json)
+    lines, units = summary_rows(rows, as_json), unit_rows(run, rows, as_json)
     if as_json:
         for position, line in enumerate(lines if units else []):
             line["median_radius_in_units"] = {row["column"]: list(row.values())[1 + position] for row in units}
@@ -132,18 +115,13 @@ def _print_summary(folder: RunFolder, rows: Any, title: str, as_json: bool) -> N
 
 
 def _print_explanation(
-    folder: RunFolder,
-    split: Split,
-    name: str,
-    index: int,
-    threats: list[ThreatModel],
-    certifier: Certifier,
-    as_json: bool,
+    run: Run, name: str, index: int, threats: list[ThreatModel], certifier: Certifier, as_json: bool
 ) -> None:
     check_count("explain", index, 0)
+    split = chosen_split(run.data, name)
     if index >= len(split):
         raise refuse("explain", f"at most {len(split) - 1}, the last sample of the {name} split", index)
-    model, results = folder.load_model(), []
+    model, results = run.model, []
     check_inside(model, threats, split.x[index][None])
     label = method_labels([(certifier.method, options_text(certifier))])[0]
     for threat in threats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from pathlib import Path
 from typing import Annotated
@@ -12,16 +13,16 @@ from asymcert._checks import refuse
 from asymcert._floats import norm_name
 from asymcert.cli import show
 from asymcert.cli.options import parse_norm
-from asymcert.cli.parameters import Box, DataDir, Json, Limit, Run, SplitName
-from asymcert.cli.steps import chosen_split, load_data, output_file, threats_for
-from asymcert.evaluate import RunFolder
+from asymcert.cli.parameters import Box, DataDir, Json, Limit, RunPath, SplitName
+from asymcert.cli.steps import chosen_split, output_file, threats_for
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.distance_net import DistanceClassifier
+from asymcert.runs.run import Run
 from asymcert.threats.model import ThreatModel
 
 
 def export(
-    run: Run,
+    run: RunPath,
     onnx: Annotated[Path | None, typer.Option(help="File for the graph of margin and verdict.")] = None,
     onnx_certified: Annotated[
         Path | None, typer.Option(help="File for the graph that also returns the certified radius.")
@@ -52,9 +53,9 @@ def export(
     from asymcert.export.vnnlib import write_properties
 
     _check_complete(onnx, onnx_certified, vnnlib, radius)
-    folder, written = RunFolder(run), {}
-    model = folder.load_model()
-    deployed = folder.load_model().float() if float32 else model
+    opened, written = Run(run, data_dir), {}
+    model = opened.model
+    deployed = copy.deepcopy(model).float() if float32 else model
     if onnx is not None:
         written["onnx"] = str(save_onnx(to_onnx(deployed), output_file("--onnx", onnx)))
     if onnx_certified is not None:
@@ -63,7 +64,7 @@ def export(
         written["onnx_certified"] = str(save_onnx(to_certified_onnx(model, adversary), path))
         written["threat"] = adversary.describe()
     if vnnlib is not None and radius is not None:
-        samples = chosen_split(load_data(folder, data_dir), split, limit)
+        samples = chosen_split(opened.data, split, limit)
         adversary = _threat(model, norm or norm_name(math.inf), threat, box)
         written["properties"] = len(write_properties(deployed, samples.x, adversary, radius, vnnlib))
         written["vnnlib"] = str(vnnlib)

@@ -12,22 +12,25 @@ import typer
 
 from asymcert._checks import check_norm, refuse
 
+OF_METHOD = "Of the method (defaults are its own)"
+
 
 def with_fields_of(*configs: type, panel: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorator: the command takes one option per field of the recipes, collected in its argument ``overrides``.
+    """Decorator: the command takes one option per field of the dataclasses, collected in its argument ``overrides``.
 
-    Fields of one name share an option, described as in the first recipe that has it. Only options that were given reach
-    ``overrides``, so presets keep their own values for the others.
+    Fields of one name share an option, described as in every dataclass that describes it otherwise. Only options that
+    were given reach ``overrides``, so presets keep their own values for the others.
     """
-    hints, items = {}, {}
-    for config in reversed(configs):
-        hints |= get_type_hints(config)
+    hints: dict[str, Any] = {}
+    items: dict[str, list[Field[Any]]] = {}
     for config in configs:
-        items |= {item.name: item for item in fields(config) if item.name not in items}
+        for item in fields(config):
+            items.setdefault(item.name, []).append(item)
+            hints.setdefault(item.name, get_type_hints(config)[item.name])
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "overrides"]
-        generated = [_parameter(item, hints[item.name], panel) for item in items.values()]
+        generated = [_parameter(same, hints[name], panel) for name, same in items.items()]
 
         def wrapper(**arguments: Any) -> Any:
             given = {name: arguments.pop(name) for name in items}
@@ -42,16 +45,17 @@ def with_fields_of(*configs: type, panel: str) -> Callable[[Callable[..., Any]],
     return decorate
 
 
-def _parameter(item: Field[Any], hint: Any, panel: str) -> inspect.Parameter:
+def _parameter(same: list[Field[Any]], hint: Any, panel: str) -> inspect.Parameter:
     """A keyword parameter that Typer turns into ``--name``; None means not given."""
-    flag = f"--{item.name.replace('_', '-')}"
-    choices = item.metadata.get("choices")
-    text = item.metadata["help"] + (f" One of {', '.join(choices)}." if choices else "")
+    name, choices = same[0].name, same[0].metadata.get("choices")
+    flag = f"--{name.replace('_', '-')}"
+    text = " ".join(dict.fromkeys(item.metadata["help"] for item in same))
+    text += f" One of {', '.join(choices)}." if choices else ""
     names = (f"{flag}/--no-{flag[2:]}",) if hint is bool else (flag,)
     option = typer.Option(*names, help=text, rich_help_panel=panel, show_default=False)
-    kind = hint if hint in (bool, int, float) else str
+    kind = next((kind for kind in (bool, int, float) if hint in (kind, kind | None)), str)
     annotation = Annotated[kind | None, option]
-    return inspect.Parameter(item.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
 def _parse(name: str, hint: Any, value: Any) -> Any:

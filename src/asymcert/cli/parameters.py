@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-Run = Annotated[Path, typer.Argument(help="Run folder that `asymcert train` made.")]
+RunPath = Annotated[Path, typer.Argument(help="Run folder that `asymcert train` made.")]
 Norms = Annotated[list[str] | None, typer.Option("--norm", help="1, 2, inf or any p of at least 1; repeat for more.")]
 Threats = Annotated[
     list[Path] | None,
@@ -21,11 +21,6 @@ Method = Annotated[
         show_default=False,
     ),
 ]
-Sound = Annotated[bool, typer.Option(help="Subtract bounds on all rounding errors.")]
-Cuts = Annotated[int | None, typer.Option(help="Refined: tangent planes for each sample.", show_default=False)]
-Tolerance = Annotated[float | None, typer.Option(help="Exact: relative gap to stop at.", show_default=False)]
-TimeLimit = Annotated[float | None, typer.Option(help="Exact: seconds for each sample.", show_default=False)]
-Workers = Annotated[int | None, typer.Option(help="Exact: processes.", show_default=False)]
 Limit = Annotated[int | None, typer.Option(help="Only the first samples of the split.", show_default=False)]
 SplitName = Annotated[str, typer.Option("--split", help="train, val or test.")]
 DataDir = Annotated[Path | None, typer.Option(help="Folder with the data, where it is not where training found it.")]

@@ -3,76 +3,57 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import polars as pl
 import typer
 
 from asymcert._checks import check_choice, refuse
-from asymcert.certify import ClosedForm, certifier_for, default_method
+from asymcert.certify import CERTIFIERS, ClosedForm, certifier_for, default_method
 from asymcert.cli import show
-from asymcert.cli.certify_commands import certifier_from
-from asymcert.cli.options import parse_norm
-from asymcert.cli.parameters import (
-    Box,
-    Cuts,
-    DataDir,
-    Json,
-    Norms,
-    Quiet,
-    Run,
-    Sound,
-    SplitName,
-    Threats,
-    TimeLimit,
-    Tolerance,
-    Workers,
-)
-from asymcert.cli.steps import SPLITS, audit_run, certify_run, load_data, own_rows, report_run, threats_for, uncertified
+from asymcert.cli.options import OF_METHOD, parse_norm, with_fields_of
+from asymcert.cli.parameters import Box, DataDir, Json, Norms, Quiet, RunPath, SplitName, Threats
+from asymcert.cli.steps import SPLITS, audit_run, certify_run, own_rows, report_run, threats_for, uncertified
 from asymcert.errors import RunError
-from asymcert.evaluate import RunFolder, floor_percent, floor_significant, threat_key
+from asymcert.evaluate import floor_percent, floor_significant, threat_key
 from asymcert.evaluate import surface as surface_of
+from asymcert.runs.run import Run
 from asymcert.threats.file import read_threat
 
 
+@with_fields_of(*CERTIFIERS, panel=OF_METHOD)
 def audit(
-    run: Run,
+    run: RunPath,
     norm: Norms = None,
     threat: Threats = None,
     method: Annotated[str | None, typer.Option(help="Certify by this method first, if that was not done.")] = None,
-    sound: Sound = True,
-    cuts: Cuts = None,
-    tolerance: Tolerance = None,
-    time_limit: TimeLimit = None,
-    workers: Workers = None,
     split: SplitName = "test",
     box: Box = True,
     data_dir: DataDir = None,
     as_json: Json = False,
     quiet: Quiet = False,
+    *,
+    overrides: dict[str, Any],
 ) -> None:
     """Attack just inside every certified radius, by whatever method; exit 1 if any attack succeeds.
 
     What has no certificate yet is certified first. Examples: asymcert audit runs/a --norm 2 · asymcert audit runs/a
     --method tangent --threat spammer.toml
     """
-    folder = RunFolder(run)
-    given = {"cuts": cuts, "tolerance": tolerance, "time_limit": time_limit, "workers": workers}
-    certifier = None if method is None else certifier_from(method, sound, given)
-    model = folder.load_model()
-    threats = threats_for(model, norm, threat, box)
-    data = load_data(folder, data_dir)
-    missing = uncertified(folder, threats, split, certifier)
+    opened = Run(run, data_dir)
+    threats = threats_for(opened.model, norm, threat, box)
+    certifier = certifier_for(method or default_method(opened.model), **overrides)
+    missing = uncertified(opened, threats, split, certifier if method or overrides else None)
     if missing:
-        certify_run(folder, data, missing, certifier or certifier_for(default_method(model), sound), split, quiet=quiet)
-    rows = audit_run(folder, data, threats, split, quiet)
+        certify_run(opened, missing, certifier, split, quiet=quiet)
+    rows = audit_run(opened, threats, split, quiet)
     successes = int(rows["success"].sum())
     show.result({"attacked": len(rows), "successes": successes}, as_json)
     raise typer.Exit(1 if successes else 0)
 
 
 def surface(
-    run: Run,
+    run: RunPath,
     norm: Annotated[str, typer.Option(help="1, 2, inf or any p that was certified.")] = "2",
     threat: Annotated[Path | None, typer.Option(help="File with the threat model, instead of a norm.")] = None,
     split: SplitName = "test",
@@ -82,7 +63,7 @@ def surface(
 
     Example: asymcert surface runs/a --norm 1
     """
-    certificates = _rows_of(RunFolder(run), norm, threat, split)
+    certificates = _rows_of(Run(run), norm, threat, split)
     grid = surface_of(certificates)
     steps = range(0, len(grid.thresholds), 1 if as_json else 10)
     radii = range(0, len(grid.radii), 1 if as_json else 25)
@@ -99,7 +80,7 @@ def surface(
 
 
 def report(
-    run: Run,
+    run: RunPath,
     hulls: Annotated[
         Path | None, typer.Option(help="Rows of `asymcert separate --out`: draws what convexity limits.")
     ] = None,
@@ -109,24 +90,25 @@ def report(
 
     Examples: asymcert report runs/a · asymcert report runs/a --hulls hulls.parquet
     """
-    show.result({"page": str(report_run(RunFolder(run), hulls))}, as_json)
+    show.result({"page": str(report_run(Run(run), hulls))}, as_json)
 
 
-def _rows_of(run: RunFolder, norm: str, threat: Path | None, split: str) -> pl.DataFrame:
+def _rows_of(run: Run, norm: str, threat: Path | None, split: str) -> pl.DataFrame:
     """Closed-form rows of the run's own model and one threat model, sound ones if there are any."""
     check_choice("split", split, SPLITS)
-    model = run.load_model()
-    if not isinstance(model, ClosedForm.kind):
-        kinds = f"a {type(model).__name__}, which has no closed-form certificates"
+    if not isinstance(run.model, ClosedForm.kind):
+        kinds = f"a {type(run.model).__name__}, which has no closed-form certificates"
         raise refuse("run", "of a feature-convex classifier for this command", kinds)
     if threat is None:
         wanted = pl.col("norm") == parse_norm(norm)
     else:
-        wanted = pl.col("threat") == threat_key(read_threat(threat, model))
+        wanted = pl.col("threat") == threat_key(read_threat(threat, run.model))
     rows = own_rows(run, split).filter(wanted, pl.col("method") == ClosedForm.method)
     if rows.is_empty():
         wanted_by = f"--norm {norm}" if threat is None else f"--threat {threat}"
-        message = f"no closed-form certificates. Run `asymcert certify {run.path} {wanted_by} --split {split}` first."
-        raise RunError(f"{run.path}: {message}")
+        message = (
+            f"no closed-form certificates. Run `asymcert certify {run.folder.path} {wanted_by} --split {split}` first."
+        )
+        raise RunError(f"{run.folder.path}: {message}")
     rows = rows.filter(pl.col("threat") == rows["threat"][0])
     return rows.filter(pl.col("options") == rows["options"].max())  # sound=True comes after sound=False

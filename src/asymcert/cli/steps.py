@@ -13,17 +13,16 @@ from asymcert._checks import check_choice, check_count, refuse
 from asymcert.certify import Certifier
 from asymcert.cli import show
 from asymcert.cli.options import parse_norm
-from asymcert.datasets import BinaryData, Split, load_source
-from asymcert.datasets.source import DataSource
+from asymcert.datasets import BinaryData, Split
 from asymcert.datasets.table_files import read_table
-from asymcert.errors import RunError
-from asymcert.evaluate import RunFolder, evaluate, threat_key
+from asymcert.evaluate import evaluate, threat_key
 from asymcert.evaluate.audit import audit
 from asymcert.evaluate.labels import method_labels
 from asymcert.evaluate.scoring import score_table
 from asymcert.models.base import BinaryClassifier
 from asymcert.runs.folder import CERTIFICATES
 from asymcert.runs.rows import distinct, options_text
+from asymcert.runs.run import Run
 from asymcert.theory.separability import limits
 from asymcert.threats.file import read_threat
 from asymcert.threats.model import ThreatModel
@@ -35,17 +34,6 @@ MOST_SHOWN = 10  # broken certificates
 CHUNKS = {"exact": 16, "refined": 128}  # samples between two savings
 CHUNK = 256
 WORKER_CHUNK = 64  # for each process: starting one takes seconds
-
-
-def load_data(run: RunFolder, data_dir: Path | None) -> BinaryData:
-    """The data that a run was trained on, checked by its digest."""
-    facts = run.facts()
-    if facts.source is None:
-        raise RunError(f"{run.path}: its data was made by hand. Certify it from Python with asymcert.certify.")
-    data = load_source(DataSource.from_dict(facts.source), data_dir)
-    if data.digest != facts.data_digest:
-        raise RunError(f"{run.path}: the data is not what the model was trained on. Point --data-dir at the original.")
-    return data
 
 
 def chosen_split(data: BinaryData, name: str, limit: int | None = None) -> Split:
@@ -97,8 +85,7 @@ def output_file(option: str, path: Path) -> Path:
 
 
 def certify_run(
-    run: RunFolder,
-    data: BinaryData,
+    run: Run,
     threats: list[ThreatModel],
     certifier: Certifier,
     split: str = "test",
@@ -107,17 +94,18 @@ def certify_run(
     proofs: Path | None = None,
 ) -> pl.DataFrame:
     """Certify a split into the run folder, and proofs into theirs, with a progress bar; returns the rows."""
-    chosen, model = chosen_split(data, split, limit), run.load_model()
-    check_inside(model, threats, chosen.x)
+    chosen = chosen_split(run.data, split, limit)
+    check_inside(run.model, threats, chosen.x)
     with show.progress("certify", len(chosen) * len(threats), quiet) as update:
         return evaluate(
-            model,
+            run.model,
             chosen,
-            run,
+            run.folder,
             threats,
             certifier,
-            data_digest=data.digest,
-            seed=run.facts().seed,
+            data_digest=run.data.digest,
+            model_digest=run.digest,
+            seed=run.facts.seed,
             split_name=split,
             chunk=_chunk(certifier),
             progress=lambda done, total: update(done),
@@ -145,9 +133,7 @@ def _chunk(certifier: Certifier) -> int:
     return WORKER_CHUNK * workers if workers > 1 else CHUNKS.get(certifier.method, CHUNK)
 
 
-def uncertified(
-    run: RunFolder, threats: list[ThreatModel], split: str, certifier: Certifier | None
-) -> list[ThreatModel]:
+def uncertified(run: Run, threats: list[ThreatModel], split: str, certifier: Certifier | None) -> list[ThreatModel]:
     """Threat models without a certificate of the run's model: by this certifier, or by any."""
     check_choice("split", split, SPLITS)
     rows = own_rows(run, split)
@@ -157,23 +143,23 @@ def uncertified(
     return [threat for threat in threats if threat_key(threat) not in known]
 
 
-def own_rows(run: RunFolder, split: str) -> pl.DataFrame:
+def own_rows(run: Run, split: str) -> pl.DataFrame:
     """Rows of the run's own model and of one split."""
-    model = run.load_model().digest
-    rows = run.read(CERTIFICATES).filter(pl.col("split") == split, pl.col("model_digest") == model)
+    rows = run.folder.read(CERTIFICATES).filter(pl.col("split") == split, pl.col("model_digest") == run.digest)
     return distinct(rows)
 
 
-def audit_run(run: RunFolder, data: BinaryData, threats: list[ThreatModel], split: str, quiet: bool) -> pl.DataFrame:
+def audit_run(run: Run, threats: list[ThreatModel], split: str, quiet: bool) -> pl.DataFrame:
     """Attack the certified samples of a split and store the rows; says so if a certificate broke."""
-    chosen = chosen_split(data, split)
+    chosen = chosen_split(run.data, split)
     with show.progress("attack", len(chosen) * len(threats), quiet) as update:
         rows = audit(
-            run.load_model(),
+            run.model,
             chosen,
-            run,
+            run.folder,
             threats,
             split_name=split,
+            model_digest=run.digest,
             progress=lambda done, total: update(done, total=total),
         )
     broken = rows.filter("success")
@@ -186,14 +172,13 @@ def audit_run(run: RunFolder, data: BinaryData, threats: list[ThreatModel], spli
     return rows
 
 
-def report_run(run: RunFolder, hulls: Path | None = None) -> Path:
+def report_run(run: Run, hulls: Path | None = None) -> Path:
     """Write the report of a run, over it the limits in a file of hull distances; returns the page's path."""
     from asymcert.report import write_report
 
     if hulls is None:
-        return write_report(run)
-    facts = run.facts()
-    return write_report(run, limits(_hull_rows(hulls), facts.sensitive, facts.data_digest))
+        return write_report(run.folder)
+    return write_report(run.folder, limits(_hull_rows(hulls), run.facts.sensitive, run.facts.data_digest))
 
 
 def _hull_rows(path: Path) -> pl.DataFrame:

@@ -9,11 +9,12 @@ import polars as pl
 from asymcert.datasets import BinaryData
 from asymcert.datasets.columns import CategoryColumn, WordColumn
 from asymcert.datasets.tables import TableOptions
-from asymcert.evaluate import RunFolder, floor_percent, floor_significant, summary
+from asymcert.evaluate import floor_percent, floor_significant, summary
 from asymcert.evaluate.explain import ColumnRoom
 from asymcert.evaluate.formatting import ceil_significant
 from asymcert.evaluate.labels import method_labels, threat_labels
 from asymcert.evaluate.units import amount_text, radius_in_units
+from asymcert.runs.run import Run
 from asymcert.threats.table import is_constant
 
 MOST_LISTED = 12  # columns of a kind
@@ -58,13 +59,13 @@ def summary_rows(rows: pl.DataFrame, as_json: bool) -> list[dict[str, Any]]:
     ]
 
 
-def unit_rows(run: RunFolder, rows: pl.DataFrame, as_json: bool) -> list[dict[str, Any]]:
+def unit_rows(run: Run, rows: pl.DataFrame, as_json: bool) -> list[dict[str, Any]]:
     """For a table: how far each column alone may move at the median radius, one row for each column."""
-    scaling = run.load_model().scaling
+    scaling = run.model.scaling
     if scaling is None:
         return []
     table = summary(rows).sort("norm", maintain_order=True)
-    known = run.threats()
+    known = run.folder.threats()
     titles = _curve_titles(table)
     amounts = [
         radius_in_units(scaling, radius or 0.0, known[key]) for key, radius in table["threat", "median_radius"].rows()

@@ -21,6 +21,7 @@ from asymcert.errors import RunError
 from asymcert.evaluate import RunFacts, RunFolder
 from asymcert.models.base import BinaryClassifier
 from asymcert.runs.fitting import fit_run
+from asymcert.runs.run import Run
 from asymcert.training import LinfConfig, TrainConfig
 from asymcert.training.epochs import OnEpoch
 from asymcert.training.models import MODELS, Recipe, describe_recipe, recipe_for, train_recipe
@@ -40,10 +41,10 @@ def demo(
     Example: asymcert demo --out runs/demo
     """
     data = data_sets.load("digits-3-8", seed=seed)
-    run = RunFolder(out)
-    threats = threats_for(fit(run, data, recipe_for("feature-convex", data), seed, "cpu", quiet))
-    rows = certify_run(run, data, threats, certifier_for("closed-form"), quiet=quiet)
-    successes = int(audit_run(run, data, threats, "test", quiet)["success"].sum())
+    threats = threats_for(fit(RunFolder(out), data, recipe_for("feature-convex", data), seed, "cpu", quiet))
+    run = Run(out)
+    rows = certify_run(run, threats, certifier_for("closed-form"), quiet=quiet)
+    successes = int(audit_run(run, threats, "test", quiet)["success"].sum())
     page = report_run(run)
     show.table(f"{data.name}: {data.sensitive} against {data.other}, test data", summary_rows(rows, as_json), as_json)
     show.console.print(f"[green]page:[/green] {page}")

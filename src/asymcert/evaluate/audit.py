@@ -39,6 +39,7 @@ def audit(
     seed: int = 0,
     chunk: int = 256,
     progress: Progress | None = None,
+    model_digest: str | None = None,
 ) -> pl.DataFrame:
     """Attack the certificates that a run folder holds, of every method, and store a row for each.
 
@@ -50,6 +51,8 @@ def audit(
         As in `evaluate`, which came before.
     attacks, fraction, seed, chunk, progress
         As in `attack_rows`; rows are stored after every chunk.
+    model_digest
+        The model's digest, where it is known already.
 
     Returns
     -------
@@ -67,7 +70,7 @@ def audit(
     stored = run.read(AUDIT)
     stored = AUDIT_SCHEMA.to_frame() if stored.is_empty() else stored
     results = [AUDIT_SCHEMA.to_frame()]
-    certificates = _stored_certificates(model, run, threats, split_name)
+    certificates = _stored_certificates(model_digest or model.digest, run, threats, split_name)
     for attack in attacks:
         same_budget = pl.col("fraction") == _budget_share(attack, fraction)
         same = (pl.col("attack") == attack.name) & same_budget & (pl.col("seed") == seed)
@@ -132,6 +135,7 @@ def attack_rows(
         lies outside its box, or an option is out of range.
     """
     attacks = default_attacks() if attacks is None else list(attacks)
+    _check_model(model.digest, rows)
     parts = _attacked(model, x, rows, threats, attacks, fraction, seed, chunk, progress)
     return pl.concat([AUDIT_SCHEMA.to_frame(), *parts])
 
@@ -155,7 +159,7 @@ def _attacked(
     """Audit rows, a chunk at a time."""
     _check_options(attacks, fraction, seed, chunk)
     known = {threat_key(threat): threat for threat in threats}
-    rows = _certified(model, len(x), rows, known)
+    rows = _certified(len(x), rows, known)
     open_to = [_open_to(attack, rows) for attack in attacks]
     done, total = 0, sum(len(part) for part in open_to)
     keys = rows["threat"].unique(maintain_order=True)
@@ -196,11 +200,11 @@ def _budget(attack: Attack, rows: pl.DataFrame, fraction: float) -> Tensor:
 
 
 def _stored_certificates(
-    model: BinaryClassifier, run: RunFolder, threats: Sequence[ThreatModel], split_name: str
+    model_digest: str, run: RunFolder, threats: Sequence[ThreatModel], split_name: str
 ) -> pl.DataFrame:
     """The run's rows of this model, its data, the split and the threat models, with a positive radius."""
     rows = distinct(run.read(CERTIFICATES)).filter(
-        pl.col("model_digest") == model.digest,
+        pl.col("model_digest") == model_digest,
         pl.col("data_digest") == run.facts().data_digest,
         pl.col("split") == split_name,
         pl.col("threat").is_in([threat_key(threat) for threat in threats]),
@@ -221,12 +225,16 @@ def _check_options(attacks: Sequence[Attack], fraction: float, seed: int, chunk:
     check_count("chunk", chunk)
 
 
-def _certified(model: BinaryClassifier, n: int, rows: pl.DataFrame, known: dict[str, ThreatModel]) -> pl.DataFrame:
-    """Rows with a positive radius, checked against the model, the split and the threat models."""
+def _check_model(digest: str, rows: pl.DataFrame) -> None:
+    """Refuse certificates of another model."""
+    others = set(check_rows(rows).filter(pl.col("radius") > 0)["model_digest"]) - {digest}
+    if others:
+        raise refuse("rows", f"certificates of model {digest[:12]}", f"of {min(others)[:12]}")
+
+
+def _certified(n: int, rows: pl.DataFrame, known: dict[str, ThreatModel]) -> pl.DataFrame:
+    """Rows with a positive radius, checked against the split and the threat models."""
     rows = check_rows(rows).filter(pl.col("radius") > 0)
-    others = rows.filter(pl.col("model_digest") != model.digest)
-    if not others.is_empty():
-        raise refuse("rows", f"certificates of model {model.digest[:12]}", f"of {others['model_digest'][0][:12]}")
     unknown = sorted(set(rows["threat"]) - set(known))
     if unknown:
         raise refuse("threats", f"those of the rows, {unknown} among them", sorted(known))

@@ -39,6 +39,7 @@ def evaluate(
     chunk: int = 256,
     progress: Progress | None = None,
     proofs: str | Path | None = None,
+    model_digest: str | None = None,
 ) -> pl.DataFrame:
     """Certify every sample against every threat model and store a row for each.
 
@@ -71,6 +72,8 @@ def evaluate(
     proofs
         Folder to keep a proof of every positive radius in, in a folder of its own for each threat model.
         Samples that have a row but no proof are certified again.
+    model_digest
+        The model's digest, where it is known already.
 
     Returns
     -------
@@ -91,7 +94,7 @@ def evaluate(
     run.facts()  # refuses a folder that holds no run
     for threat in threats:
         run.save_threat(threat)
-    origin = Origin(split_name, model.digest, data_digest, seed, options_text(certifier))
+    origin = Origin(split_name, model_digest or model.digest, data_digest, seed, options_text(certifier))
     stored = _stored(run, origin, certifier, keys, len(x))
     adversaries = dict(zip(keys, threats, strict=True))
     kept = Proofs(proofs, origin, certifier.method, adversaries)

@@ -159,7 +159,12 @@ class BinaryClassifier(nn.Module, ABC):
             The file is damaged, was tampered with, comes from an unknown version, breaks what its kind promises, or
             holds a model of another kind.
         """
-        tensors, metadata = read_contents(path)
+        return cls.read(path)[0]
+
+    @classmethod
+    def read(cls, path: str | Path) -> tuple[Self, str]:
+        """What `load` returns, and its digest, which reading has computed already."""
+        tensors, metadata, digest = read_contents(path)
         name = str(metadata.get("kind"))
         kinds = {kind.__name__: kind for kind in _kinds(BinaryClassifier)}
         try:
@@ -168,7 +173,7 @@ class BinaryClassifier(nn.Module, ABC):
             raise ModelFileError(f"{path}: not a valid model: {error}") from error
         if not isinstance(model, cls):
             raise ModelFileError(f"{path}: holds a {name}, not a {cls.__name__}. Load it as that.")
-        return model
+        return model, digest
 
 
 def _kinds(base: type[BinaryClassifier]) -> Iterator[type[BinaryClassifier]]:

@@ -26,8 +26,8 @@ def write_contents(path: str | Path, tensors: dict[str, Tensor], metadata: dict[
         save_file(tensors, partial, {KEY: json.dumps(stored, sort_keys=True)})
 
 
-def read_contents(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and metadata of a file that `write_contents` wrote.
+def read_contents(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
+    """Tensors, metadata and digest of a file that `write_contents` wrote.
 
     Raises
     ------
@@ -42,9 +42,10 @@ def read_contents(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"{path}: model format {found!r} is unknown, this version reads {FORMAT}. "
             "Use the asymcert version that wrote it, or train again."
         )
-    if metadata.pop("digest", None) != digest_of(tensors, metadata):
+    stated, digest = metadata.pop("digest", None), digest_of(tensors, metadata)
+    if stated != digest:
         raise ModelFileError(f"{path}: the digest does not match the contents. The file was changed; get it again.")
-    return tensors, metadata
+    return tensors, metadata, digest
 
 
 def digest_of(tensors: dict[str, Tensor], metadata: dict[str, Any]) -> str:

@@ -14,7 +14,8 @@ from asymcert.certify import Certificate
 from asymcert.certify.base import expect
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.feature_convex import FeatureConvexClassifier
-from asymcert.proofs.writer import write_proofs
+from asymcert.proofs.checker import Model
+from asymcert.proofs.writer import as_checked, write_proofs
 from asymcert.runs.rows import Origin, threat_key
 from asymcert.threats.model import ThreatModel
 
@@ -35,6 +36,7 @@ class Proofs:
     def __init__(self, root: str | Path | None, origin: Origin, method: str, threats: Mapping[str, ThreatModel]):
         folders = {} if root is None else {key: _name(origin, method, threat) for key, threat in threats.items()}
         self.folders = {key: Path(root or "", name) for key, name in folders.items()}
+        self.checked: Model | None = None  # the evaluation's one model, as the checker reads it
 
     def finished(self, stored: pl.DataFrame) -> pl.DataFrame:
         """Those of the stored rows that need no proof any more: all, if none are kept."""
@@ -62,8 +64,9 @@ class Proofs:
         if not self.folders:
             return
         model = expect(model, FeatureConvexClassifier, "proof")
+        self.checked = self.checked or as_checked(model)
         for certificate in certificates:
-            write_proofs(self.folders[threat_key(certificate.threat)], model, x, certificate, index)
+            write_proofs(self.folders[threat_key(certificate.threat)], model, x, certificate, index, self.checked)
 
 
 def _name(origin: Origin, method: str, threat: ThreatModel) -> str:

@@ -63,7 +63,7 @@ def write_proof(
         the box, or the weights are off the simplex.
     """
     try:
-        radius = _write(Path(path), _checker_model(model), model, x_row, threat, anchors, weights)
+        radius = _write(Path(path), as_checked(model), model, x_row, threat, anchors, weights)
     except RefusedError as reason:
         raise refuse("x_row", "a sample of which a radius can be proved", f"one with this fault: {reason}") from reason
     if radius == 0:
@@ -73,7 +73,12 @@ def write_proof(
 
 
 def write_proofs(
-    folder: str | Path, model: FeatureConvexClassifier, x: Tensor, certificate: Certificate, index: Tensor | None = None
+    folder: str | Path,
+    model: FeatureConvexClassifier,
+    x: Tensor,
+    certificate: Certificate,
+    index: Tensor | None = None,
+    checked: Model | None = None,
 ) -> list[Path | None]:
     """Write a proof ``<index>.proof`` for every sample with a positive radius.
 
@@ -87,6 +92,8 @@ def write_proofs(
         Of these inputs. Its cuts are used where it has any; else the tangent plane at the sample.
     index
         Int64 (n,): numbers that the files are named by; 0, 1, and so on by default.
+    checked
+        What `as_checked` gives for the model, where it is known already.
 
     Returns
     -------
@@ -101,7 +108,7 @@ def write_proofs(
     """
     if len(x) != len(certificate):
         raise refuse("x", f"the {len(certificate)} inputs that were certified", f"{len(x)} inputs")
-    folder, checked = Path(folder), _checker_model(model)
+    folder, checked = Path(folder), checked or as_checked(model)
     folder.mkdir(parents=True, exist_ok=True)
     numbers = range(len(x)) if index is None else index.tolist()
     paths: list[Path | None] = [None] * len(x)
@@ -120,7 +127,7 @@ def write_proofs(
     return paths
 
 
-def _checker_model(model: FeatureConvexClassifier) -> Model:
+def as_checked(model: FeatureConvexClassifier) -> Model:
     """The model as the checker reads it from a file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"

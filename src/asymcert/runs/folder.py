@@ -111,7 +111,11 @@ class RunFolder:
         model.save(self.model_path)
 
     def load_model(self) -> BinaryClassifier:
-        """The model of the run; see `BinaryClassifier.load` for what is refused.
+        """The model of the run, as `read_model` reads it."""
+        return self.read_model()[0]
+
+    def read_model(self) -> tuple[BinaryClassifier, str]:
+        """The model of the run and its digest; see `BinaryClassifier.load` for what is refused.
 
         Raises
         ------
@@ -121,14 +125,14 @@ class RunFolder:
         facts = self.facts()
         if not self.model_path.is_file():
             raise RunError(f"{self.path}: holds no model. Training has not finished; run `asymcert train`.")
-        model = BinaryClassifier.load(self.model_path)
+        model, digest = BinaryClassifier.read(self.model_path)
         what = f"{self.model_path}: is the model of another run"
         if model.input_shape != facts.input_shape:
             raise RunError(f"{what}, on inputs of shape {model.input_shape}, not {facts.input_shape}. Restore its own.")
         scaling = None if model.scaling is None else model.scaling.to_dict()
         if json.dumps(scaling) != json.dumps(facts.scaling):
             raise RunError(f"{what}, with other columns or ranges. Restore its own.")
-        return model
+        return model, digest
 
     def save_threat(self, threat: ThreatModel) -> None:
         """Store what a row's ``threat`` stands for, once."""

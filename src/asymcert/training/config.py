@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
-from asymcert._checks import check_choice, check_count, check_number, refuse
+from asymcert._checks import check_choice, check_count, check_number, option, refuse
 
 ARCHITECTURES = ("mlp", "conv")
 FEATURE_MAPS = ("identity", "centre", "centre-absolute", "soft-threshold", "hinges")
@@ -20,11 +20,6 @@ SCHEDULES = ("one-cycle", "exponential", "constant")
 KEEP = ("last", "best")
 
 Recipe = TypeVar("Recipe")  # a dataclass of options
-
-
-def option(default: Any, help_text: str, choices: tuple[str, ...] | None = None) -> Any:
-    """A field of a recipe that the command line offers as an option with this help."""
-    return field(default=default, metadata={"help": help_text, "choices": choices})
 
 
 def with_overrides(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from asymcert._checks import check_choice, check_count, check_number, refuse
+from asymcert._checks import check_choice, check_count, check_number, option, refuse
 from asymcert.linf.net import PUBLISHED, LinfDistanceNet
-from asymcert.training.config import option
 
 LOSSES = ("mixed", "hinge")
 POSITIVE = ("deviation", "epsilon", "mix_start", "mix_end", "learning_rate", "adam_epsilon", "sensitive_weight")

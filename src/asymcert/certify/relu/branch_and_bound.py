@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from asymcert._checks import check_count, check_number
+from asymcert._checks import check_count, check_number, option
 from asymcert.attacks import ProjectedGradient
 from asymcert.certify.base import Certificate
 from asymcert.certify.relu.branching import Flip, Outcome, Search, smallest_flip
@@ -24,7 +24,7 @@ LEAST, GREATEST = 1e-9, 1e9  # radii beyond which nothing is searched for
 GROWTH = 1.5  # of the budget while attacks find nothing
 GROWTHS = 24
 SHARE = 0.25  # of the time left, that one radius may take
-CROWN_ASCENTS = Crown.ascents
+CROWN_ASCENTS = Crown().ascents
 ATTACK = ProjectedGradient(steps=30, restarts=1)
 ATTACK_ROUNDS = 6  # of shrinking a flip that was found
 
@@ -56,9 +56,9 @@ class BranchAndBound(ReluCertifier):
 
     method: ClassVar[str] = "branch-and-bound"
 
-    ascents: int = 10
-    tolerance: float = 1e-3
-    time_limit: float = 10.0
+    ascents: int = option(10, "crown, branch-and-bound: gradient steps of the slopes.")
+    tolerance: float = option(1e-3, "exact, branch-and-bound: relative gap to stop at.")
+    time_limit: float = option(10.0, "exact, branch-and-bound: seconds for each sample.")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from asymcert._checks import check_count
+from asymcert._checks import check_count, option
 from asymcert.certify.base import Certificate, Certifier, expect
 from asymcert.certify.relu.reach import Reach
 from asymcert.certify.relu.relu_bounds import Enclosure, FirstLayer, Network, intervals
@@ -57,8 +57,8 @@ class ReluCertifier(Certifier, ABC):
 
     kind: ClassVar[type[BinaryClassifier]] = ReluClassifier
 
-    sound: bool = True
-    steps: int = 16
+    sound: bool = option(True, "Subtract bounds on all rounding errors.")
+    steps: int = option(16, "interval-bounds, crown, branch-and-bound: halvings of the radius.")
 
     def __post_init__(self) -> None:
         check_count("steps", self.steps, 0)
@@ -130,7 +130,7 @@ class Crown(ReluCertifier):
 
     method: ClassVar[str] = "crown"
 
-    ascents: int = 20
+    ascents: int = option(20, "crown, branch-and-bound: gradient steps of the slopes.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
