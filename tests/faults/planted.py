@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from asymcert.certify import Certificate, Certifier
+from asymcert.certify.closed_form import tangent_plane
 from asymcert.certify.cuts import Cuts
-from asymcert.certify.passes import tangent_plane
 from asymcert.convex import ConvexMLP
 from asymcert.features import Identity
 from asymcert.models.feature_convex import FeatureConvexClassifier

@@ -12,8 +12,8 @@ from torch import Tensor
 from asymcert._checks import check_inputs, refuse
 from asymcert._floats import UNIT, UP, up
 from asymcert.certify.budgets import radius, solve
+from asymcert.certify.closed_form import closed_form_radius, in_float64, slope_bound, tangent_plane
 from asymcert.certify.drops import Pieces
-from asymcert.certify.passes import closed_form_radius, in_float64, slope_bound, tangent_plane
 from asymcert.certify.rounding import DeployedError, Rounding
 from asymcert.models.base import CHUNK_VALUES
 from asymcert.models.feature_convex import FeatureConvexClassifier

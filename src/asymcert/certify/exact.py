@@ -14,10 +14,10 @@ from asymcert._checks import check_count, check_inputs, check_number, option, re
 from asymcert._floats import NORMS
 from asymcert.attacks.base import in_evaluation_mode
 from asymcert.certify.base import Certificate, Certifier, expect
+from asymcert.certify.closed_form import deployed_margin, in_float64
 from asymcert.certify.composition import check_composition_convex
 from asymcert.certify.cutting_planes import Bounds
 from asymcert.certify.masters import load_solver
-from asymcert.certify.passes import deployed_margin, in_float64
 from asymcert.certify.workers import Limits, solver
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.feature_convex import FeatureConvexClassifier

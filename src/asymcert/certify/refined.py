@@ -13,8 +13,8 @@ from asymcert._checks import check_count, option
 from asymcert._floats import UP
 from asymcert.attacks import score
 from asymcert.certify.base import Certificate, Certifier, expect, join
+from asymcert.certify.closed_form import deployed_margin
 from asymcert.certify.cuts import Cuts, PlaneRadius, Planes
-from asymcert.certify.passes import deployed_margin
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel

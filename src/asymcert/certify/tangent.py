@@ -11,8 +11,8 @@ from torch import Tensor
 
 from asymcert._checks import option
 from asymcert.certify.base import Certificate, Certifier, expect, join
+from asymcert.certify.closed_form import deployed_margin
 from asymcert.certify.cuts import Cuts, Planes
-from asymcert.certify.passes import deployed_margin
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from asymcert._floats import NORMS, norm_name
-from asymcert.certify.passes import slope_bound, tangent_plane
+from asymcert.certify.closed_form import slope_bound, tangent_plane
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
 from asymcert.training.balance import balanced_threshold, threshold_for_rate
