@@ -21,7 +21,6 @@ from asymcert.report.series import (
     norm_symbol,
     overlay_colour,
     radius_bins,
-    threat_text,
 )
 
 PANEL = (4.2, 3.3)  # inches
@@ -156,7 +155,7 @@ def _gallery(rows: list[Strip]) -> Any:
         for axis, image, radius in zip(line, strip.images, strip.radii, strict=False):
             axis.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             axis.set_title(floor_significant(radius), fontsize=7.5, pad=2)
-        label = f"{_plain(threat_text(strip.threat, strip.norm))}\n{strip.method}\n{strip.group} robust"
+        label = f"{_plain(strip.adversary)}\n{strip.method}\n{strip.group} robust"
         line[0].text(-0.15, 0.5, label, transform=line[0].transAxes, ha="right", va="center", fontsize=7.5)
     return figure
 

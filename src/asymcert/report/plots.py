@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,21 @@ from asymcert.report.series import (
     overlay_colour,
     radius_bins,
 )
+from asymcert.report.tables import Table
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 INK, GRID = "#1f2937", "#e5e7eb"
+
+
+@dataclass(frozen=True, eq=False)
+class Plot:
+    """One interactive plot of a page, with what stands under it."""
+
+    title: str
+    description: str  # for readers who do not see it
+    figure: Any
+    table: Table | None = None
+    notes: Sequence[str] = ()
 
 
 def curve_figure(norm: float, panel: list[Series], overlay: Mapping[str, pl.DataFrame], many: bool = False) -> Any:
