@@ -24,7 +24,7 @@ from asymcert.datasets import BinaryData
 from asymcert.evaluate.formatting import MISSING, ceil_significant, floor_percent, floor_significant
 from asymcert.report.page import write_page
 from asymcert.report.pictures import curve_picture, save_picture
-from asymcert.report.plots import Plot, curve_figure
+from asymcert.report.plots import curve_plot
 from asymcert.report.series import norm_symbol
 from asymcert.report.tables import Table
 
@@ -60,7 +60,8 @@ def write_comparison(
     lines, overlay = lines_of(results), coloured(published or {})
     seeds = [lines, *(lines_of(other) for other in others)]
     every = [result for part in (results, *others) for result in part]
-    save_picture(curve_picture(panels_of(lines), overlay, many=True), out / "certified_accuracy.png")
+    panels = panels_of(lines)
+    save_picture(curve_picture(panels, overlay, many=True), out / "certified_accuracy.png")
     record = json.dumps(
         machine_readable(data, [line for part in seeds for line in part], options), indent=1, allow_nan=False
     )
@@ -68,7 +69,7 @@ def write_comparison(
     return write_page(
         out / "index.html",
         TEMPLATE,
-        {"curve": _curves(lines, overlay)},
+        {"curve": [curve_plot(norm, panel, overlay, many=True) for norm, panel in panels.items()]},
         data=data,
         options=options,
         batch=CHUNK,
@@ -110,24 +111,12 @@ def _multiple(first: float, second: float) -> str:
     return f"{floor_significant(first / second, 3)} times" if second > 0 else "more than any multiple of"
 
 
-def _curves(lines: Sequence[Line], overlay: Mapping[str, pl.DataFrame]) -> list[Plot]:
-    return [
-        Plot(
-            f"{norm_symbol(norm)} norm",
-            f"Certified accuracy against size in {norm_symbol(norm)}",
-            curve_figure(norm, panel, overlay, many=True),
-        )
-        for norm, panel in panels_of(lines).items()
-    ]
-
-
 def _accuracies(lines: Sequence[Line], data: BinaryData) -> Table:
     header = ("Method", f"{data.sensitive}: right", f"{data.other}: right", "Balanced accuracy", "Abstained")
-    rows, seen = [], set()
+    rows, firsts = [], {}
     for line in lines:
-        if line.result.method.name in seen:
-            continue
-        seen.add(line.result.method.name)
+        firsts.setdefault(line.result.method.name, line)
+    for line in firsts.values():
         found = line.series.summary
         shares = [floor_percent(found[f"accuracy_{name}"]) for name in ("sensitive", "other", "balanced")]
         rows.append((line.result.method.label, *shares, str(int(line.series.rows["abstained"].sum()))))

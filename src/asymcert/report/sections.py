@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import numpy as np
-
 from asymcert.evaluate.formatting import floor_percent, floor_significant
 from asymcert.report.gallery import strips
-from asymcert.report.plots import Plot, curve_figure, radius_figure, surface_figure, training_figures
-from asymcert.report.series import ReportData, Series, norm_symbol, threat_text
-from asymcert.report.tables import accuracy_table, audit_table, summary_table, units_table
+from asymcert.report.plots import Plot, curve_plot, radius_plot, surface_plot, training_plots
+from asymcert.report.series import ReportData, norm_symbol, threat_text
+from asymcert.report.tables import audit_table, summary_table, units_table
 
 
 def content(data: ReportData) -> dict[str, Any]:
@@ -30,35 +28,12 @@ def content(data: ReportData) -> dict[str, Any]:
 
 def plots_of(data: ReportData) -> dict[str, list[Plot]]:
     """The interactive plots of each section."""
+    surfaces = [surface_plot(series, data.facts) for series in data.series]
     return {
-        "curve": [
-            Plot(
-                f"{norm_symbol(norm)} norm{_only_threat(panel)}",
-                f"Certified accuracy against size in {norm_symbol(norm)}",
-                curve_figure(norm, panel, data.overlay),
-                accuracy_table(panel),
-            )
-            for norm, panel in data.panels.items()
-        ],
-        "surface": [
-            Plot(
-                f"{series.adversary} · {series.method}",
-                "Certified accuracy over threshold and size",
-                surface_figure(series.norm, values, data),
-            )
-            for series in data.series
-            if (values := series.surface()) is not None
-        ],
-        "radii": [
-            Plot(
-                f"{norm_symbol(norm)} norm",
-                f"Histogram of radii in {norm_symbol(norm)}",
-                radius_figure(norm, panel),
-                notes=[_left_out(series) for series in panel],
-            )
-            for norm, panel in data.panels.items()
-        ],
-        "training": [Plot(title, f"{title} against epoch", figure) for title, figure in training_figures(data).items()],
+        "curve": [curve_plot(norm, panel, data.overlay) for norm, panel in data.panels.items()],
+        "surface": [plot for plot in surfaces if plot is not None],
+        "radii": [radius_plot(norm, panel) for norm, panel in data.panels.items()],
+        "training": training_plots(data),
     }
 
 
@@ -72,12 +47,6 @@ def _at_a_glance(data: ReportData) -> list[tuple[str, str]]:
         best = max(series.summary["median_radius"] for series in data.widest if series.norm == norm)
         numbers.append((floor_significant(best), f"median radius, {norm_symbol(norm)}"))
     return numbers
-
-
-def _left_out(series: Series) -> str:
-    zero, infinite = int((series.radii == 0).sum()), int(np.isinf(series.radii).sum())
-    text = f"{series.label}: {len(series.radii)} samples, {zero} with radius 0"
-    return text + (f", {infinite} with an infinite radius" if infinite else "") + "."
 
 
 def _details(data: ReportData) -> dict[str, Any]:
@@ -95,9 +64,3 @@ def _details(data: ReportData) -> dict[str, Any]:
         "Versions": ", ".join(f"{name} {number}" for name, number in facts.versions.items()),
         "Created": facts.created,
     }
-
-
-def _only_threat(panel: list[Series]) -> str:
-    threats = {series.adversary for series in panel}
-    rest = next(iter(threats)).partition(" ")[2]
-    return f", {rest}" if len(threats) == 1 and rest else ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,16 @@ class Series:
     def radii(self) -> NDArray[np.float64]:
         """Radii (n,) of the sensitive samples; 0 where they are not recognised."""
         return self.rows.filter("label")["radius"].to_numpy()
+
+    def steps(self, end: float) -> dict[str, NDArray[np.float64]]:
+        """Points of the drawn curve, on to radius `end`: ``radius``, and in percent the other columns of `curve`."""
+        drawn = drawn_curve(self.curve)
+        values = {name: 100 * np.append(drawn[name].to_numpy(), drawn[name][-1]) for name in drawn.columns[1:]}
+        return {"radius": np.append(drawn["radius"].to_numpy(), end), **values}
+
+    def histogram(self, edges: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Number of positive, finite radii in each bin."""
+        return np.histogram(self.radii[(self.radii > 0) & np.isfinite(self.radii)], edges)[0]
 
     def surface(self) -> Surface | None:
         """Certified accuracy over radius and threshold; None where method or classes do not allow it."""
@@ -118,9 +129,12 @@ def threat_text(threat: str, norm: float) -> str:
     return f"{norm_symbol(norm)} {rest}".rstrip()
 
 
-def overlay_colour(position: int, frame: pl.DataFrame) -> str:
-    """Colour of a curve that is laid over others: of its column ``colour``, else by its position."""
-    return frame["colour"][0] if "colour" in frame.columns else COLOURS[::-1][position % len(COLOURS)]
+def overlaid(overlay: Mapping[str, pl.DataFrame], norm: float) -> Iterator[tuple[str, pl.DataFrame, str]]:
+    """Name, points and colour of the curves laid over a norm's; the colour is that of the column ``colour``, if any."""
+    for colour, (name, frame) in zip(itertools.cycle(COLOURS[::-1]), overlay.items(), strict=False):
+        own = frame.filter(frame["norm"] == norm)
+        if not own.is_empty():
+            yield name, own, own["colour"][0] if "colour" in own.columns else colour
 
 
 def drawn_curve(curve: pl.DataFrame, length: int = LONGEST_CURVE) -> pl.DataFrame:
