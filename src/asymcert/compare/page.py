@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -15,7 +16,6 @@ from asymcert.compare.outcome import (
     coloured,
     lines_of,
     machine_readable,
-    panels_of,
     published_half,
     verdicts,
 )
@@ -25,7 +25,7 @@ from asymcert.evaluate.formatting import MISSING, ceil_significant, floor_percen
 from asymcert.report.page import write_page
 from asymcert.report.pictures import curve_picture, save_picture
 from asymcert.report.plots import curve_plot
-from asymcert.report.series import norm_symbol
+from asymcert.report.series import by_norm, norm_symbol
 from asymcert.report.tables import Table
 
 TEMPLATE = Path(__file__).parent / "templates" / "comparison.html"
@@ -57,33 +57,33 @@ def write_comparison(
     others
         Results of the same methods with other seeds, shown by their radii.
     """
-    lines, overlay = lines_of(results), coloured(published or {})
-    seeds = [lines, *(lines_of(other) for other in others)]
-    every = [result for part in (results, *others) for result in part]
-    panels = panels_of(lines)
+    overlay = coloured(published or {})
+    seeds = [lines_of(part) for part in (results, *others)]
+    panels = by_norm([line.series for line in seeds[0]])
     save_picture(curve_picture(panels, overlay, many=True), out / "certified_accuracy.png")
-    record = json.dumps(
-        machine_readable(data, [line for part in seeds for line in part], options), indent=1, allow_nan=False
-    )
-    (out / "comparison.json").write_text(record + "\n", encoding="utf-8")
-    return write_page(
-        out / "index.html",
-        TEMPLATE,
-        {"curve": [curve_plot(norm, panel, overlay, many=True) for norm, panel in panels.items()]},
-        data=data,
-        options=options,
-        batch=CHUNK,
-        own=OWN,
-        verdicts=_verdicts([verdicts(part) for part in seeds]),
-        accuracies=_accuracies(lines, data),
-        radii=_radii(lines, overlay),
-        seeds=[line.seed for part in seeds for line in part[:1]],
-        radii_by_seed=_radii_by_seed(seeds),
-        times=_times(lines),
-        attacked=sum(len(result.audit) for result in every),
-        won=sum(int(result.audit["success"].sum()) for result in every if len(result.audit)),
-        deviations=_deviations(results, options),
-    )
+    record = machine_readable(data, [line for part in seeds for line in part], options)
+    text = json.dumps(record, indent=1, allow_nan=False)
+    (out / "comparison.json").write_text(text + "\n", encoding="utf-8")
+    plots = {"curve": [curve_plot(norm, panel, overlay, many=True) for norm, panel in panels.items()]}
+    attacks = [result.audit for part in (results, *others) for result in part if len(result.audit)]
+    content = _tables(seeds, data, overlay) | {"deviations": _deviations(results, options)}
+    content |= {"attacked": sum(map(len, attacks)), "won": sum(int(audit["success"].sum()) for audit in attacks)}
+    return write_page(out / "index.html", TEMPLATE, plots, data=data, options=options, **content)
+
+
+def _tables(seeds: Sequence[Sequence[Line]], data: BinaryData, overlay: Mapping[str, pl.DataFrame]) -> dict[str, Any]:
+    """What the page says of the lines, by the template's names; the first seed's, but for the verdicts and radii."""
+    lines = seeds[0]
+    return {
+        "verdicts": _verdicts([verdicts(part) for part in seeds]),
+        "accuracies": _accuracies(lines, data),
+        "radii": _radii(lines, overlay),
+        "own": OWN,
+        "seeds": [line.seed for part in seeds for line in part[:1]],
+        "radii_by_seed": _radii_by_seed(seeds),
+        "times": _times(lines),
+        "batch": CHUNK,
+    }
 
 
 def _verdicts(seeds: Sequence[Sequence[Verdict]]) -> dict[float, list[tuple[Verdict, str, str]]]:

@@ -11,11 +11,11 @@ import polars as pl
 
 from asymcert._files import replacing
 from asymcert.evaluate.formatting import floor_percent, floor_significant
-from asymcert.report import sections
 from asymcert.report.gallery import data_uri
 from asymcert.report.libraries import optional
 from asymcert.report.pictures import write_pictures
 from asymcert.report.plots import Plot
+from asymcert.report.sections import content, plots_of
 from asymcert.report.series import norm_symbol, read_report_data
 from asymcert.runs.folder import RunFolder
 
@@ -52,9 +52,7 @@ def write_report(run: RunFolder, overlay: Mapping[str, pl.DataFrame] | None = No
     folder = run.path / "report"
     folder.mkdir(exist_ok=True)
     write_pictures(data, folder)
-    return write_page(
-        folder / "index.html", TEMPLATES / "report.html", sections.plots_of(data), **sections.content(data)
-    )
+    return write_page(folder / "index.html", TEMPLATES / "report.html", plots_of(data), **content(data))
 
 
 def write_page(target: Path, template: Path, plots: Mapping[str, Sequence[Plot]], **content: Any) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -149,7 +150,7 @@ def _norm_symbol(name: str) -> str:
 
 def _logged(log: list[dict[str, Any]], key: str, factor: float = 1.0) -> list[float | None]:
     values = [record.get(key) for record in log]
-    return [factor * value if isinstance(value, int | float) and np.isfinite(value) else None for value in values]
+    return [factor * value if isinstance(value, int | float) and math.isfinite(value) else None for value in values]
 
 
 def _add_surface(figure: Any, values: Surface) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from asymcert.evaluate.formatting import floor_percent, floor_significant
 from asymcert.report.gallery import strips
 from asymcert.report.plots import Plot, curve_plot, radius_plot, surface_plot, training_plots
-from asymcert.report.series import ReportData, norm_symbol, threat_text
+from asymcert.report.series import ReportData, by_norm, norm_symbol, threat_text
 from asymcert.report.tables import audit_table, summary_table, units_table
 
 
@@ -43,8 +43,8 @@ def _at_a_glance(data: ReportData) -> list[tuple[str, str]]:
     numbers = [(floor_percent(line["accuracy_sensitive"]), f"of class {facts.sensitive} recognised")]
     if line["n_other"]:
         numbers.append((floor_percent(line["accuracy_other"]), f"of class {facts.other} recognised"))
-    for norm in sorted({series.norm for series in data.widest}):
-        best = max(series.summary["median_radius"] for series in data.widest if series.norm == norm)
+    for norm, panel in by_norm(data.widest).items():
+        best = max(series.summary["median_radius"] for series in panel)
         numbers.append((floor_significant(best), f"median radius, {norm_symbol(norm)}"))
     return numbers
 

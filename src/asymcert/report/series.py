@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,8 +90,7 @@ class ReportData:
     @property
     def panels(self) -> dict[float, list[Series]]:
         """Series by norm, norms ascending."""
-        norms = sorted({series.norm for series in self.series})
-        return {norm: [series for series in self.series if series.norm == norm] for norm in norms}
+        return by_norm(self.series)
 
 
 def read_report_data(run: RunFolder, overlay: Mapping[str, pl.DataFrame] | None = None) -> ReportData:
@@ -116,6 +115,11 @@ def read_report_data(run: RunFolder, overlay: Mapping[str, pl.DataFrame] | None 
     return ReportData(
         facts, _series(rows, run.threats()), gallery, run.read(AUDIT), run.read_log(), _checked_overlay(overlay)
     )
+
+
+def by_norm(series: Sequence[Series]) -> dict[float, list[Series]]:
+    """Series in their order under their norms, norms ascending."""
+    return {norm: [each for each in series if each.norm == norm] for norm in sorted({each.norm for each in series})}
 
 
 def norm_symbol(norm: float) -> str:
