@@ -192,7 +192,9 @@ def test_a_certifier_that_refuses_the_model_is_left_out_and_named(data, tmp_path
     assert [len(result.rows) for result in results] == [60, 0]
     assert len(lines_of(results)) == 3
     page = write_comparison(data, results, tmp_path, options)
-    assert "left out: `model` must be one whose margin is convex" in page.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    assert "left out: `model` must be one whose margin is convex" in text
+    assert "Nothing was attacked." in text
     strict = replace(QUICK["feature-convex"], train=bent, curves=(Curve("exact", Exact(), 0.1),))
     with pytest.raises(InputError, match="convex in the input"):
         compare(data, tmp_path, options, known={"feature-convex": strict})

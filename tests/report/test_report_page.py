@@ -144,7 +144,7 @@ def test_an_overlay_without_its_columns_is_refused(run):
         write_report(run, {"other": pl.DataFrame({"radius": [1.0]})})
 
 
-@pytest.mark.parametrize("module", ["plotly.offline", "matplotlib.figure"])
+@pytest.mark.parametrize("module", ["jinja2", "plotly.offline", "matplotlib.figure"])
 def test_a_missing_library_is_named_with_its_remedy(monkeypatch, module):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(DependencyError, match=r'pip install "asymcert\[report\]"'):

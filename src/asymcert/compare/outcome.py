@@ -85,13 +85,6 @@ def lines_of(results: Sequence[Result]) -> list[Line]:
     return sorted(lines, key=lambda line: line.norm)
 
 
-def panels_of(lines: Sequence[Line]) -> dict[float, list[Series]]:
-    """Curves by norm."""
-    return {
-        norm: [line.series for line in lines if line.norm == norm] for norm in sorted({line.norm for line in lines})
-    }
-
-
 @dataclass(frozen=True)
 class Verdict:
     """Ours against a rival in one norm, on the samples that the rival was run on.

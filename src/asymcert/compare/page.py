@@ -16,20 +16,19 @@ from asymcert.compare.outcome import (
     coloured,
     lines_of,
     machine_readable,
-    panels_of,
     published_half,
     verdicts,
 )
 from asymcert.compare.run import CHUNK, CompareOptions, Result
 from asymcert.datasets import BinaryData
 from asymcert.evaluate.formatting import MISSING, ceil_significant, floor_percent, floor_significant
-from asymcert.report import elements, plots
-from asymcert.report.elements import text
 from asymcert.report.page import write_page
 from asymcert.report.pictures import curve_picture, save_picture
-from asymcert.report.series import norm_symbol
+from asymcert.report.plots import curve_plot
+from asymcert.report.series import by_norm, norm_symbol
 from asymcert.report.tables import Table
 
+TEMPLATE = Path(__file__).parent / "templates" / "comparison.html"
 OWN = "✓"
 
 
@@ -58,76 +57,44 @@ def write_comparison(
     others
         Results of the same methods with other seeds, shown by their radii.
     """
-    lines, overlay = lines_of(results), coloured(published or {})
-    seeds = [lines, *(lines_of(other) for other in others)]
-    every = [result for part in (results, *others) for result in part]
-    figures: dict[str, Any] = {}
-    body = "\n".join(
-        [
-            _header(data, options),
-            "<main>",
-            _verdicts([verdicts(part) for part in seeds]),
-            _curves(lines, overlay, figures),
-            _accuracies(lines, data),
-            _radii(lines, overlay),
-            _seeds(seeds),
-            _times(lines),
-            _audit(every),
-            _deviations(results, options),
-            "</main>",
-            "<footer>Radii and accuracies are rounded down, times up.</footer>",
-        ]
-    )
-    save_picture(curve_picture(panels_of(lines), overlay, many=True), out / "certified_accuracy.png")
-    record = json.dumps(
-        machine_readable(data, [line for part in seeds for line in part], options), indent=1, allow_nan=False
-    )
-    (out / "comparison.json").write_text(record + "\n", encoding="utf-8")
-    return write_page(out / "index.html", f"{data.name}: methods compared", body, figures)
+    overlay = coloured(published or {})
+    seeds = [lines_of(part) for part in (results, *others)]
+    panels = by_norm([line.series for line in seeds[0]])
+    save_picture(curve_picture(panels, overlay, many=True), out / "certified_accuracy.png")
+    record = machine_readable(data, [line for part in seeds for line in part], options)
+    text = json.dumps(record, indent=1, allow_nan=False)
+    (out / "comparison.json").write_text(text + "\n", encoding="utf-8")
+    plots = {"curve": [curve_plot(norm, panel, overlay, many=True) for norm, panel in panels.items()]}
+    attacks = [result.audit for part in (results, *others) for result in part if len(result.audit)]
+    content = _tables(seeds, data, overlay) | {"deviations": _deviations(results, options)}
+    content |= {"attacked": sum(map(len, attacks)), "won": sum(int(audit["success"].sum()) for audit in attacks)}
+    return write_page(out / "index.html", TEMPLATE, plots, data=data, options=options, **content)
 
 
-def _header(data: BinaryData, options: CompareOptions) -> str:
-    return (
-        f"<header>\n<h1>{text(data.name)}: methods compared</h1>\n"
-        f'<p class="lead">Class <b>{text(data.sensitive)}</b> must not pass as <b>{text(data.other)}</b>. Every method '
-        f"was trained on the same split (seed {options.seed}, budget {text(options.budget)}), balanced on the same "
-        f"validation data, and certified on the first {options.samples} test samples, against changes that stay in "
-        "[0, 1]. Certified accuracy is over the sensitive class; a wrong or withheld verdict counts as radius 0.</p>\n"
-        "</header>"
-    )
+def _tables(seeds: Sequence[Sequence[Line]], data: BinaryData, overlay: Mapping[str, pl.DataFrame]) -> dict[str, Any]:
+    """What the page says of the lines, by the template's names; the first seed's, but for the verdicts and radii."""
+    lines = seeds[0]
+    return {
+        "verdicts": _verdicts([verdicts(part) for part in seeds]),
+        "accuracies": _accuracies(lines, data),
+        "radii": _radii(lines, overlay),
+        "own": OWN,
+        "seeds": [line.seed for part in seeds for line in part[:1]],
+        "radii_by_seed": _radii_by_seed(seeds),
+        "times": _times(lines),
+        "batch": CHUNK,
+    }
 
 
-def _verdicts(seeds: Sequence[Sequence[Verdict]]) -> str:
-    cards: dict[float, str] = {}
+def _verdicts(seeds: Sequence[Sequence[Verdict]]) -> dict[float, list[tuple[Verdict, str, str]]]:
+    """By norm: verdicts of the first seed, whether each is good, and its sentence, which counts the other seeds too."""
+    cards: dict[float, list[tuple[Verdict, str, str]]] = {}
     for same in zip(*seeds, strict=True):
-        cards[same[0].norm] = cards.get(same[0].norm, "") + _verdict(same)
-    note = (
-        "The radius at which half of the sensitive class is certified; a rival that was run on the first samples only "
-        "is compared on those. Mind the accuracies."
-    )
-    drawn = [elements.card(norm_symbol(norm), content) for norm, content in cards.items()]
-    return f'<h2>Who wins</h2>\n<p class="note">{note}</p>\n{elements.grid(drawn)}'
-
-
-def _verdict(seeds: Sequence[Verdict]) -> str:
-    """Both sides and the sentence: of the first seed, and how often ours leads where there are several."""
-    shown = seeds[0]
-    whole = shown.rival is None or shown.rival.whole
-    sides = (("Ours", shown.ours), ("Strongest rival" if whole else "Against", shown.rival))
-    content = "".join(
-        f"<p>{text(f'{who}: {_reached(line, found)}')}</p>"
-        for (who, line), found in zip(sides, shown.summaries, strict=True)
-        if line is not None and found is not None
-    )
-    kind, say = _said(shown)
-    if len(seeds) > 1:
-        say += f" Ours leads with {sum(verdict.won for verdict in seeds)} of {len(seeds)} seeds."
-    return f'{content}<p class="{kind}">{text(say)}</p>'
-
-
-def _reached(line: Line, found: Mapping[str, Any]) -> str:
-    accuracy = floor_percent(found["accuracy_balanced"])
-    return f"{floor_significant(found['median_radius'])} ({line.series.label}; {accuracy} right)"
+        kind, say = _said(same[0])
+        if len(seeds) > 1:
+            say += f" Ours leads with {sum(verdict.won for verdict in same)} of {len(seeds)} seeds."
+        cards.setdefault(same[0].norm, []).append((same[0], kind, say))
+    return cards
 
 
 def _said(verdict: Verdict) -> tuple[str, str]:
@@ -144,29 +111,19 @@ def _multiple(first: float, second: float) -> str:
     return f"{floor_significant(first / second, 3)} times" if second > 0 else "more than any multiple of"
 
 
-def _curves(lines: Sequence[Line], overlay: Mapping[str, pl.DataFrame], figures: dict[str, Any]) -> str:
-    cards = []
-    for position, (norm, panel) in enumerate(panels_of(lines).items()):
-        figures[f"curve-{position}"] = plots.curve_figure(norm, panel, overlay, many=True)
-        drawn = elements.plot(f"curve-{position}", f"Certified accuracy against size in {norm_symbol(norm)}", "tall")
-        cards.append(elements.card(f"{norm_symbol(norm)} norm", drawn))
-    return f'<h2>Certified accuracy</h2>\n<div class="stack">{"".join(cards)}</div>'
-
-
-def _accuracies(lines: Sequence[Line], data: BinaryData) -> str:
+def _accuracies(lines: Sequence[Line], data: BinaryData) -> Table:
     header = ("Method", f"{data.sensitive}: right", f"{data.other}: right", "Balanced accuracy", "Abstained")
-    rows, seen = [], set()
+    rows, firsts = [], {}
     for line in lines:
-        if line.result.method.name in seen:
-            continue
-        seen.add(line.result.method.name)
+        firsts.setdefault(line.result.method.name, line)
+    for line in firsts.values():
         found = line.series.summary
         shares = [floor_percent(found[f"accuracy_{name}"]) for name in ("sensitive", "other", "balanced")]
         rows.append((line.result.method.label, *shares, str(int(line.series.rows["abstained"].sum()))))
-    return _section("Clean accuracy", "Without any change of the input.", Table(header, tuple(rows)))
+    return Table(header, tuple(rows))
 
 
-def _radii(lines: Sequence[Line], overlay: Mapping[str, pl.DataFrame]) -> str:
+def _radii(lines: Sequence[Line], overlay: Mapping[str, pl.DataFrame]) -> Table:
     norms = sorted({line.norm for line in lines})
     header = ("Certifier", "Samples", *(norm_symbol(norm) for norm in norms))
     rows = []
@@ -178,19 +135,10 @@ def _radii(lines: Sequence[Line], overlay: Mapping[str, pl.DataFrame]) -> str:
         halves = [published_half(curve, norm) for norm in norms]
         cells = [MISSING if half is None else floor_significant(half) for half in halves]
         rows.append((name, MISSING, *cells))
-    note = (
-        "Half of the sensitive class is certified to this radius; where a change is known for half of the class, its "
-        f"size bounds the best possible. {OWN}: a norm that the certificate is made for; for others it is converted by "
-        "the inequality between norms. Smoothing's radii hold with probability 99.9 % each, over its own draws; all "
-        "others without exception. Published figures are of other splits and trainings."
-    )
-    return _section("Radii", note, Table(header, tuple(rows), 1))
+    return Table(header, tuple(rows))
 
 
-def _seeds(seeds: Sequence[Sequence[Line]]) -> str:
-    """Accuracies and radii of every seed; nothing where there is one."""
-    if len(seeds) == 1:
-        return ""
+def _radii_by_seed(seeds: Sequence[Sequence[Line]]) -> Table:
     norms = sorted({line.norm for line in seeds[0]})
     header = ("Certifier", "Balanced accuracy", *(norm_symbol(norm) for norm in norms))
     rows = []
@@ -199,9 +147,7 @@ def _seeds(seeds: Sequence[Sequence[Line]]) -> str:
         accuracies = [floor_percent(line.series.summary["accuracy_balanced"]) for line in own[norms[0]]]
         radii = [" / ".join(floor_significant(line.half) for line in own[norm]) for norm in norms]
         rows.append((name, " / ".join(accuracies), *radii))
-    numbers = ", ".join(str(part[0].seed) for part in seeds)
-    note = f"Seeds {numbers}, of split, training and noise; all else on this page is of the first."
-    return _section("Seeds", note, Table(header, tuple(rows), 1))
+    return Table(header, tuple(rows))
 
 
 def _same(seeds: Sequence[Sequence[Line]], name: str, norm: float) -> list[Line]:
@@ -214,29 +160,12 @@ def _radius_text(line: Line) -> str:
     return f"{floor_significant(line.half)}{bound} {OWN if line.own else ''}".rstrip()
 
 
-def _times(lines: Sequence[Line]) -> str:
+def _times(lines: Sequence[Line]) -> Table:
     rows = {line.name: line.series.summary["seconds"] for line in lines}
-    table = Table(("Certifier", "Seconds"), tuple((name, ceil_significant(value, 2)) for name, value in rows.items()))
-    note = f"Median per sample for all three norms together, in batches of {CHUNK}, measured in this run."
-    return _section("Seconds per certificate", note, table)
+    return Table(("Certifier", "Seconds"), tuple((name, ceil_significant(value, 2)) for name, value in rows.items()))
 
 
-def _audit(results: Sequence[Result]) -> str:
-    tried = sum(len(result.audit) for result in results)
-    if not tried:
-        return ""
-    won = sum(int(result.audit["success"].sum()) for result in results if len(result.audit))
-    kind = "bad" if won else "good"
-    return f'<h2>Attacks</h2>\n<p class="{kind}">{won} of {tried} attacks inside certified radii succeeded.</p>'
-
-
-def _deviations(results: Sequence[Result], options: CompareOptions) -> str:
+def _deviations(results: Sequence[Result], options: CompareOptions) -> Table:
     methods = {result.method.label: result.method.deviations[options.budget] for result in results}
     methods |= {result.curve.label: f"left out: {result.refusal}" for result in results if result.refusal}
-    table = Table(("Method", "Differs from the published setting by"), tuple(methods.items()), 2)
-    return _section("Deviations", "", table)
-
-
-def _section(title: str, note: str, table: Table) -> str:
-    remark = f'<p class="note">{text(note)}</p>\n' if note else ""
-    return f'<h2>{text(title)}</h2>\n{remark}<div class="card">{elements.table(table)}</div>'
+    return Table(("Method", "Differs from the published setting by"), tuple(methods.items()), 2)

@@ -88,7 +88,7 @@ def evaluate(
         The folder holds no run, or is damaged.
     """
     check_count("chunk", chunk)
-    certifier = _certifier(method or default_method(model))
+    certifier = method if isinstance(method, Certifier) else certifier_for(method or default_method(model))
     keys = _keys(threats)
     x, label = _labelled(split)
     run.facts()  # refuses a folder that holds no run
@@ -122,12 +122,6 @@ def _labelled(split: Split) -> tuple[Tensor, Tensor]:
     return x, label
 
 
-def _certifier(method: str | Certifier) -> Certifier:
-    if isinstance(method, Certifier):
-        return method
-    return certifier_for(method)
-
-
 def _keys(threats: Sequence[ThreatModel]) -> list[str]:
     for threat in threats:
         if not isinstance(threat, ThreatModel):
@@ -140,16 +134,14 @@ def _keys(threats: Sequence[ThreatModel]) -> list[str]:
 
 def _stored(run: RunFolder, origin: Origin, certifier: Certifier, keys: list[str], n: int) -> pl.DataFrame:
     """Rows of this evaluation that the folder already holds."""
-    same = (
-        (pl.col("model_digest") == origin.model_digest)
-        & (pl.col("data_digest") == origin.data_digest)
-        & (pl.col("split") == origin.split)
-        & (pl.col("method") == certifier.method)
-        & (pl.col("options") == origin.options)
-        & pl.col("threat").is_in(keys)
-        & (pl.col("index") < n)
-    )
-    return distinct(run.read(CERTIFICATES).filter(same))
+    same = {
+        "model_digest": origin.model_digest,
+        "data_digest": origin.data_digest,
+        "split": origin.split,
+        "method": certifier.method,
+        "options": origin.options,
+    }
+    return distinct(run.read(CERTIFICATES).filter(pl.col("threat").is_in(keys), pl.col("index") < n, **same))
 
 
 def _pending(

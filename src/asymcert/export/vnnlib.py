@@ -116,7 +116,7 @@ def _bounds(sample: Tensor, threat: ThreatModel, radius: float) -> Iterator[tupl
     sample = sample.detach().cpu().double()
     threat.check(sample[None])
     shape, size = tuple(sample.shape), Decimal(radius)
-    lower, upper = (_values(end, otherwise, shape) for end, otherwise in _ends(threat))
+    lower, upper = _values(threat.lower, -math.inf, shape), _values(threat.upper, math.inf, shape)
     costs = threat.cost_for(shape).flatten().tolist()
     falls, rises = (moves.flatten().tolist() for moves in _moves(threat, shape))
     values = sample.flatten().tolist()
@@ -125,10 +125,6 @@ def _bounds(sample: Tensor, threat: ThreatModel, radius: float) -> Iterator[tupl
         least = DOWN.subtract(centre, reach) if fall else DOWN.plus(centre)
         most = UP.add(centre, reach) if rise else UP.plus(centre)
         yield max(least, DOWN.plus(Decimal(low))), min(most, UP.plus(Decimal(high)))
-
-
-def _ends(threat: ThreatModel) -> tuple[tuple[Tensor | float | None, float], ...]:
-    return (threat.lower, -math.inf), (threat.upper, math.inf)
 
 
 def _values(end: Tensor | float | None, otherwise: float, shape: tuple[int, ...]) -> list[float]:

@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 from PIL import Image
 
+from asymcert.report.series import threat_text
 from asymcert.runs.rows import SERIES
 
 LARGEST_SIDE = 160  # pixels of an image in a report
@@ -28,6 +29,11 @@ class Strip:
     radii: list[float]
     indices: list[int]
     images: list[NDArray[np.uint8]]  # each (H, W) or (H, W, 3)
+
+    @property
+    def adversary(self) -> str:
+        """The threat model's name with the norm as a symbol."""
+        return threat_text(self.threat, self.norm)
 
 
 def strips(gallery: pl.DataFrame) -> Iterator[Strip]:

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import html
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from asymcert._files import replacing
-from asymcert.report import sections
-from asymcert.report.assets import DRAW, STYLE
+from asymcert.evaluate.formatting import floor_percent, floor_significant
+from asymcert.report.gallery import data_uri
 from asymcert.report.libraries import optional
 from asymcert.report.pictures import write_pictures
-from asymcert.report.series import read_report_data
+from asymcert.report.plots import Plot
+from asymcert.report.sections import content, plots_of
+from asymcert.report.series import norm_symbol, read_report_data
 from asymcert.runs.folder import RunFolder
 
-# Nothing may be fetched: not by the page, nor by the plotting library in it.
-POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:"
-)
+TEMPLATES = Path(__file__).parent / "templates"
+FILTERS = (data_uri, floor_percent, floor_significant, norm_symbol)
 
 
 def write_report(run: RunFolder, overlay: Mapping[str, pl.DataFrame] | None = None) -> Path:
@@ -47,48 +46,48 @@ def write_report(run: RunFolder, overlay: Mapping[str, pl.DataFrame] | None = No
     InputError
         A frame of `overlay` lacks a column.
     DependencyError
-        plotly or matplotlib is not installed.
+        jinja2, plotly or matplotlib is not installed.
     """
     data = read_report_data(run, overlay)
     folder = run.path / "report"
     folder.mkdir(exist_ok=True)
     write_pictures(data, folder)
-    return write_page(folder / "index.html", f"{data.facts.name}: certified robustness", *sections.body(data))
+    return write_page(folder / "index.html", TEMPLATES / "report.html", plots_of(data), **content(data))
 
 
-def write_page(target: Path, title: str, body: str, figures: Mapping[str, Any]) -> Path:
+def write_page(target: Path, template: Path, plots: Mapping[str, Sequence[Plot]], **content: Any) -> Path:
     """Write one self-contained page, replacing the file in one step; returns its path.
 
     Parameters
     ----------
     target
         File to write.
-    title
-        Plain text.
-    body
-        HTML between header and scripts.
-    figures
-        Interactive plots by the id of the element that they are drawn in.
+    template
+        One that extends ``base.html``.
+    plots
+        Interactive plots by the name that the template has for them.
+    content
+        What else the template shows.
     """
+    figures = {
+        f"{name}-{position}": json.loads(plot.figure.to_json())
+        for name, group in plots.items()
+        for position, plot in enumerate(group)
+    }
+    library = optional("plotly.offline").get_plotlyjs()
+    page = environment(template.parent).get_template(template.name)
     with replacing(target) as partial:
-        partial.write_text(_page(title, body, figures), encoding="utf-8")
+        text = page.render(library=library, figures=figures, plots=plots, **content)
+        partial.write_text(text, encoding="utf-8")
     return target
 
 
-def _page(title: str, body: str, figures: Mapping[str, Any]) -> str:
-    script = optional("plotly.offline").get_plotlyjs()
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{body}\n"
-        f"<script>{script}</script>\n"
-        f'<script type="application/json" id="figures">{_embedded(figures)}</script>\n'
-        f"<script>\n{DRAW}</script>\n</body>\n</html>\n"
-    )
-
-
-def _embedded(figures: Mapping[str, Any]) -> str:
-    """Figures as JSON that cannot end the script element it stands in."""
-    plain = {name: json.loads(figure.to_json()) for name, figure in figures.items()}
-    return json.dumps(plain, allow_nan=False).replace("<", "\\u003c")
+def environment(folder: Path) -> Any:
+    """Templates of a folder, and the shared ones: all values are escaped, and one that is not given is an error."""
+    jinja2 = optional("jinja2")
+    loader = jinja2.FileSystemLoader([folder, TEMPLATES])
+    strict = {"autoescape": True, "undefined": jinja2.StrictUndefined}
+    made = jinja2.Environment(loader=loader, trim_blocks=True, lstrip_blocks=True, **strict)
+    made.filters.update({function.__name__: function for function in FILTERS})
+    made.policies["json.dumps_kwargs"] = {"allow_nan": False}
+    return made

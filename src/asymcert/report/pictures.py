@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from asymcert.evaluate.formatting import floor_significant
@@ -16,12 +15,10 @@ from asymcert.report.series import (
     GREY,
     ReportData,
     Series,
-    drawn_curve,
     largest_radius,
     norm_symbol,
-    overlay_colour,
+    overlaid,
     radius_bins,
-    threat_text,
 )
 
 PANEL = (4.2, 3.3)  # inches
@@ -75,19 +72,14 @@ def curve_picture(panels: Mapping[float, list[Series]], overlay: Mapping[str, pl
     for axis, (norm, panel) in zip(axes, panels.items(), strict=True):
         end = 1.04 * largest_radius(panel)
         for series in panel:
-            curve = drawn_curve(series.curve)
-            x = np.append(curve["radius"].to_numpy(), end)
-            values = {name: 100 * np.append(curve[name].to_numpy(), curve[name][-1]) for name in curve.columns[1:]}
+            curve = series.steps(end)
             style = {"color": series.colour, "linestyle": LINE_STYLES[series.dash], "linewidth": 1.6}
-            axis.step(x, values["accuracy"], where="post", label=_plain(series.label), **style)
+            axis.step(curve["radius"], curve["accuracy"], where="post", label=_plain(series.label), **style)
             if not many:
                 style = {"step": "post", "color": series.colour, "alpha": 0.18, "linewidth": 0}
-                axis.fill_between(x, values["lower"], values["upper"], **style)
-        for position, (name, frame) in enumerate(overlay.items()):
-            own = frame.filter(frame["norm"] == norm)
-            if not own.is_empty():
-                colour = overlay_colour(position, own)
-                axis.plot(own["radius"], 100 * own["accuracy"], ":", color=colour, linewidth=1.2, label=_plain(name))
+                axis.fill_between(curve["radius"], curve["lower"], curve["upper"], **style)
+        for name, curve, colour in overlaid(overlay, norm):
+            axis.plot(curve["radius"], 100 * curve["accuracy"], ":", color=colour, linewidth=1.2, label=_plain(name))
         axis.set(xlim=(0, end), ylim=(0, 101))
         axis.set_xlabel(f"Size of the change, {norm_symbol(norm)}", fontsize=9)
         if not many and len(axis.lines) > 1:
@@ -105,9 +97,8 @@ def _radii(data: ReportData) -> Any:
     for axis, (norm, panel) in zip(axes, data.panels.items(), strict=True):
         edges = radius_bins(panel)
         for series in panel:
-            shown = series.radii[(series.radii > 0) & np.isfinite(series.radii)]
             style = {"color": series.colour, "linestyle": LINE_STYLES[series.dash], "linewidth": 1.2}
-            counts = np.histogram(shown, edges)[0]
+            counts = series.histogram(edges)
             axis.stairs(counts, edges, label=_plain(series.label), **style)
             axis.stairs(counts, edges, color=series.colour, alpha=0.25, fill=True)
         axis.set_xlim(0, edges[-1])
@@ -156,7 +147,7 @@ def _gallery(rows: list[Strip]) -> Any:
         for axis, image, radius in zip(line, strip.images, strip.radii, strict=False):
             axis.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             axis.set_title(floor_significant(radius), fontsize=7.5, pad=2)
-        label = f"{_plain(threat_text(strip.threat, strip.norm))}\n{strip.method}\n{strip.group} robust"
+        label = f"{_plain(strip.adversary)}\n{strip.method}\n{strip.group} robust"
         line[0].text(-0.15, 0.5, label, transform=line[0].transAxes, ha="right", va="center", fontsize=7.5)
     return figure
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,47 +18,58 @@ from asymcert.report.series import (
     GREY,
     ReportData,
     Series,
-    drawn_curve,
     largest_radius,
     norm_symbol,
-    overlay_colour,
+    overlaid,
     radius_bins,
 )
+from asymcert.report.tables import Table, accuracy_table
+from asymcert.runs.facts import RunFacts
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 INK, GRID = "#1f2937", "#e5e7eb"
 
 
-def curve_figure(norm: float, panel: list[Series], overlay: Mapping[str, pl.DataFrame], many: bool = False) -> Any:
-    """Certified accuracy against radius for one norm, with 95 % bands, and the curves laid over it.
+@dataclass(frozen=True, eq=False)
+class Plot:
+    """One interactive plot of a page, with what stands under it."""
 
-    `many` curves are drawn without bands, and named at the right.
+    title: str
+    description: str  # for readers who do not see it
+    figure: Any
+    table: Table | None = None
+    notes: Sequence[str] = ()
+
+
+def curve_plot(norm: float, panel: list[Series], overlay: Mapping[str, pl.DataFrame], many: bool = False) -> Plot:
+    """Certified accuracy against radius for one norm, with 95 % bands and a table, and the curves laid over it.
+
+    `many` curves are drawn without bands and table, and named at the right.
     """
-    figure = optional("plotly.graph_objects").Figure()
+    figure = _figure()
     end = 1.04 * largest_radius(panel)
     for series in panel:
         _add_curve(figure, series, end, not many)
-    for position, (name, frame) in enumerate(overlay.items()):
-        own = frame.filter(frame["norm"] == norm)
-        if not own.is_empty():
-            line = {"color": overlay_colour(position, own), "width": 1.5, "dash": "dot"}
-            accuracy = 100 * own["accuracy"].to_numpy()
-            figure.add_scatter(x=own["radius"].to_numpy(), y=accuracy, mode="lines", name=_label(name), line=line)
+    for name, curve, colour in overlaid(overlay, norm):
+        line = {"color": colour, "width": 1.5, "dash": "dot"}
+        accuracy = 100 * curve["accuracy"].to_numpy()
+        figure.add_scatter(x=curve["radius"].to_numpy(), y=accuracy, mode="lines", name=_label(name), line=line)
     _style(figure, f"Size of the change, {norm_symbol(norm)}", "Certified accuracy, %")
     figure.update_xaxes(range=[0, end]).update_yaxes(range=[0, 101])
-    if many:
-        aside = {"orientation": "v", "x": 1.02, "y": 1.0, "xanchor": "left", "yanchor": "top"}
-        figure.update_layout(legend=aside, hovermode="closest")
-    return figure
+    description = f"Certified accuracy against size in {norm_symbol(norm)}"
+    if not many:
+        return Plot(f"{norm_symbol(norm)} norm{_only_threat(panel)}", description, figure, accuracy_table(panel))
+    aside = {"orientation": "v", "x": 1.02, "y": 1.0, "xanchor": "left", "yanchor": "top"}
+    figure.update_layout(legend=aside, hovermode="closest")
+    return Plot(f"{norm_symbol(norm)} norm", description, figure)
 
 
-def radius_figure(norm: float, panel: list[Series]) -> Any:
-    """Histogram of the finite radii of the sensitive samples of one norm."""
-    figure = optional("plotly.graph_objects").Figure()
+def radius_plot(norm: float, panel: list[Series]) -> Plot:
+    """Histogram of the finite radii of the sensitive samples of one norm, and what it leaves out."""
+    figure = _figure()
     edges = radius_bins(panel)
     for series in panel:
-        recognised = series.radii[(series.radii > 0) & np.isfinite(series.radii)]
-        counts = np.histogram(recognised, edges)[0]
+        counts = series.histogram(edges)
         figure.add_scatter(
             x=np.append(edges, edges[-1]),
             y=np.concatenate((counts, counts[-1:], [0])),
@@ -67,14 +80,80 @@ def radius_figure(norm: float, panel: list[Series]) -> Any:
             mode="lines",
             hovertemplate="from %{x:.4g}: %{y} samples<extra></extra>",
         )
-    _style(figure, f"Certified radius, {norm_symbol(norm)}", "Samples")
-    return figure.update_yaxes(rangemode="tozero").update_layout(hovermode="closest")
+    symbol = norm_symbol(norm)
+    _style(figure, f"Certified radius, {symbol}", "Samples")
+    figure.update_yaxes(rangemode="tozero").update_layout(hovermode="closest")
+    notes = [_left_out(series) for series in panel]
+    return Plot(f"{symbol} norm", f"Histogram of radii in {symbol}", figure, notes=notes)
 
 
-def surface_figure(norm: float, values: Surface, data: ReportData) -> Any:
-    """Certified accuracy over threshold and radius, above the two classes' accuracies at each threshold."""
+def surface_plot(series: Series, facts: RunFacts) -> Plot | None:
+    """Certified accuracy over threshold and radius, above the two classes' accuracies; None where there is none."""
+    values = series.surface()
+    if values is None:
+        return None
     make_subplots = optional("plotly.subplots").make_subplots
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.68, 0.32], vertical_spacing=0.06)
+    _add_surface(figure, values)
+    lines = {facts.sensitive: values.accuracy_sensitive, facts.other: values.accuracy_other}
+    _add_lines(figure, values.thresholds, {name: 100 * line for name, line in lines.items()}, row=2, col=1)
+    _style(figure, "", "")
+    figure.update_yaxes(title_text=f"Size, {norm_symbol(series.norm)}", row=1, col=1)
+    figure.update_yaxes(title_text="Accuracy, %", range=[0, 104], row=2, col=1)
+    figure.update_xaxes(title_text="Threshold, relative to the model's", row=2, col=1)
+    figure.add_vline(x=0, line={"color": "white", "width": 2}, row=1, col=1)
+    if values.balanced_threshold is not None:
+        figure.add_vline(x=values.balanced_threshold, line={"color": "#D55E00", "width": 2, "dash": "dash"})
+    figure.update_layout(hovermode="closest")
+    description = "Certified accuracy over threshold and size"
+    return Plot(f"{series.adversary} · {series.method}", description, figure)
+
+
+def training_plots(data: ReportData) -> list[Plot]:
+    """Loss, accuracies and median radii against the epoch, for what the log holds."""
+    names = {"accuracy_sensitive": data.facts.sensitive, "accuracy_other": data.facts.other}
+    accuracies = {label: _logged(data.log, key, 100.0) for key, label in names.items()}
+    norms = sorted({norm for record in data.log for norm in record.get("medians") or {}})
+    medians = {norm: _logged([record.get("medians") or {} for record in data.log], norm) for norm in norms}
+    epochs = [record.get("epoch", position) for position, record in enumerate(data.log)]
+    charts = [("Loss", "Loss", {"loss": _logged(data.log, "loss")}), ("Accuracy", "Accuracy, %", accuracies)]
+    for norm, values in medians.items():
+        symbol = _norm_symbol(norm)
+        charts.append((f"Median radius, {symbol}", f"Median radius, {symbol}", {symbol: values}))
+    plots = []
+    for title, axis, lines in charts:
+        known = {name: values for name, values in lines.items() if any(value is not None for value in values)}
+        if known:
+            figure = _add_lines(_figure(), epochs, known)
+            plots.append(Plot(title, f"{title} against epoch", _style(figure, "Epoch", _label(axis))))
+    return plots
+
+
+def _figure() -> Any:
+    return optional("plotly.graph_objects").Figure()
+
+
+def _add_lines(figure: Any, x: Any, lines: Mapping[str, Any], **place: int) -> Any:
+    for (name, values), colour in zip(lines.items(), COLOURS, strict=False):
+        line = {"color": colour, "width": 2}
+        figure.add_scatter(x=x, y=values, mode="lines", name=_label(name), line=line, **place)
+    return figure
+
+
+def _norm_symbol(name: str) -> str:
+    """Symbol of a norm that a log names ``l1`` or ``linf``; other names stay."""
+    try:
+        return norm_symbol(float(name.removeprefix("l")))
+    except ValueError:
+        return name
+
+
+def _logged(log: list[dict[str, Any]], key: str, factor: float = 1.0) -> list[float | None]:
+    values = [record.get(key) for record in log]
+    return [factor * value if isinstance(value, int | float) and math.isfinite(value) else None for value in values]
+
+
+def _add_surface(figure: Any, values: Surface) -> None:
     figure.add_contour(
         x=values.thresholds,
         y=values.radii,
@@ -89,83 +168,36 @@ def surface_figure(norm: float, values: Surface, data: ReportData) -> Any:
         row=1,
         col=1,
     )
-    lines = ((data.facts.sensitive, values.accuracy_sensitive), (data.facts.other, values.accuracy_other))
-    for (name, accuracy), colour in zip(lines, COLOURS, strict=False):
-        line = {"color": colour, "width": 2}
-        label = _label(name)
-        figure.add_scatter(x=values.thresholds, y=100 * accuracy, mode="lines", name=label, line=line, row=2, col=1)
-    _style(figure, "", "")
-    figure.update_yaxes(title_text=f"Size, {norm_symbol(norm)}", row=1, col=1)
-    figure.update_yaxes(title_text="Accuracy, %", range=[0, 104], row=2, col=1)
-    figure.update_xaxes(title_text="Threshold, relative to the model's", row=2, col=1)
-    figure.add_vline(x=0, line={"color": "white", "width": 2}, row=1, col=1)
-    if values.balanced_threshold is not None:
-        figure.add_vline(x=values.balanced_threshold, line={"color": "#D55E00", "width": 2, "dash": "dash"})
-    figure.update_layout(hovermode="closest")
-    return figure
-
-
-def training_figures(data: ReportData) -> dict[str, Any]:
-    """Loss, accuracies and median radii against the epoch, for what the log holds."""
-    figures: dict[str, Any] = {}
-    names = {"accuracy_sensitive": data.facts.sensitive, "accuracy_other": data.facts.other}
-    accuracies = {label: _logged(data.log, key, 100.0) for key, label in names.items()}
-    norms = sorted({norm for record in data.log for norm in record.get("medians") or {}})
-    medians = {norm: _logged([record.get("medians") or {} for record in data.log], norm) for norm in norms}
-    epochs = [record.get("epoch", position) for position, record in enumerate(data.log)]
-    loss = {"loss": _logged(data.log, "loss")}
-    for title, axis, lines in (("Loss", "Loss", loss), ("Accuracy", "Accuracy, %", accuracies)):
-        figures[title] = _line_figure(epochs, lines, axis)
-    for norm, values in medians.items():
-        symbol = _norm_symbol(norm)
-        figures[f"Median radius, {symbol}"] = _line_figure(epochs, {symbol: values}, f"Median radius, {symbol}")
-    return {title: figure for title, figure in figures.items() if figure is not None}
-
-
-def _line_figure(epochs: list[Any], lines: dict[str, list[float | None]], axis: str) -> Any:
-    known = {name: values for name, values in lines.items() if any(value is not None for value in values)}
-    if not known:
-        return None
-    figure = optional("plotly.graph_objects").Figure()
-    for (name, values), colour in zip(known.items(), COLOURS, strict=False):
-        line = {"color": colour, "width": 2}
-        figure.add_scatter(x=epochs, y=values, mode="lines", name=_label(name), line=line)
-    return _style(figure, "Epoch", _label(axis))
-
-
-def _norm_symbol(name: str) -> str:
-    """Symbol of a norm that a log names ``l1`` or ``linf``; other names stay."""
-    try:
-        return norm_symbol(float(name.removeprefix("l")))
-    except ValueError:
-        return name
-
-
-def _logged(log: list[dict[str, Any]], key: str, factor: float = 1.0) -> list[float | None]:
-    values = [record.get(key) for record in log]
-    return [factor * value if isinstance(value, int | float) and np.isfinite(value) else None for value in values]
 
 
 def _add_curve(figure: Any, series: Series, end: float, bands: bool) -> None:
-    curve = drawn_curve(series.curve)
-    x = np.append(curve["radius"].to_numpy(), end)
-    lower, upper, accuracy = (
-        100 * np.append(curve[name].to_numpy(), curve[name][-1]) for name in ("lower", "upper", "accuracy")
-    )
+    curve = series.steps(end)
     hidden = {"mode": "lines", "line": {"width": 0, "shape": "hv"}, "hoverinfo": "skip", "showlegend": False}
     if bands:
-        figure.add_scatter(x=x, y=lower, legendgroup=series.label, **hidden)
+        figure.add_scatter(x=curve["radius"], y=curve["lower"], legendgroup=series.label, **hidden)
         fill = {"fill": "tonexty", "fillcolor": _transparent(series.colour, 0.18)}
-        figure.add_scatter(x=x, y=upper, legendgroup=series.label, **hidden, **fill)
+        figure.add_scatter(x=curve["radius"], y=curve["upper"], legendgroup=series.label, **hidden, **fill)
     figure.add_scatter(
-        x=x,
-        y=accuracy,
+        x=curve["radius"],
+        y=curve["accuracy"],
         mode="lines",
         name=_label(series.label),
         legendgroup=series.label,
         line={"color": series.colour, "width": 2.2, "shape": "hv", "dash": series.dash},
         hovertemplate="size %{x:.4g}: %{y:.2f} %<extra>%{fullData.name}</extra>",
     )
+
+
+def _only_threat(panel: list[Series]) -> str:
+    threats = {series.adversary for series in panel}
+    rest = next(iter(threats)).partition(" ")[2]
+    return f", {rest}" if len(threats) == 1 and rest else ""
+
+
+def _left_out(series: Series) -> str:
+    zero, infinite = int((series.radii == 0).sum()), int(np.isinf(series.radii).sum())
+    text = f"{series.label}: {len(series.radii)} samples, {zero} with radius 0"
+    return text + (f", {infinite} with an infinite radius" if infinite else "") + "."
 
 
 def _style(figure: Any, x_title: str, y_title: str) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +54,16 @@ class Series:
         """Radii (n,) of the sensitive samples; 0 where they are not recognised."""
         return self.rows.filter("label")["radius"].to_numpy()
 
+    def steps(self, end: float) -> dict[str, NDArray[np.float64]]:
+        """Points of the drawn curve, on to radius `end`: ``radius``, and in percent the other columns of `curve`."""
+        drawn = drawn_curve(self.curve)
+        values = {name: 100 * np.append(drawn[name].to_numpy(), drawn[name][-1]) for name in drawn.columns[1:]}
+        return {"radius": np.append(drawn["radius"].to_numpy(), end), **values}
+
+    def histogram(self, edges: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Number of positive, finite radii in each bin."""
+        return np.histogram(self.radii[(self.radii > 0) & np.isfinite(self.radii)], edges)[0]
+
     def surface(self) -> Surface | None:
         """Certified accuracy over radius and threshold; None where method or classes do not allow it."""
         both = self.summary["n_sensitive"] > 0 and self.summary["n_other"] > 0
@@ -79,8 +90,7 @@ class ReportData:
     @property
     def panels(self) -> dict[float, list[Series]]:
         """Series by norm, norms ascending."""
-        norms = sorted({series.norm for series in self.series})
-        return {norm: [series for series in self.series if series.norm == norm] for norm in norms}
+        return by_norm(self.series)
 
 
 def read_report_data(run: RunFolder, overlay: Mapping[str, pl.DataFrame] | None = None) -> ReportData:
@@ -107,6 +117,11 @@ def read_report_data(run: RunFolder, overlay: Mapping[str, pl.DataFrame] | None 
     )
 
 
+def by_norm(series: Sequence[Series]) -> dict[float, list[Series]]:
+    """Series in their order under their norms, norms ascending."""
+    return {norm: [each for each in series if each.norm == norm] for norm in sorted({each.norm for each in series})}
+
+
 def norm_symbol(norm: float) -> str:
     """A norm as text: ``ℓ₁``, ``ℓ₂``, ``ℓ∞``."""
     return "ℓ∞" if np.isinf(norm) else f"ℓ{f'{norm:g}'.translate(SUBSCRIPTS)}"
@@ -118,9 +133,12 @@ def threat_text(threat: str, norm: float) -> str:
     return f"{norm_symbol(norm)} {rest}".rstrip()
 
 
-def overlay_colour(position: int, frame: pl.DataFrame) -> str:
-    """Colour of a curve that is laid over others: of its column ``colour``, else by its position."""
-    return frame["colour"][0] if "colour" in frame.columns else COLOURS[::-1][position % len(COLOURS)]
+def overlaid(overlay: Mapping[str, pl.DataFrame], norm: float) -> Iterator[tuple[str, pl.DataFrame, str]]:
+    """Name, points and colour of the curves laid over a norm's; the colour is that of the column ``colour``, if any."""
+    for colour, (name, frame) in zip(itertools.cycle(COLOURS[::-1]), overlay.items(), strict=False):
+        own = frame.filter(frame["norm"] == norm)
+        if not own.is_empty():
+            yield name, own, own["colour"][0] if "colour" in own.columns else colour
 
 
 def drawn_curve(curve: pl.DataFrame, length: int = LONGEST_CURVE) -> pl.DataFrame:

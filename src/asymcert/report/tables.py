@@ -32,34 +32,22 @@ class Table:
 def summary_table(series: tuple[Series, ...], facts: RunFacts) -> Table:
     """One row a series: sizes, accuracies of both classes, radii, time."""
     upper = any(np.isfinite(item.summary["median_upper"]) for item in series)
-    header = (
-        "Adversary",
-        "Method",
-        f"{facts.sensitive}: recognised",
-        f"{facts.other}: recognised",
-        "Balanced accuracy",
-        "Median radius",
-        *(("Median radius at most",) if upper else ()),
-        "Mean radius",
-        "Seconds per sample",
-    )
     rows = []
     for item in series:
         line = item.summary
-        rows.append(
-            (
-                item.adversary,
-                item.method,
-                f"{floor_percent(line['accuracy_sensitive'])} of {line['n_sensitive']}",
-                f"{floor_percent(line['accuracy_other'])} of {line['n_other']}",
-                floor_percent(line["accuracy_balanced"]),
-                floor_significant(line["median_radius"]),
-                *((ceil_significant(line["median_upper"]),) if upper else ()),
-                floor_significant(line["mean_radius"]),
-                ceil_significant(line["seconds"], 2),
-            )
-        )
-    return Table(header, tuple(rows), 2)
+        row = {
+            "Adversary": item.adversary,
+            "Method": item.method,
+            f"{facts.sensitive}: recognised": f"{floor_percent(line['accuracy_sensitive'])} of {line['n_sensitive']}",
+            f"{facts.other}: recognised": f"{floor_percent(line['accuracy_other'])} of {line['n_other']}",
+            "Balanced accuracy": floor_percent(line["accuracy_balanced"]),
+            "Median radius": floor_significant(line["median_radius"]),
+            "Median radius at most": ceil_significant(line["median_upper"]),
+            "Mean radius": floor_significant(line["mean_radius"]),
+            "Seconds per sample": ceil_significant(line["seconds"], 2),
+        }
+        rows.append(row if upper else {name: cell for name, cell in row.items() if name != "Median radius at most"})
+    return Table(tuple(rows[0]), tuple(tuple(row.values()) for row in rows), 2)
 
 
 def accuracy_table(panel: list[Series]) -> Table:
