@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from asymcert.errors import InputError
 
 EXACT = 2.0**53  # from here on not every integer is a float64
+REAL = {torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.bool}
+REAL |= {torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
 
 
 def option(default: Any, help_text: str, choices: tuple[str, ...] | None = None) -> Any:
@@ -93,9 +95,12 @@ def check_inputs(x: Tensor, shape: tuple[int, ...], dtype: torch.dtype | None = 
     """
     if not isinstance(x, Tensor):
         raise refuse("x", "a torch.Tensor", type(x).__name__, "Convert it with torch.as_tensor(x).")
-    if x.is_complex() or tuple(x.shape[1:]) != tuple(shape) or x.ndim == 0:
+    if x.layout != torch.strided or x.is_nested or x.is_meta or x.dtype not in REAL:
+        what = f"{x.dtype}, {str(x.layout).removeprefix('torch.')}{', nested' if x.is_nested else ''}, on {x.device}"
+        raise refuse("x", "a dense tensor of real numbers", what, "Convert it: x.to_dense().double().")
+    if tuple(x.shape[1:]) != tuple(shape) or x.ndim == 0:
         want = f"a real tensor of shape (n, {', '.join(map(str, shape))})"
-        remedy = "A single sample needs a batch dimension: x[None]." if x.shape == shape else ""
+        remedy = "A single sample needs a batch dimension: x[None]." if x.shape == shape or x.ndim == 0 else ""
         raise refuse("x", want, f"{x.dtype} of shape {tuple(x.shape)}", remedy)
     if dtype is None and not x.is_floating_point():
         dtype = torch.float64

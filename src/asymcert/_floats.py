@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +16,43 @@ UNIT = 2.0**-53  # unit roundoff of float64, in which certificates are computed
 UP = 1.0 + 2.0**-30  # covers the rounding of error bounds themselves
 TINY = torch.finfo(torch.float64).tiny  # the least normal number: what is below may be flushed to zero
 GREATEST = torch.finfo(torch.float64).max
+
+
+_LOCK = threading.Lock()
+_lowered: dict[Any, str] = {}  # operations whose precision is raised for now, with what it was
+_inside = 0  # blocks that need it raised
+
+
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """A block in which float32 products on `device` are float32 products: no autocast, no TF32, no bfloat16 inside.
+
+    Bounds on rounding errors are about IEEE arithmetic. PyTorch's switches for the precision of products are those of
+    the process: they are put back when the last block of all threads has ended.
+    """
+    global _inside
+    with _LOCK:
+        _inside += 1
+        for operation in _operations(device):
+            if operation.fp32_precision not in ("none", "ieee"):
+                _lowered.setdefault(operation, operation.fp32_precision)
+                operation.fp32_precision = "ieee"
+    try:
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        with _LOCK:
+            _inside -= 1
+            while _lowered and not _inside:
+                operation, before = _lowered.popitem()
+                operation.fp32_precision = before
+
+
+def _operations(device: torch.device) -> list[Any]:
+    """PyTorch's settings of how exact a device's products are; none in versions that had other switches."""
+    names = {"cuda": (("cuda", "matmul"), ("cudnn", "conv")), "cpu": (("mkldnn", "matmul"), ("mkldnn", "conv"))}
+    found = [getattr(getattr(torch.backends, part), what, None) for part, what in names.get(device.type, ())]
+    return [operation for operation in found if hasattr(operation, "fp32_precision")]
 
 
 def up(roundings: float) -> float:

@@ -10,6 +10,7 @@ import torch
 from asymcert.certify import Certificate, Certifier
 from asymcert.certify.closed_form import tangent_plane
 from asymcert.errors import InputError
+from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
 from contracts.certifier import CertifierContract
 
@@ -26,10 +27,10 @@ SOUNDNESS = (LINEAR, FLIP, STRETCH, PROGRAMME, GRID, ATTACK, ROUNDING)
 class Plain(Certifier):
     """The closed form written out in steps that a mistake can replace."""
 
-    method = "plain"
+    method, kind = "plain", FeatureConvexClassifier
     slack = 1e-12
 
-    def certify(self, model, x, threats):
+    def _certificates(self, model, x, threats):
         margins, gradients = zip(*(tangent_plane(model, chunk) for chunk in model.chunks(x)), strict=True)
         margin, gradient = torch.cat(margins), torch.cat(gradients)
         margin = self.margin(model, margin)
@@ -127,9 +128,9 @@ class LargestOfTheBatch(Plain):
 
 
 class LeavesTrainingMode(Plain):
-    def certify(self, model, x, threats):
+    def _certificates(self, model, x, threats):
         model.eval()
-        return super().certify(model, x, threats)
+        return super()._certificates(model, x, threats)
 
 
 class SeesLabels(Plain):
@@ -146,7 +147,7 @@ class AcceptsAnything(Plain):
 class NegativeWhereNotSensitive(Plain):
     """Leaves out the zero for other verdicts; `Certificate` itself refuses it."""
 
-    def certify(self, model, x, threats):
+    def _certificates(self, model, x, threats):
         margin = model.margin(x)
         return [Certificate(margin / 2, margin, torch.full_like(margin, 2.0), t, self.method) for t in threats]
 

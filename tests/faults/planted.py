@@ -15,6 +15,7 @@ from asymcert.certify.closed_form import tangent_plane
 from asymcert.certify.cuts import Cuts
 from asymcert.convex import ConvexMLP
 from asymcert.features import Identity
+from asymcert.models.base import BinaryClassifier
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
 from contracts.models import balanced, random_mlp, randomise, seeded
@@ -23,12 +24,12 @@ from contracts.models import balanced, random_mlp, randomise, seeded
 class Faulty(Certifier):
     """A true certifier with one step replaced; without a replacement it only passes on."""
 
-    sound = True
+    kind, sound = BinaryClassifier, True
 
     def __init__(self, inner: Certifier):
         self.inner, self.method = inner, inner.method  # pyright: ignore[reportAttributeAccessIssue]
 
-    def certify(self, model, x, threats):
+    def _certificates(self, model, x, threats):
         certificates = self.inner.certify(self.model(model), x, [self.threat(threat, model) for threat in threats])
         parts = zip(certificates, threats, strict=True)
         return [self.relabel(certificate, threat, model.margin(x).double()) for certificate, threat in parts]
@@ -102,7 +103,7 @@ class RoundingIgnored(Faulty):
 class SinglePrecision(Faulty):
     """Margins and gradients are accumulated in float32, whatever the classifier is deployed in."""
 
-    def certify(self, model, x, threats):
+    def _certificates(self, model, x, threats):
         margin, gradient = tangent_plane(copy.deepcopy(model).float(), x.float())
         certificates = []
         for threat in threats:
@@ -120,7 +121,7 @@ class Averaged(Faulty):
 
     weights = (0.75, 0.25)
 
-    def certify(self, model, x, threats):
+    def _certificates(self, model, x, threats):
         margin = model.margin(x).double()
         return [self._average(model, x, threat, margin) for threat in threats]
 

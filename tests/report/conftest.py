@@ -26,8 +26,10 @@ class Halved(ClosedForm):
 
     method = "halved"
 
-    def certify(self, model, x, threats):
-        return [replace(part, radius=part.radius / 2, method="halved") for part in super().certify(model, x, threats)]
+    def _certificates(self, model, x, threats):
+        return [
+            replace(part, radius=part.radius / 2, method="halved") for part in super()._certificates(model, x, threats)
+        ]
 
 
 def make_run(path, hostile: bool = False) -> RunFolder:

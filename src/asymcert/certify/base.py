@@ -5,15 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
 
 from asymcert._checks import refuse
+from asymcert._floats import full_precision
 from asymcert.models.base import BinaryClassifier
 from asymcert.threats.model import ThreatModel
 
+Threats = Sequence[ThreatModel]
 Kind = TypeVar("Kind", bound=BinaryClassifier)
 
 
@@ -102,9 +104,35 @@ class Certifier(ABC):
     kind: ClassVar[type[BinaryClassifier]]
     sound: bool
 
+    def certify(self, model: BinaryClassifier, x: Tensor, threats: Threats) -> list[Certificate]:
+        """One certificate per threat model for inputs of shape (n, *input_shape), none of them for n = 0.
+
+        Runs in full precision, whatever autocast, TF32 or inference mode are set outside.
+
+        Raises
+        ------
+        InputError
+            The model is of another kind or was built in inference mode, or the input does not fit it or a threat
+            model's box.
+        """
+        model = expect(model, self.kind, self.method)
+        for threat in threats:
+            if not isinstance(threat, ThreatModel):
+                raise refuse("threat", "a ThreatModel", type(threat).__name__, "Use ThreatModel(norm=2).")
+        if any(weight.is_inference() for weight in model.state_dict().values()):
+            raise refuse("model", "built outside torch.inference_mode", "one from inside", "Build or load it before.")
+        with torch.inference_mode(False), torch.no_grad(), full_precision(model.device):
+            x = _detached(x) if isinstance(x, Tensor) else x
+            return self._certificates(model, x, threats)
+
     @abstractmethod
-    def certify(self, model: BinaryClassifier, x: Tensor, threats: Sequence[ThreatModel]) -> list[Certificate]:
-        """One certificate per threat model for inputs of shape (n, *input_shape)."""
+    def _certificates(self, model: Any, x: Tensor, threats: Threats) -> list[Certificate]:
+        """What `certify` returns, for a model of this certifier's kind."""
+
+
+def _detached(x: Tensor) -> Tensor:
+    """The values alone: a certificate is a number, not a step of somebody's training, nor bound to inference mode."""
+    return x.detach().clone() if x.is_inference() else x.detach()
 
 
 def expect(model: object, kind: type[Kind], method: str) -> Kind:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from asymcert._checks import option
 from asymcert._floats import GREATEST, TINY, down, dual_exponent, scaled_norm, up
-from asymcert.certify.base import Certificate, Certifier, expect, join
+from asymcert.certify.base import Certificate, Certifier, join
 from asymcert.certify.rounding import Rounding
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.feature_convex import FeatureConvexClassifier
@@ -44,16 +44,9 @@ class ClosedForm(Certifier):
 
     sound: bool = option(True, "Subtract bounds on all rounding errors.")
 
-    def certify(self, model: BinaryClassifier, x: Tensor, threats: Sequence[ThreatModel]) -> list[Certificate]:
-        """One certificate per threat model; passes run in float64 whatever type the model is deployed in.
-
-        Raises
-        ------
-        InputError
-            The model is not feature-convex, or `x` is not a finite tensor of shape (n, *input_shape), or lies outside
-            the box of a threat model.
-        """
-        model = expect(model, FeatureConvexClassifier, self.method)
+    def _certificates(
+        self, model: FeatureConvexClassifier, x: Tensor, threats: Sequence[ThreatModel]
+    ) -> list[Certificate]:
         exact = in_float64(model)
         rounding = Rounding(exact, model.dtype) if self.sound else None
         parts: list[list[tuple[Tensor, ...]]] = [[] for _ in threats]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import check_choice, option
-from asymcert.certify.base import Certificate, Certifier, expect
+from asymcert.certify.base import Certificate, Certifier
 from asymcert.certify.closed_form import ClosedForm
 from asymcert.certify.refined import Refined
 from asymcert.certify.tangent import Tangent
@@ -53,15 +53,9 @@ class ConvexConcave(Certifier):
     def __post_init__(self) -> None:
         check_choice("pairwise", self.pairwise, tuple(PAIRWISE))
 
-    def certify(self, model: BinaryClassifier, x: Tensor, threats: Sequence[ThreatModel]) -> list[Certificate]:
-        """One certificate per threat model for inputs of shape (n, *input_shape).
-
-        Raises
-        ------
-        InputError
-            The model is of another kind, or the input does not fit it or a threat model's box.
-        """
-        model = expect(model, ConvexConcaveClassifier, self.method)
+    def _certificates(
+        self, model: ConvexConcaveClassifier, x: Tensor, threats: Sequence[ThreatModel]
+    ) -> list[Certificate]:
         margin = model.margin(x).double()
         certifier = PAIRWISE[self.pairwise](sound=self.sound)
         found = [certifier.certify(pair, x, threats) for pair in model.pairs()]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from asymcert._checks import check_choice, check_count, option
 from asymcert._floats import down, up
-from asymcert.certify.base import Certificate, Certifier, expect, join
+from asymcert.certify.base import Certificate, Certifier, Threats, join
 from asymcert.certify.distance_bounds import MarginBounds
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.distance_net import DistanceClassifier, others
@@ -31,15 +30,7 @@ class _DistanceCertifier(Certifier, ABC):
 
     sound: bool = option(True, "Subtract bounds on all rounding errors.")
 
-    def certify(self, model: BinaryClassifier, x: Tensor, threats: Sequence[ThreatModel]) -> list[Certificate]:
-        """One certificate per threat model for inputs of shape (n, *input_shape).
-
-        Raises
-        ------
-        InputError
-            The model is no `DistanceClassifier` or at a finite p, or the input does not fit it or a threat model's box.
-        """
-        model = expect(model, DistanceClassifier, self.method)
+    def _certificates(self, model: DistanceClassifier, x: Tensor, threats: Threats) -> list[Certificate]:
         bounds = self._bounds(model)
         chosen = torch.tensor(model.sensitive_class)
         return [self._certificate(model, bounds, x, threat, chosen, model.threshold) for threat in threats]

@@ -13,7 +13,7 @@ from torch import Tensor
 from asymcert._checks import check_count, check_inputs, check_number, option, refuse
 from asymcert._floats import NORMS
 from asymcert.attacks.base import in_evaluation_mode
-from asymcert.certify.base import Certificate, Certifier, expect
+from asymcert.certify.base import Certificate, Certifier
 from asymcert.certify.closed_form import deployed_margin, in_float64
 from asymcert.certify.composition import check_composition_convex
 from asymcert.certify.cutting_planes import Bounds
@@ -71,16 +71,9 @@ class Exact(Certifier):
         check_count("workers", self.workers)
         check_count("max_cuts", self.max_cuts)
 
-    def certify(self, model: BinaryClassifier, x: Tensor, threats: Sequence[ThreatModel]) -> list[Certificate]:
-        """One certificate per threat model, with `upper` and the adversarial example that attains it.
-
-        Raises
-        ------
-        InputError
-            The model is not feature-convex, the norm is none of 1, 2 and inf, the margin need not be convex in the
-            input, a solver is not installed, or the input does not fit the model or the box.
-        """
-        model = expect(model, FeatureConvexClassifier, self.method)
+    def _certificates(
+        self, model: FeatureConvexClassifier, x: Tensor, threats: Sequence[ThreatModel]
+    ) -> list[Certificate]:
         for threat in threats:
             _check_norm(threat.norm)
         check_composition_convex(model)

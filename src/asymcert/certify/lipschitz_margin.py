@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,12 +11,11 @@ from torch import Tensor, nn
 
 from asymcert._checks import option, refuse
 from asymcert._floats import TINY, UNIT, UP, down, scaled_norm
-from asymcert.certify.base import Certificate, Certifier, expect
+from asymcert.certify.base import Certificate, Certifier, Threats
 from asymcert.certify.norms import radius_against
 from asymcert.certify.rounding import ARITHMETIC
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.lipschitz import Blend, Dense, LipschitzClassifier, SpectralConv
-from asymcert.threats.model import ThreatModel
 
 FOURIER = 16.0  # unit roundoffs per halving of a fast Fourier transform, of its l2 norm; textbook ones stay below 8
 
@@ -46,16 +44,7 @@ class LipschitzMargin(Certifier):
 
     sound: bool = option(True, "Subtract bounds on all rounding errors.")
 
-    @torch.no_grad()
-    def certify(self, model: BinaryClassifier, x: Tensor, threats: Sequence[ThreatModel]) -> list[Certificate]:
-        """One certificate per threat model for inputs of shape (n, *input_shape).
-
-        Raises
-        ------
-        InputError
-            The model is no `LipschitzClassifier`, or the input does not fit it or a threat model's box.
-        """
-        model = expect(model, LipschitzClassifier, self.method)
+    def _certificates(self, model: LipschitzClassifier, x: Tensor, threats: Threats) -> list[Certificate]:
         margin, constant = model.margin(x).double(), lipschitz_bound(model.network)
         inputs = x.to(model.device, torch.float64)
         radius = margin.clamp(min=0.0) / constant

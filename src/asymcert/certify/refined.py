@@ -12,7 +12,7 @@ from torch import Tensor
 from asymcert._checks import check_count, option
 from asymcert._floats import UP
 from asymcert.attacks import score
-from asymcert.certify.base import Certificate, Certifier, expect, join
+from asymcert.certify.base import Certificate, Certifier, join
 from asymcert.certify.closed_form import deployed_margin
 from asymcert.certify.cuts import Cuts, PlaneRadius, Planes
 from asymcert.models.base import BinaryClassifier
@@ -55,16 +55,9 @@ class Refined(Certifier):
         check_count("cuts", self.cuts)
         check_count("steps", self.steps)
 
-    def certify(self, model: BinaryClassifier, x: Tensor, threats: Sequence[ThreatModel]) -> list[Certificate]:
-        """One certificate per threat model, with `upper` where an evasion was found.
-
-        Raises
-        ------
-        InputError
-            The model is not feature-convex, its feature map is not coordinatewise, or the input does not fit the model
-            or the box.
-        """
-        model = expect(model, FeatureConvexClassifier, self.method)
+    def _certificates(
+        self, model: FeatureConvexClassifier, x: Tensor, threats: Sequence[ThreatModel]
+    ) -> list[Certificate]:
         planes = Planes(model, self.sound)
         return [self._certify(model, planes, x, threat) for threat in threats]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,7 +12,7 @@ from scipy import special
 from torch import Tensor
 
 from asymcert._checks import check_count, check_number, option
-from asymcert.certify.base import Certificate, Certifier, expect
+from asymcert.certify.base import Certificate, Certifier, Threats
 from asymcert.certify.norms import radius_against
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.noise import noise_scale
@@ -71,15 +70,7 @@ class Smoothing(Certifier):
         check_number("alpha", self.alpha, LEAST_ALPHA, 0.5)
         check_count("seed", self.seed, 0)
 
-    def certify(self, model: BinaryClassifier, x: Tensor, threats: Sequence[ThreatModel]) -> list[Certificate]:
-        """One certificate per threat model, all from the same draws, for inputs of shape (n, *input_shape).
-
-        Raises
-        ------
-        InputError
-            The model is no `SmoothedClassifier`, or the input does not fit it or a threat model's box.
-        """
-        model = expect(model, SmoothedClassifier, self.method)
+    def _certificates(self, model: SmoothedClassifier, x: Tensor, threats: Threats) -> list[Certificate]:
         bounds = lower_bounds(self.n, self.alpha, self.sound)
         margins: list[float] = []
         for chunk in model.chunks(x):

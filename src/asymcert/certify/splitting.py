@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from asymcert._checks import option, refuse
 from asymcert._floats import down
-from asymcert.certify.base import Certificate, Certifier, expect, join
+from asymcert.certify.base import Certificate, Certifier, Threats, join
 from asymcert.certify.norms import radius_against
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.splitting import LEVELS, SplitClassifier
@@ -42,17 +41,7 @@ class Splitting(Certifier):
 
     sound: bool = option(True, "Subtract bounds on all rounding errors.")
 
-    @torch.no_grad()
-    def certify(self, model: BinaryClassifier, x: Tensor, threats: Sequence[ThreatModel]) -> list[Certificate]:
-        """One certificate per threat model, all from the same votes, for inputs of shape (n, *input_shape).
-
-        Raises
-        ------
-        InputError
-            The model is no `SplitClassifier`, or in less than float32, or the input does not fit it or a threat
-            model's box.
-        """
-        model = expect(model, SplitClassifier, self.method)
+    def _certificates(self, model: SplitClassifier, x: Tensor, threats: Threats) -> list[Certificate]:
         if model.offsets.dtype not in (torch.float32, torch.float64):  # fewer digits do not hold the offsets
             raise refuse("model", "deployed in float32 or float64", str(model.offsets.dtype))
         parts: list[tuple[Tensor, ...]] = []

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import option
-from asymcert.certify.base import Certificate, Certifier, expect, join
+from asymcert.certify.base import Certificate, Certifier, join
 from asymcert.certify.closed_form import deployed_margin
 from asymcert.certify.cuts import Cuts, Planes
 from asymcert.models.base import BinaryClassifier
@@ -37,16 +37,9 @@ class Tangent(Certifier):
 
     sound: bool = option(True, "Subtract bounds on all rounding errors.")
 
-    def certify(self, model: BinaryClassifier, x: Tensor, threats: Sequence[ThreatModel]) -> list[Certificate]:
-        """One certificate per threat model; `adversarial` is the worst case of the plane.
-
-        Raises
-        ------
-        InputError
-            The model is not feature-convex, its feature map is not coordinatewise, or the input does not fit the model
-            or the box.
-        """
-        model = expect(model, FeatureConvexClassifier, self.method)
+    def _certificates(
+        self, model: FeatureConvexClassifier, x: Tensor, threats: Sequence[ThreatModel]
+    ) -> list[Certificate]:
         planes = Planes(model, self.sound)
         return [self._certify(model, planes, x, threat) for threat in threats]
 

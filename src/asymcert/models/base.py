@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from asymcert._checks import check_inputs, refuse
+from asymcert._floats import full_precision
 from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import ModelFileError
 from asymcert.models.files import digest_of, read_contents, write_contents
@@ -93,6 +94,11 @@ class BinaryClassifier(nn.Module, ABC):
         """Device the classifier runs on."""
         return next(self.parameters()).device
 
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """`forward`, in the precision of the weights also under autocast and where TF32 is allowed."""
+        with full_precision(self.device):
+            return super().__call__(*arguments, **named)
+
     def chunks(self, x: Tensor) -> Iterator[Tensor]:
         """Checked inputs in the model's type and on its device, in pieces of bounded memory.
 
@@ -159,7 +165,8 @@ class BinaryClassifier(nn.Module, ABC):
             The file is damaged, was tampered with, comes from an unknown version, breaks what its kind promises, or
             holds a model of another kind.
         """
-        return cls.read(path)[0]
+        with torch.inference_mode(False):  # a service may load a model inside it
+            return cls.read(path)[0]
 
     @classmethod
     def read(cls, path: str | Path) -> tuple[Self, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import check_count, option
-from asymcert.certify.base import Certificate, Certifier, expect
+from asymcert.certify.base import Certificate, Certifier, Threats
 from asymcert.certify.relu.reach import Reach
 from asymcert.certify.relu.relu_bounds import Enclosure, FirstLayer, Network, intervals
 from asymcert.certify.relu.slopes import best_bound, tightened
@@ -63,16 +63,7 @@ class ReluCertifier(Certifier, ABC):
     def __post_init__(self) -> None:
         check_count("steps", self.steps, 0)
 
-    @torch.no_grad()
-    def certify(self, model: BinaryClassifier, x: Tensor, threats: Sequence[ThreatModel]) -> list[Certificate]:
-        """One certificate per threat model for inputs of shape (n, *input_shape).
-
-        Raises
-        ------
-        InputError
-            The model is no `ReluClassifier`, or the input does not fit it or a threat model's box.
-        """
-        model = expect(model, ReluClassifier, self.method)
+    def _certificates(self, model: ReluClassifier, x: Tensor, threats: Threats) -> list[Certificate]:
         network, margin = Network.of(model, self.sound), model.margin(x).double()
         return [self._certificate(model, network, x, margin, threat) for threat in threats]
 
