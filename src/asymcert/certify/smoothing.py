@@ -17,7 +17,7 @@ from asymcert.certify.base import Certificate, Certifier, expect
 from asymcert.certify.norms import radius_against
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.noise import noise_scale
-from asymcert.models.smoothed import SmoothedClassifier
+from asymcert.models.smoothed import ALPHA, DRAWS, SmoothedClassifier
 from asymcert.threats.model import ThreatModel
 
 LEAST_ALPHA = 1e-100  # below it, scipy's inverse of the incomplete beta function fails for many draws
@@ -61,8 +61,8 @@ class Smoothing(Certifier):
 
     sound: bool = True
     n0: int = 100
-    n: int = 10_000
-    alpha: float = 0.001
+    n: int = DRAWS
+    alpha: float = ALPHA
     seed: int = 0
 
     def __post_init__(self) -> None:
