@@ -224,7 +224,7 @@ def _times(lines: Sequence[Line]) -> str:
 def _audit(results: Sequence[Result]) -> str:
     tried = sum(len(result.audit) for result in results)
     if not tried:
-        return ""
+        return "<h2>Attacks</h2>\n<p>Nothing was attacked.</p>"
     won = sum(int(result.audit["success"].sum()) for result in results if len(result.audit))
     kind = "bad" if won else "good"
     return f'<h2>Attacks</h2>\n<p class="{kind}">{won} of {tried} attacks inside certified radii succeeded.</p>'

@@ -179,7 +179,7 @@ def _attacked(
     run: RunFolder, model: BinaryClassifier, split: Split, rows: pl.DataFrame, count: int, seed: int
 ) -> pl.DataFrame:
     """Attacks on the first certified samples of each norm, those not made before stored."""
-    chosen = pl.concat(_first(rows, count))
+    chosen = pl.concat([rows.head(0), *_first(rows, count)])
     stored = run.read(AUDIT)
     known = stored.head(0) if stored.is_empty() else stored.join(chosen.select(KEY), on=list(KEY), how="semi")
     pending = chosen if known.is_empty() else chosen.join(known.select(KEY), on=list(KEY), how="anti")
