@@ -16,14 +16,14 @@ from asymcert.cli.options import parse_norm
 from asymcert.datasets import BinaryData, Split, load_source
 from asymcert.datasets.source import DataSource
 from asymcert.datasets.table_files import read_table
-from asymcert.errors import RunError
+from asymcert.errors import InputError, RunError
 from asymcert.evaluate import RunFolder, evaluate, threat_key
 from asymcert.evaluate.audit import audit
 from asymcert.evaluate.labels import method_labels
 from asymcert.evaluate.scoring import score_table
 from asymcert.models.base import BinaryClassifier
 from asymcert.runs.folder import CERTIFICATES
-from asymcert.runs.rows import distinct, options_text
+from asymcert.runs.rows import distinct, options_text, parse_parquet
 from asymcert.theory.separability import limits
 from asymcert.threats.file import read_threat
 from asymcert.threats.model import ThreatModel
@@ -198,6 +198,6 @@ def report_run(run: RunFolder, hulls: Path | None = None) -> Path:
 
 def _hull_rows(path: Path) -> pl.DataFrame:
     try:
-        return pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
+        return parse_parquet(path.read_bytes())
+    except (OSError, InputError) as error:
         raise refuse("hulls", "a Parquet file", f"{path} ({error})", "Make it with asymcert separate --out.") from error

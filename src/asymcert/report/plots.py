@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -143,7 +144,7 @@ def _norm_symbol(name: str) -> str:
 
 def _logged(log: list[dict[str, Any]], key: str, factor: float = 1.0) -> list[float | None]:
     values = [record.get(key) for record in log]
-    return [factor * value if isinstance(value, int | float) and np.isfinite(value) else None for value in values]
+    return [factor * value if isinstance(value, int | float) and math.isfinite(value) else None for value in values]
 
 
 def _add_curve(figure: Any, series: Series, end: float, bands: bool) -> None:
