@@ -1,11 +1,13 @@
 """Files that are seen whole or not at all, and text from strangers' files."""
 
 import json
+import os
 import tomllib
 
 import pytest
 
 from asymcert._files import DEEPEST, checked_values, parse_json, replacing
+from asymcert.errors import InputError
 
 
 def test_a_file_is_replaced_when_all_is_written(tmp_path):
@@ -31,6 +33,30 @@ def test_a_failure_leaves_the_earlier_file_and_nothing_else(tmp_path):
         interrupted()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_link_points_to_is_replaced_and_the_link_stays(tmp_path):
+    (tmp_path / "there").mkdir()
+    for name in ("old", "new"):
+        (tmp_path / name).symlink_to(tmp_path / "there" / name)
+    (tmp_path / "there" / "old").write_text("old")
+    for name in ("old", "new"):
+        with replacing(tmp_path / name) as partial:
+            partial.write_text("content")
+        assert (tmp_path / name).is_symlink()
+        assert (tmp_path / "there" / name).read_text() == "content"
+    assert len(list((tmp_path / "there").iterdir())) == 2
+
+
+def test_what_is_no_plain_file_is_not_replaced(tmp_path):
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(os.devnull)
+    before = sorted(tmp_path.iterdir())
+    for path in before:
+        with pytest.raises(InputError, match="must be a plain file or a new name"), replacing(path):
+            raise AssertionError("begun")
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_json_is_read_as_it_was_written():

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from asymcert.errors import InputError
+
 DEEPEST = 100  # levels of lists and mappings; code that walks them may recurse
 GREATEST = 10**300  # in size, of an integer: each is a float too
 TOO_DEEP = f"lists or mappings are nested more than {DEEPEST} levels deep"
@@ -17,7 +19,13 @@ TOO_DEEP = f"lists or mappings are nested more than {DEEPEST} levels deep"
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A file beside `path` to write: it takes that name in one step when the block ends, and is gone if it fails."""
+    """A file beside `path` to write: it takes that name in one step when the block ends, and is gone if it fails.
+
+    A link stays, and what it points to is replaced; an `InputError` for a folder, a device or the like.
+    """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        raise InputError(f"`path` must be a plain file or a new name, got {path}. Choose another place.")
     partial = path.with_name(f"{path.name}.part")
     try:
         yield partial

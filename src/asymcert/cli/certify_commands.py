@@ -27,7 +27,7 @@ from asymcert.cli.parameters import (
     Tolerance,
     Workers,
 )
-from asymcert.cli.steps import certify_run, check_inside, chosen_split, load_data, score_file, threats_for
+from asymcert.cli.steps import certify_run, check_inside, chosen_split, load_data, output_file, score_file, threats_for
 from asymcert.cli.summaries import room_rows, summary_rows, unit_rows
 from asymcert.datasets import Split
 from asymcert.evaluate import RunFolder, floor_significant
@@ -88,6 +88,7 @@ def certify(
             raise refuse("--table", "used without --proof, --limit and --explain", "one of them")
         if table is None or out is None:
             raise refuse("--table", "given together with --out", "one of them", "Example: --out radii.csv")
+        output_file("--out", out, [table, *(threat or []), *folder.own_files])
         show.result(score_file(model, table, out, threats, certifier, quiet), as_json)
         return
     data = load_data(folder, data_dir)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,16 +78,21 @@ def check_inside(model: BinaryClassifier, threats: list[ThreatModel], x: Tensor)
         TableThreat(model.scaling).check_inside(threat, x)
 
 
-def output_file(option: str, path: Path) -> Path:
+def output_file(option: str, path: Path, keep: Sequence[Path] = ()) -> Path:
     """A file that a command is to write: its folder is made before any work is spent, so that none is lost.
 
     Raises
     ------
     InputError
-        The path is a folder, lies below a file, or may not be written.
+        The path is a folder, a device or the like, one of the files to `keep` by whatever name, lies below a file, or
+        may not be written.
     """
     if path.is_dir():
         raise refuse(option, "a file", f"the folder {path}", "Name a file in it.")
+    if path.exists() and not path.is_file():
+        raise refuse(option, "a plain file or a new name", f"{path}, which is neither", "Choose another place.")
+    if any(_is_same(path, other) for other in keep):
+        raise refuse(option, "none of the run's own files and of the inputs", path, "Choose another name.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
@@ -94,6 +100,12 @@ def output_file(option: str, path: Path) -> Path:
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise refuse(option, "a file that may be written", path, "Change its permissions or choose another place.")
     return path
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    """Also by symbolic and hard links."""
+    both = path.exists() and other.exists()
+    return path.samefile(other) if both else os.path.realpath(path) == os.path.realpath(other)
 
 
 def certify_run(

@@ -8,7 +8,8 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypedDict
@@ -75,6 +76,45 @@ class RunFolder:
     def model_path(self) -> Path:
         """The model file of the run."""
         return self.path / "model.safetensors"
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """What an interrupted training is continued from."""
+        return self.path / "checkpoint.safetensors"
+
+    @property
+    def own_files(self) -> list[Path]:
+        """What the run consists of, there already or not: no command may write anything else there."""
+        parts = [part for folder in self.path.glob("*") for part in folder.glob("*") if _PART.fullmatch(part.name)]
+        named = [self.path / "run.json", self.path / LOG, self.model_path, self.checkpoint_path]
+        return [*named, *(self.path / THREATS).glob("*.json"), *parts]
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """While the block runs, no other process trains here. The system ends it with the process, however that ends.
+
+        Raises
+        ------
+        RunError
+            Another process trains here already.
+        """
+        if os.name != "posix":  # no such locks
+            yield
+            return
+        import fcntl
+
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                message = f"{self.path}: another process is training here. Wait for it, or choose another --out."
+                raise RunError(message) from None
+            except OSError:  # a file system without locks
+                pass
+            yield
+        finally:
+            os.close(descriptor)
 
     def create(self, facts: RunFacts) -> None:
         """Claim the folder for a new run.
