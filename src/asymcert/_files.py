@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from asymcert.errors import InputError
+from asymcert.errors import InputError, RunError
 
 DEEPEST = 100  # levels of lists and mappings; code that walks them may recurse
 GREATEST = 10**300  # in size, of an integer: each is a float too
@@ -33,6 +33,47 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
         raise
     os.replace(partial, path)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """While the block runs, no other process trains into `folder`; the system ends that with the process.
+
+    Raises
+    ------
+    RunError
+        Another process does already.
+    """
+    if os.name != "posix":  # no such locks
+        yield
+        return
+    import fcntl
+
+    with _opened(folder) as descriptor:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            message = f"{folder}: another process is training here. Wait for it, or choose another --out."
+            raise RunError(message) from None
+        except OSError:  # a file system without locks
+            pass
+        yield
+
+
+def flush_folder(folder: Path) -> None:
+    """Make a rename last through a power cut, where the system lets folders be flushed."""
+    if os.name == "posix":
+        with _opened(folder) as descriptor:
+            os.fsync(descriptor)
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def parse_json(text: str | bytes, *, finite: bool = False) -> Any:

@@ -74,7 +74,7 @@ def test_a_second_training_is_refused_until_the_first_one_ends_however_it_ends(r
     ) as first:
         assert first.stdout is not None
         assert first.stdout.readline() == b"held\n"
-        with pytest.raises(RunError, match="another process is training here. Wait for it, or choose another --out"):
+        with pytest.raises(RunError, match="another process is training here"):
             fit_run(run, facts, never)
         assert sorted(run.path.iterdir()) == begun
         first.kill()

@@ -91,7 +91,8 @@ def output_file(option: str, path: Path, keep: Sequence[Path] = ()) -> Path:
         raise refuse(option, "a file", f"the folder {path}", "Name a file in it.")
     if path.exists() and not path.is_file():
         raise refuse(option, "a plain file or a new name", f"{path}, which is neither", "Choose another place.")
-    if any(_is_same(path, other) for other in keep):
+    same = path.samefile if path.exists() else lambda other: False  # by hard links too
+    if any(os.path.realpath(path) == os.path.realpath(other) or (other.exists() and same(other)) for other in keep):
         raise refuse(option, "none of the run's own files and of the inputs", path, "Choose another name.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,12 +101,6 @@ def output_file(option: str, path: Path, keep: Sequence[Path] = ()) -> Path:
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise refuse(option, "a file that may be written", path, "Change its permissions or choose another place.")
     return path
-
-
-def _is_same(path: Path, other: Path) -> bool:
-    """Also by symbolic and hard links."""
-    both = path.exists() and other.exists()
-    return path.samefile(other) if both else os.path.realpath(path) == os.path.realpath(other)
 
 
 def certify_run(

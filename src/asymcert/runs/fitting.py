@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from asymcert._files import locked
 from asymcert.models.base import BinaryClassifier
 from asymcert.errors import RunError
 from asymcert.runs.facts import RunFacts
@@ -29,7 +30,7 @@ def fit_run(run: RunFolder, facts: RunFacts, train: Train, on_epoch: OnEpoch | N
         check_same(run, facts)
     else:
         run.create(facts)
-    with run.locked():
+    with locked(run.path):
         if run.model_path.exists():
             model = run.load_model()
         else:

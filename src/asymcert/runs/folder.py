@@ -8,8 +8,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypedDict
@@ -17,7 +16,7 @@ from typing import Any, TypedDict
 import polars as pl
 
 from asymcert._checks import check_types, refuse
-from asymcert._files import parse_json
+from asymcert._files import flush_folder, parse_json
 from asymcert.models.base import BinaryClassifier
 from asymcert.errors import InputError, RunError
 from asymcert.runs.facts import RunFacts
@@ -88,33 +87,6 @@ class RunFolder:
         parts = [part for folder in self.path.glob("*") for part in folder.glob("*") if _PART.fullmatch(part.name)]
         named = [self.path / "run.json", self.path / LOG, self.model_path, self.checkpoint_path]
         return [*named, *(self.path / THREATS).glob("*.json"), *parts]
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """While the block runs, no other process trains here. The system ends it with the process, however that ends.
-
-        Raises
-        ------
-        RunError
-            Another process trains here already.
-        """
-        if os.name != "posix":  # no such locks
-            yield
-            return
-        import fcntl
-
-        descriptor = os.open(self.path, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                message = f"{self.path}: another process is training here. Wait for it, or choose another --out."
-                raise RunError(message) from None
-            except OSError:  # a file system without locks
-                pass
-            yield
-        finally:
-            os.close(descriptor)
 
     def create(self, facts: RunFacts) -> None:
         """Claim the folder for a new run.
@@ -329,7 +301,7 @@ class RunFolder:
                 os.link(partial, target)  # fails if the target exists
         finally:
             partial.unlink(missing_ok=True)
-        _flush_folder(target.parent)
+        flush_folder(target.parent)
         return target
 
 
@@ -356,13 +328,3 @@ def _check(table: str, frame: pl.DataFrame) -> None:
         check_gallery(frame)
     elif table in SCHEMAS:
         check_schema("frame", frame, SCHEMAS[table])
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make a rename last through a power cut, where the system lets folders be flushed."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
