@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import field
 from numbers import Integral, Real
-from typing import Any, cast
+from types import UnionType
+from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +54,27 @@ def check_count(name: str, value: object, low: int = 1) -> None:
     """Refuse what is not an integer of at least `low`."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
         raise refuse(name, f"an integer of at least {low}", repr(value))
+
+
+def check_types(described: Any, values: Mapping[str, Any]) -> None:
+    """Refuse values that came from JSON and are not of the types that a dataclass or a function declares."""
+    for name, hint in get_type_hints(described).items():
+        if name in values and not _is_of(values[name], hint):
+            wanted = hint.__name__ if isinstance(hint, type) else hint
+            raise refuse(name, f"of type {wanted}", repr(values[name])[:80])
+
+
+def _is_of(value: object, hint: Any) -> bool:
+    kind, inner = get_origin(hint) or hint, get_args(hint)
+    if kind in (Union, UnionType):
+        return any(_is_of(value, each) for each in inner)
+    if kind in (tuple, Sequence):
+        return isinstance(value, list) and all(_is_of(item, inner[0]) for item in value)
+    if kind is dict:
+        return isinstance(value, dict) and all(_is_of(item, inner[1]) for item in value.values())
+    if kind is int:
+        return type(value) is int and -(2**63) <= value < 2**63  # as generators and Int64 columns take it
+    return kind in (Any, object) or type(value) is kind
 
 
 def check_device(name: str | torch.device) -> torch.device:

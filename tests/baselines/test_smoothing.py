@@ -8,6 +8,7 @@ import torch
 from scipy import stats
 
 from asymcert import certify
+from asymcert.attacks import ProjectedGradient, score
 from asymcert.certify.smoothing import Smoothing, lower_bounds
 from asymcert.convex import ConvexMLP
 from asymcert.errors import InputError
@@ -15,7 +16,7 @@ from asymcert.features import Identity
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.models.networks import BaseNetwork
 from asymcert.models.noise import NOISES
-from asymcert.models.smoothed import SmoothedClassifier
+from asymcert.models.smoothed import DRAWS, SmoothedClassifier
 from asymcert.threats.model import ThreatModel
 from contracts.files import reloaded
 
@@ -92,6 +93,51 @@ def test_a_point_estimate_fails_the_same_test():
     x, truth = coverage_inputs()
     share = half_space().sampled(x, 200).double() / 200
     assert int((share > truth).sum()) > stats.binom.ppf(0.999, len(x), 0.1)
+
+
+# Attacks are judged by the smoothed verdict
+
+
+def test_the_margin_that_certificates_are_about_is_bounded_from_above():
+    """The half-space's probability is known; the bound falls below it in a share alpha of samples at most."""
+    x, truth = coverage_inputs(400)
+    wrong = half_space().margin_at_most(x, alpha=0.1) + 0.5 < truth
+    assert stats.binom.ppf(0.001, len(x), 0.07) <= int(wrong.sum()) <= stats.binom.ppf(0.999, len(x), 0.1)
+    everywhere = torch.tensor([[0.0, 0.1], [9.0, 0.0], [-9.0, 0.0]])  # on the boundary, all votes, none
+    bound = half_space().margin_at_most(everywhere)
+    assert 0 < float(bound[0]) < 0.05
+    assert float(bound[1]) == 0.5
+    assert float(bound[2]) == pytest.approx(0.001 ** (1 / DRAWS) * -1 + 0.5)
+    assert half_space().margin_at_most(x[:0]).shape == (0,)
+
+
+def dented_half_space():
+    """As `half_space`, with a base that denies a thin slice of it: a tent about 0.6, of height 1."""
+    model = half_space()
+    first, second = (layer for layer in list(model.base.body)[:-1] if isinstance(layer, torch.nn.Linear))
+    first.weight.data[2:5, 0] = 1.0
+    first.bias.data[2:5] = -torch.tensor([0.55, 0.6, 0.65])
+    second.weight.data[1, 2:5] = torch.tensor([20.0, -40.0, 20.0])
+    return model
+
+
+def test_fooling_the_base_alone_breaks_no_certificate():
+    x = torch.tensor([[0.7, 0.1], [0.75, 0.2], [0.8, 0.3]])
+    model, threat = dented_half_space(), ThreatModel(2)
+    radius = Smoothing(n=2000).certify(model, x, [threat])[0].radius
+    assert bool((radius > x[:, 0] - 0.6).all())
+    result = score(model, x, torch.tensor([0.6, 0.0]) - x * torch.tensor([1.0, 0.0]), threat, radius)
+    assert bool((model.margin(result.adversarial) < 0).all())
+    assert bool((result.margin > 0).all())
+    assert not bool(result.success.any())
+
+
+def test_radii_of_smoothing_five_times_too_large_are_broken():
+    x = torch.tensor([[0.2, 0.1], [0.3, 0.2], [0.4, 0.3], [-0.4, 0.3]])
+    true = Smoothing(n=2000).certify(half_space(), x, [ThreatModel(2)])[0]
+    generator = torch.Generator().manual_seed(0)
+    false = ProjectedGradient().run(half_space(), x, ThreatModel(2), 5 * true.radius, generator)
+    assert false.success.tolist() == [True, True, True, False]  # the last one was never sensitive
 
 
 # The procedure

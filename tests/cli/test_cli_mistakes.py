@@ -91,6 +91,17 @@ def test_an_interrupt_says_how_to_go_on(call, monkeypatch):
     assert error.strip() == "interrupted; run the same command again to continue"
 
 
+def test_a_trained_run_is_refused_unless_its_end_was_cut_off(call, tmp_path):
+    command = ("train", "digits-3-8", "--out", "run", "--epochs", "1", "--quiet")
+    assert call(*command)[0] == 0
+    model = (tmp_path / "run" / "model.safetensors").read_bytes()
+    assert "run: already holds a trained model" in refused(call, *command)
+    (tmp_path / "run" / "checkpoint.safetensors").write_bytes(b"left over")
+    assert call(*command)[0] == 0
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == model
+    assert "run: already holds a trained model" in refused(call, *command)
+
+
 def test_an_interrupted_demo_goes_on(call, monkeypatch):
     """What the demo trained is not trained again, nor refused."""
     monkeypatch.setattr(train_commands, "recipe_for", lambda *_: TrainConfig(epochs=1, hidden=(4,)))

@@ -200,6 +200,33 @@ def test_tables_that_cannot_be_certified(place, table, options, said):
     assert "given together with --out" in str(call("certify", place / "run", "--table", place / "odd.csv").exception)
 
 
+OWN = ("run.json", "model.safetensors", "train_log.jsonl", "checkpoint.safetensors", "a part", "a threat")
+
+
+@pytest.mark.parametrize("name", [*OWN, "a link", "a hard link", "the table", "the threat file"])
+def test_no_output_replaces_what_the_command_needs(place, name):
+    run = RunFolder(place / "run")
+    call("certify", place / "run", "--norm", "2", "--limit", "3", "--quiet")
+    named = {
+        "a part": next((run.path / "certificates").iterdir()),
+        "a threat": next((run.path / "threats").iterdir()),
+        "a link": place / "link",
+        "a hard link": place / "hard",
+        "the table": place / "files.csv",
+        "the threat file": place / "thief.toml",
+    }
+    for other in ("link", "hard"):
+        (place / other).unlink(missing_ok=True)
+    (place / "link").symlink_to(run.path / "run.json")
+    (place / "hard").hardlink_to(run.model_path)
+    path = named.get(name, run.path / name)
+    before = path.read_bytes() if path.exists() else None
+    options = ("--table", place / "files.csv", "--threat", place / "thief.toml", "--out", path)
+    done = call("certify", run.path, *options)
+    assert "`--out` must be none of the run's own files and of the inputs" in str(done.exception)
+    assert (path.read_bytes() if path.exists() else None) == before
+
+
 def sensitive_sample(place) -> int:
     rows = RunFolder(place / "run").read("certificates").filter("prediction", pl.col("split") == "test")
     return int(rows["index"][0])

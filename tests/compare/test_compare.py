@@ -2,10 +2,12 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
 
 import polars as pl
 import pytest
+import torch
 
 from asymcert import datasets, train
 from asymcert.certify import ClosedForm, Exact, certifier_for
@@ -94,6 +96,29 @@ def test_attacks_fail_on_all_but_the_randomised_which_are_not_attacked(done):
         assert (len(result.audit) > 0) == result.method.deterministic, result.curve.label
         if len(result.audit):
             assert not result.audit["success"].any()
+
+
+class ProvesNothing(ClosedForm):
+    """Every radius is 0."""
+
+    def certify(self, model, x, threats):
+        return [replace(c, radius=torch.zeros_like(c.radius)) for c in super().certify(model, x, threats)]
+
+
+@pytest.mark.parametrize(("certifier", "audited"), [(ProvesNothing(), 5), (ClosedForm(), 0), (ClosedForm(), 5)])
+def test_what_was_not_attacked_is_said(done, data, tmp_path, certifier, audited):
+    curves = (Curve("only", certifier),)
+    only_model = shutil.ignore_patterns("audit", "certificates")
+    shutil.copytree(done[0] / "feature-convex", tmp_path / "feature-convex", ignore=only_model)
+    known = {"feature-convex": replace(QUICK["feature-convex"], curves=curves)}
+    options = replace(OPTIONS, methods=("feature-convex",), samples=15, audited=audited)
+    results = compare(data, tmp_path, options, known=known)
+    text = write_comparison(data, results, tmp_path, options).read_text(encoding="utf-8")
+    lines = json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))["lines"]
+    attacked = len(results[0].audit)
+    assert ("Nothing was attacked." in text) == (attacked == 0) == (type(certifier) is ProvesNothing or not audited)
+    assert (f"0 of {attacked} attacks" in text) == (attacked > 0)
+    assert {(line["attacked"] > 0, line["attacks_won"]) for line in lines} == {(attacked > 0, 0 if attacked else None)}
 
 
 def test_what_is_finished_is_not_done_again(done, data):

@@ -183,6 +183,23 @@ def test_log_survives_a_cut_last_line(run):
         run.read_log()
 
 
+@pytest.mark.parametrize("cut", ['{"epoch": 2, "lo', "{", '{"epoch": 1, "loss": 0.5'])
+def test_the_next_record_repairs_a_cut_last_line(run, cut):
+    run.append_log({"epoch": 0, "loss": 1.5})
+    with (run.path / "train_log.jsonl").open("a") as file:
+        file.write(cut)
+    for epoch in (1, 2):
+        run.append_log({"epoch": epoch, "loss": 0.5})
+    assert [record["epoch"] for record in run.read_log()] == [0, 1, 2]
+    assert (run.path / "train_log.jsonl").read_text().count("\n") == 3
+
+
+def test_more_rows_than_a_part_may_have_are_refused(run, rows, monkeypatch):
+    monkeypatch.setattr("asymcert.runs.folder.MOST_ROWS", 59)
+    with pytest.raises(InputError, match="`frame` must be of at most 59 rows, got 60"):
+        run.append("certificates", rows)
+
+
 def test_a_model_of_another_run_is_refused(run):
     linear_model(torch.ones(3), 0.5).save(run.model_path)
     with pytest.raises(RunError, match=r"is the model of another run, on inputs of shape \(3,\), not \(1, 4, 4\)"):

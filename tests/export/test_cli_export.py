@@ -3,6 +3,7 @@
 import importlib
 import json
 import math
+import os
 import re
 import sys
 from pathlib import Path
@@ -87,6 +88,24 @@ def test_mistakes_are_named(trained, options, message, tmp_path, monkeypatch):
     assert done.exit_code != 0
     assert message in str(done.exception)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("option", ["--onnx", "--onnx-certified"])
+def test_only_plain_files_are_written(trained, option, tmp_path):
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to("/dev/null")
+    for path, said in (
+        (pipe, "must be a plain file or a new name"),
+        (link, "must be a plain file or a new name"),
+        (tmp_path, "must be a file, got the folder"),
+        (RunFolder(trained[1]).model_path, "must be none of the run's own files"),
+    ):
+        done = command("export", trained[1], option, path)
+        assert f"`{option}` {said}" in str(done.exception)
+    assert pipe.is_fifo()
+    assert link.is_char_device()
+    assert RunFolder(trained[1]).load_model()
 
 
 def test_missing_library_is_named(monkeypatch):

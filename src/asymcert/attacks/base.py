@@ -35,7 +35,7 @@ class AttackResult:
     size
         Float64 (n,): ``threat.size(delta)``, at most the budget.
     margin
-        Float64 (n,): the classifier's margin at `adversarial`.
+        Float64 (n,): ``model.margin_at_most`` at `adversarial`, the margin where it is known.
     success
         Bool (n,): the input was sensitive and `adversarial` is not.
     """
@@ -111,7 +111,7 @@ class Attack(ABC):
 
 
 def score(model: BinaryClassifier, x: Tensor, delta: Tensor, threat: ThreatModel, size: Tensor) -> AttackResult:
-    """Make changes admissible, whatever they were, and ask the classifier again.
+    """Make changes admissible, whatever they were, and ask the classifier again about what certificates are about.
 
     Each change is projected onto the admissible set, the changed input is rounded to the model's type and clamped
     into the box, and the change is measured anew from that input; it shrinks until its size, with the rounding of
@@ -143,11 +143,11 @@ def score(model: BinaryClassifier, x: Tensor, delta: Tensor, threat: ThreatModel
     delta = torch.nan_to_num(delta).clamp(-LARGEST, LARGEST)
     z = project(delta.flatten(1) * cost, size, low, high, threat.norm)
     point = _settle(x, (z / cost).view_as(x), threat, size, model.dtype)
-    sensitive = model.margin(x) > 0
+    sensitive = (model.margin_at_most(x) > 0).to(x.device)
     proposed = (x + delta).to(model.dtype).double()
     kept = _undoes(model, x, proposed, threat, size, sensitive)
     point = torch.where(_columns(kept, x), proposed, point)
-    margin = model.margin(point).double()
+    margin = model.margin_at_most(point).to(x)
     success = sensitive & ~(margin > 0)  # a NaN margin is not a sensitive verdict
     return AttackResult(point, point - x, threat.size(point - x), margin, success)
 

@@ -16,7 +16,7 @@ from asymcert.certify.base import Certificate, Certifier, Threats
 from asymcert.certify.norms import radius_against
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.noise import noise_scale
-from asymcert.models.smoothed import SmoothedClassifier
+from asymcert.models.smoothed import ALPHA, DRAWS, SmoothedClassifier
 from asymcert.threats.model import ThreatModel
 
 LEAST_ALPHA = 1e-100  # below it, scipy's inverse of the incomplete beta function fails for many draws
@@ -60,8 +60,8 @@ class Smoothing(Certifier):
 
     sound: bool = option(True, "Subtract bounds on all rounding errors.")
     n0: int = option(100, "smoothing: draws that choose the class.")
-    n: int = option(10_000, "smoothing: draws that bound its probability.")
-    alpha: float = option(0.001, "smoothing: chance that a sample's radius is wrong.")
+    n: int = option(DRAWS, "smoothing: draws that bound its probability.")
+    alpha: float = option(ALPHA, "smoothing: chance that a sample's radius is wrong.")
     seed: int = option(0, "smoothing: seed of the draws.")
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ from asymcert.certify import CERTIFIERS, Certifier, certifier_for, default_metho
 from asymcert.cli import show
 from asymcert.cli.options import OF_METHOD, with_fields_of
 from asymcert.cli.parameters import Box, DataDir, Json, Limit, Method, Norms, Quiet, RunPath, SplitName, Threats
-from asymcert.cli.steps import certify_run, check_inside, chosen_split, score_file, threats_for
+from asymcert.cli.steps import certify_run, check_inside, chosen_split, output_file, score_file, threats_for
 from asymcert.cli.summaries import room_rows, summary_rows, unit_rows
 from asymcert.evaluate import floor_significant
 from asymcert.evaluate.explain import explain
@@ -70,6 +70,7 @@ def certify(
             raise refuse("--table", "used without --proof, --limit and --explain", "one of them")
         if table is None or out is None:
             raise refuse("--table", "given together with --out", "one of them", "Example: --out radii.csv")
+        output_file("--out", out, [table, *(threat or []), *opened.folder.own_files])
         show.result(score_file(model, table, out, threats, certifier, quiet), as_json)
         return
     if explain_index is not None:

@@ -57,10 +57,10 @@ def export(
     model = opened.model
     deployed = copy.deepcopy(model).float() if float32 else model
     if onnx is not None:
-        written["onnx"] = str(save_onnx(to_onnx(deployed), output_file("--onnx", onnx)))
+        written["onnx"] = str(save_onnx(to_onnx(deployed), output_file("--onnx", onnx, opened.folder.own_files)))
     if onnx_certified is not None:
         adversary = _threat(model, norm or ("inf" if isinstance(model, DistanceClassifier) else "2"), threat, box)
-        path = output_file("--onnx-certified", onnx_certified)
+        path = output_file("--onnx-certified", onnx_certified, opened.folder.own_files)
         written["onnx_certified"] = str(save_onnx(to_certified_onnx(model, adversary), path))
         written["threat"] = adversary.describe()
     if vnnlib is not None and radius is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,14 @@ from asymcert.cli import show
 from asymcert.cli.options import parse_norm
 from asymcert.datasets import BinaryData, Split
 from asymcert.datasets.table_files import read_table
+from asymcert.errors import InputError
 from asymcert.evaluate import evaluate, threat_key
 from asymcert.evaluate.audit import audit
 from asymcert.evaluate.labels import method_labels
 from asymcert.evaluate.scoring import score_table
 from asymcert.models.base import BinaryClassifier
 from asymcert.runs.folder import CERTIFICATES
-from asymcert.runs.rows import distinct, options_text
+from asymcert.runs.rows import distinct, options_text, parse_parquet
 from asymcert.runs.run import Run
 from asymcert.theory.separability import limits
 from asymcert.threats.file import read_threat
@@ -65,16 +67,22 @@ def check_inside(model: BinaryClassifier, threats: list[ThreatModel], x: Tensor)
         TableThreat(model.scaling).check_inside(threat, x)
 
 
-def output_file(option: str, path: Path) -> Path:
+def output_file(option: str, path: Path, keep: Sequence[Path] = ()) -> Path:
     """A file that a command is to write: its folder is made before any work is spent, so that none is lost.
 
     Raises
     ------
     InputError
-        The path is a folder, lies below a file, or may not be written.
+        The path is a folder, a device or the like, one of the files to `keep` by whatever name, lies below a file, or
+        may not be written.
     """
     if path.is_dir():
         raise refuse(option, "a file", f"the folder {path}", "Name a file in it.")
+    if path.exists() and not path.is_file():
+        raise refuse(option, "a plain file or a new name", f"{path}, which is neither", "Choose another place.")
+    same = path.samefile if path.exists() else lambda other: False  # by hard links too
+    if any(os.path.realpath(path) == os.path.realpath(other) or (other.exists() and same(other)) for other in keep):
+        raise refuse(option, "none of the run's own files and of the inputs", path, "Choose another name.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
@@ -183,6 +191,6 @@ def report_run(run: Run, hulls: Path | None = None) -> Path:
 
 def _hull_rows(path: Path) -> pl.DataFrame:
     try:
-        return pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
+        return parse_parquet(path.read_bytes())
+    except (OSError, InputError) as error:
         raise refuse("hulls", "a Parquet file", f"{path} ({error})", "Make it with asymcert separate --out.") from error

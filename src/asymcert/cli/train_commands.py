@@ -139,7 +139,8 @@ def load_table(path: Path, label: str | None, sensitive: str | None, seed: int, 
 
 
 def _unfinished(run: RunFolder) -> RunFolder:
-    if run.exists and run.model_path.exists():
+    """Refuse a folder with a model, unless its checkpoint says that the end was cut off."""
+    if run.exists and run.model_path.exists() and not run.checkpoint_path.exists():
         raise RunError(f"{run.path}: already holds a trained model. Choose another --out, or delete it first.")
     return run
 

@@ -233,7 +233,7 @@ def _as_json(line: Line, options: CompareOptions) -> dict[str, Any]:
         "median_upper": _number(found["median_upper"]),
         "seconds": found["seconds"],
         "attacked": len(own),
-        "attacks_won": int(own["success"].sum()) if len(own) else 0,
+        "attacks_won": int(own["success"].sum()) if len(own) else None,
         "deviations": method.deviations[options.budget],
         "curve": [[_number(r), a] for r, a in zip(curve["radius"], curve["accuracy"], strict=True)],
     }

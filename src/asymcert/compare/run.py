@@ -179,15 +179,12 @@ def _attacked(
     run: RunFolder, model: BinaryClassifier, split: Split, rows: pl.DataFrame, count: int, seed: int
 ) -> pl.DataFrame:
     """Attacks on the first certified samples of each norm, those not made before stored."""
-    chosen = pl.concat(_first(rows, count))
-    stored = run.read(AUDIT)
-    known = stored.head(0) if stored.is_empty() else stored.join(chosen.select(KEY), on=list(KEY), how="semi")
-    pending = chosen if known.is_empty() else chosen.join(known.select(KEY), on=list(KEY), how="anti")
-    if pending.is_empty():
-        return known
+    chosen = pl.concat([rows.head(0), *_first(rows, count)])
+    known = run.read(AUDIT).join(chosen.select(KEY), on=list(KEY), how="semi")
+    pending = chosen.join(known.select(KEY), on=list(KEY), how="anti")
     fresh = attack_rows(model, split.x, pending, threats(), seed=seed)
     run.append(AUDIT, fresh)
-    return fresh if known.is_empty() else pl.concat([known, fresh])
+    return pl.concat([known, fresh])
 
 
 def _first(rows: pl.DataFrame, count: int) -> Iterator[pl.DataFrame]:

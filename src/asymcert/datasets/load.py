@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from asymcert._checks import check_count
+from asymcert._checks import check_count, check_types
 from asymcert.datasets.binary import BinaryData
 from asymcert.datasets.builtin import load_breast_cancer_table, load_digits_pair
 from asymcert.datasets.classes import EXAMPLES, parse_pair, unknown_name
@@ -91,10 +91,13 @@ def load_source(source: DataSource, data_dir: str | Path | None = None) -> Binar
     ------
     DataError
         Missing or damaged files.
+    InputError
+        An option of the wrong type or value.
     """
     if not source.is_table:
         return load(source.name, data_dir, source.sensitive, source.seed)
     options = dict(source.options)
+    check_types(load_table, options)
     if options.get("test") is not None:
         options["test"] = _moved(options["test"], data_dir)
     return load_table(_moved(source.name, data_dir), sensitive=source.sensitive, seed=source.seed, **options)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from asymcert._checks import refuse
+from asymcert._checks import check_types, refuse
 
 TABLE_OPTIONS = ("label", "test", "drop", "impute", "scaling", "text", "categories", "words")
 
@@ -55,9 +55,10 @@ class DataSource:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DataSource:
-        """Read what `to_dict` gave; unknown or missing keys are refused with an `InputError`."""
+        """Read what `to_dict` gave; other keys, or values of other types, are refused with an `InputError`."""
         known = {f.name for f in fields(cls)}
         if not isinstance(values, Mapping) or set(values) != known:
             got = sorted(values) if isinstance(values, Mapping) else type(values).__name__
             raise refuse("source", f"a dictionary with the keys {sorted(known)}", got)
+        check_types(cls, values)
         return cls(**values)

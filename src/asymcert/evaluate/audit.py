@@ -100,7 +100,10 @@ def attack_rows(
     Attacks on rounding get all of the radius: every change of smaller size, to the last bit. Rows of the exact method
     also state an upper bound, and `Beyond` must undo the verdict just beyond it: its row is a success, as of any
     attack, where the certificate turns out wrong, that is where no flip is found. Rows that certify nothing (radius 0)
-    are left out. Any ``success`` in the result means that a guarantee of this package does not hold for this model.
+    are left out. What is certified is what is attacked: gradients may be those of a surrogate, but
+    `BinaryClassifier.margin_at_most` judges. Any ``success`` in the result means that a guarantee of this package does
+    not hold for this model; of smoothing it says so with confidence 0.999 (`ALPHA` of `asymcert.models.smoothed`), for
+    a certificate that may itself be wrong with probability `Smoothing.alpha`.
 
     Parameters
     ----------

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import check_inputs, check_number, refuse
+from asymcert._files import replacing
 from asymcert.export.onnx_graph import save_onnx, to_onnx
 from asymcert.models.base import BinaryClassifier
 from asymcert.threats.model import ThreatModel
@@ -72,7 +73,8 @@ def write_properties(
     save_onnx(network, folder / NETWORK)
     paths = [folder / f"sample_{index:06d}.vnnlib" for index in chosen]
     for path, text in zip(paths, texts, strict=True):
-        path.write_text(text, encoding="ascii", errors="backslashreplace")
+        with replacing(path) as partial:
+            partial.write_text(text, encoding="ascii", errors="backslashreplace")
     lines = [f"{NETWORK},{path.name},{timeout:g}\n" for path in paths]
     (folder / INSTANCES).write_text("".join(lines), encoding="ascii")
     return paths

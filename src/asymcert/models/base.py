@@ -117,6 +117,13 @@ class BinaryClassifier(nn.Module, ABC):
         parts = [self(chunk) for chunk in self.chunks(x)]
         return torch.cat(parts) if parts else torch.empty(0, dtype=self.dtype, device=self.device)
 
+    def margin_at_most(self, x: Tensor) -> Tensor:
+        """What the margin that certificates are about does not exceed: (n, *input_shape) -> float64 (n,) on the CPU.
+
+        `margin` itself, unless the verdict is one over noise. An attack has succeeded where this is not positive.
+        """
+        return self.margin(x).double().cpu()
+
     def predict(self, x: Tensor) -> Tensor:
         """Whether each sample is sensitive: (n, *input_shape) -> bool (n,)."""
         return self.margin(x) > 0

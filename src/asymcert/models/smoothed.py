@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Self
 
 import torch
+from scipy import special
 from torch import Tensor
 
 from asymcert._checks import check_choice, check_number, check_weights
@@ -15,6 +16,7 @@ from asymcert.models.base import CHUNK_VALUES, BinaryClassifier, described
 from asymcert.models.networks import BaseNetwork, base_network
 from asymcert.models.noise import NOISES, draw
 
+DRAWS, ALPHA = 10_000, 0.001  # that a statement rests on, and its chance to be wrong
 LARGEST_BATCH = 2000  # noisy copies that pass through the network at once, where memory allows
 
 
@@ -23,7 +25,7 @@ class SmoothedClassifier(BinaryClassifier):
 
     The probability cannot be computed, only estimated from draws; `Smoothing` decides and certifies, or abstains.
     `margin` and `predict` are the *base* network's at the input itself, without noise. They are not the smoothed
-    verdict, and no certificate is about them.
+    verdict, and no certificate is about them: `margin_at_most` is about what certificates are about.
 
     Parameters
     ----------
@@ -105,6 +107,15 @@ class SmoothedClassifier(BinaryClassifier):
             for row in chunk
         ]
         return torch.tensor(votes, dtype=torch.int64)
+
+    def margin_at_most(self, x: Tensor, alpha: float = ALPHA, seed: int = 0) -> Tensor:
+        """Upper confidence bound on the probability of *sensitive*, minus 1/2: (n, *input_shape) -> float64 (n,).
+
+        Positive unless the smoothed verdict is the other class with confidence ``1 - alpha`` for each sample: where a
+        certifier would abstain, nothing is refuted. Source: Clopper and Pearson, Biometrika 1934, one-sided.
+        """
+        votes = self.sampled(x, DRAWS, seed).numpy()
+        return torch.from_numpy(special.bdtri(votes, DRAWS, alpha)).nan_to_num(nan=1.0) - 0.5  # NaN where all agree
 
     def noisy_medians(self, x: Tensor, count: int = 101, seed: int = 0) -> Tensor:
         """Median of the base's log-odds over `count` noisy copies: (n, *input_shape) -> float64 (n,) on the CPU.

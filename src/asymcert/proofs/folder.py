@@ -19,6 +19,8 @@ from asymcert.proofs.writer import as_checked, write_proofs
 from asymcert.runs.rows import Origin, threat_key
 from asymcert.threats.model import ThreatModel
 
+_NUMBER = re.compile(r"[0-9]{6,18}")  # other files are somebody else's
+
 
 class Proofs:
     """Keeps proofs of the certificates of one evaluation.
@@ -44,7 +46,7 @@ class Proofs:
             return stored
         parts = []
         for key, folder in self.folders.items():
-            proved = [int(path.stem) for path in folder.glob("*.proof")]
+            proved = [int(path.stem) for path in folder.glob("*.proof") if _NUMBER.fullmatch(path.stem)]
             needless = (pl.col("radius") == 0) | pl.col("index").is_in(proved)
             parts.append(stored.filter(pl.col("threat") == key, needless))
         return pl.concat(parts)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from asymcert._files import locked
 from asymcert.models.base import BinaryClassifier
 from asymcert.errors import RunError
 from asymcert.runs.facts import RunFacts
@@ -22,30 +23,36 @@ def fit_run(run: RunFolder, facts: RunFacts, train: Train, on_epoch: OnEpoch | N
     Raises
     ------
     RunError
-        The folder holds another run, or other files.
+        The folder holds another run, or other files, or another process trains there.
     """
     was_there = run.path.exists()
     if run.exists:
         check_same(run, facts)
-        if run.model_path.exists():
-            return run.load_model()
     else:
         run.create(facts)
+    with locked(run.path):
+        if run.model_path.exists():
+            model = run.load_model()
+        else:
+            model = _trained(run, train, on_epoch, was_there)
+            run.save_model(model)
+        run.checkpoint_path.unlink(missing_ok=True)  # also one that an end just after saving the model has left
+        return model
+
+
+def _trained(run: RunFolder, train: Train, on_epoch: OnEpoch | None, was_there: bool) -> BinaryClassifier:
+    """What training gives; where it did not begin, the folder is as it was."""
 
     def logged(record: dict[str, Any]) -> None:
         run.append_log(record)
         if on_epoch is not None:
             on_epoch(record)
 
-    checkpoint = run.path / "checkpoint.safetensors"
     try:
-        model = train(checkpoint, logged)
+        return train(run.checkpoint_path, logged)
     except BaseException:
         _leave(run, was_there)
         raise
-    run.save_model(model)
-    checkpoint.unlink(missing_ok=True)
-    return model
 
 
 def check_same(run: RunFolder, facts: RunFacts) -> None:

@@ -11,21 +11,40 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import polars as pl
 
-from asymcert._checks import refuse
+from asymcert._checks import check_types, refuse
+from asymcert._files import flush_folder, parse_json
 from asymcert.models.base import BinaryClassifier
-from asymcert.errors import RunError
+from asymcert.errors import InputError, RunError
 from asymcert.runs.facts import RunFacts
-from asymcert.runs.rows import AUDIT_SCHEMA, GALLERY_SCHEMA, SCHEMA, check_rows, check_schema, threat_key
+from asymcert.runs.rows import (
+    AUDIT_SCHEMA,
+    GALLERY_SCHEMA,
+    MOST_ROWS,
+    SCHEMA,
+    check_gallery,
+    check_rows,
+    check_schema,
+    parse_parquet,
+    threat_key,
+)
 from asymcert.threats.model import ThreatModel
 
 FORMAT = 1
 CERTIFICATES, GALLERY, AUDIT, THREATS = "certificates", "gallery", "audit", "threats"
 SCHEMAS = {CERTIFICATES: SCHEMA, GALLERY: GALLERY_SCHEMA, AUDIT: AUDIT_SCHEMA}
-_PART = re.compile(r"part-(\d{5,})-[0-9a-f]{8}-([0-9a-f]{16})\.parquet")
+LOG = "train_log.jsonl"
+_PART = re.compile(r"part-([0-9]{5,18})-[0-9a-f]{8}-([0-9a-f]{16})\.parquet")
+
+
+class _Epoch(TypedDict, total=False):
+    """What the report reads of a training log's record, besides numbers."""
+
+    epoch: int
+    medians: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -57,6 +76,18 @@ class RunFolder:
         """The model file of the run."""
         return self.path / "model.safetensors"
 
+    @property
+    def checkpoint_path(self) -> Path:
+        """What an interrupted training is continued from."""
+        return self.path / "checkpoint.safetensors"
+
+    @property
+    def own_files(self) -> list[Path]:
+        """What the run consists of, there already or not: no command may write anything else there."""
+        parts = [part for folder in self.path.glob("*") for part in folder.glob("*") if _PART.fullmatch(part.name)]
+        named = [self.path / "run.json", self.path / LOG, self.model_path, self.checkpoint_path]
+        return [*named, *(self.path / THREATS).glob("*.json"), *parts]
+
     def create(self, facts: RunFacts) -> None:
         """Claim the folder for a new run.
 
@@ -85,11 +116,11 @@ class RunFolder:
         """
         path = self.path / "run.json"
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = parse_json(path.read_bytes())
             if content.pop("format") != FORMAT:
                 raise RunError(f"{path}: unknown format. Read it with the asymcert version that wrote it.")
-            content["input_shape"] = tuple(content["input_shape"])
-            return RunFacts(**content)
+            check_types(RunFacts, content)
+            return RunFacts(**{**content, "input_shape": tuple(content["input_shape"])})
         except (FileNotFoundError, NotADirectoryError):
             message = f"{self.path}: not a run folder, run.json is missing. Make one with `asymcert train`."
             raise RunError(message) from None
@@ -156,7 +187,7 @@ class RunFolder:
         found = {}
         for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
             try:
-                content = json.loads(path.read_text(encoding="utf-8"))
+                content = parse_json(path.read_bytes())
                 key = content.pop("key")
                 found[key] = ThreatModel.from_dict(content)
             except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -177,10 +208,9 @@ class RunFolder:
         """
         folder = self._table(table)
         self._require()
-        if table == CERTIFICATES:
-            check_rows(frame)
-        elif table in SCHEMAS:
-            check_schema("frame", frame, SCHEMAS[table])
+        _check(table, frame)
+        if len(frame) > MOST_ROWS:
+            raise refuse("frame", f"of at most {MOST_ROWS} rows", len(frame), "Append it in parts.")
         if frame.is_empty():
             return None
         parts = self._parts(table)
@@ -202,19 +232,25 @@ class RunFolder:
         RunError
             A part is damaged, or its columns are not those of the table.
         """
-        frames = [_read_part(part) for part in self._parts(table)]
-        schema = SCHEMAS.get(table) or (frames[0].schema if frames else pl.Schema())
-        for part, frame in zip(self._parts(table), frames, strict=False):
+        frames = {part: _read_part(part) for part in self._parts(table)}
+        schema = SCHEMAS.get(table) or next((frame.schema for frame in frames.values()), pl.Schema())
+        for part, frame in frames.items():
             if frame.schema != schema:
                 raise RunError(f"{part}: its columns are not those of the table. Move it away and run again.")
-        return pl.concat(frames) if frames else schema.to_frame()
+            try:
+                _check(table, frame)
+            except InputError as error:
+                raise RunError(f"{part}: no part of the table: {error} Move it away and run again.") from error
+        return pl.concat(frames.values()) if frames else schema.to_frame()
 
     def append_log(self, record: Mapping[str, Any]) -> None:
-        """Add one epoch's record to ``train_log.jsonl``."""
+        """Add one epoch's record to ``train_log.jsonl``; a last line that was cut off, as by a full disk, goes."""
         self._require()
         line = json.dumps(dict(record)) + "\n"
-        with (self.path / "train_log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(line)
+        with (self.path / LOG).open("ab+") as file:
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+            file.write(line.encode())
 
     def read_log(self) -> list[dict[str, Any]]:
         """Records of ``train_log.jsonl``, in order; a last line that was cut off is left out.
@@ -224,18 +260,20 @@ class RunFolder:
         Raises
         ------
         RunError
-            A line before the last is not a JSON object.
+            A line before the last is no record.
         """
-        path = self.path / "train_log.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        path = self.path / LOG
+        lines = path.read_bytes().splitlines() if path.is_file() else []
         records: dict[object, dict[str, Any]] = {}
         for number, line in enumerate(lines, 1):
             try:
-                record = dict(json.loads(line))
+                record = dict(parse_json(line))
+                check_types(_Epoch, record)
                 records[record.get("epoch", f"line {number}")] = record
             except (ValueError, TypeError) as error:
                 if number < len(lines):
-                    raise RunError(f"{path}: line {number} is damaged. Delete the line or the file.") from error
+                    message = f"{path}: line {number} is damaged ({error}). Delete the line or the file."
+                    raise RunError(message) from error
         return list(records.values())
 
     def _require(self) -> None:
@@ -267,7 +305,7 @@ class RunFolder:
                 os.link(partial, target)  # fails if the target exists
         finally:
             partial.unlink(missing_ok=True)
-        _flush_folder(target.parent)
+        flush_folder(target.parent)
         return target
 
 
@@ -280,14 +318,17 @@ def _read_part(path: Path) -> pl.DataFrame:
     match = _PART.fullmatch(path.name)
     if match is None or hashlib.sha256(content).hexdigest()[:16] != match[2]:
         raise RunError(f"{path}: damaged, its digest does not match its name. {remedy}")
-    return pl.read_parquet(io.BytesIO(content))
+    try:
+        return parse_parquet(content)
+    except InputError as error:
+        raise RunError(f"{path}: damaged ({error}). {remedy}") from error
 
 
-def _flush_folder(folder: Path) -> None:
-    """Make a rename last through a power cut, where the system lets folders be flushed."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def _check(table: str, frame: pl.DataFrame) -> None:
+    """Refuse rows that do not belong into a table of a known name."""
+    if table == CERTIFICATES:
+        check_rows(frame)
+    elif table == GALLERY:
+        check_gallery(frame)
+    elif table in SCHEMAS:
+        check_schema("frame", frame, SCHEMAS[table])

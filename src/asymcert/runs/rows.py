@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 from dataclasses import dataclass, fields, is_dataclass
 
@@ -38,6 +39,7 @@ SCHEMA = pl.Schema(
         "seconds": pl.Float64,  # time of the certification call, shared out over its samples
     }
 )
+MOST_ROWS = 500_000  # of a file
 SERIES = (
     "model_digest",
     "data_digest",
@@ -202,6 +204,34 @@ def check_rows(rows: pl.DataFrame) -> pl.DataFrame:
         got = f"{first['radius']} with upper {first['upper']} for sample {first['index']}"
         raise refuse("radius", "at most `upper`", got, "The certifier is at fault.")
     return rows
+
+
+def check_gallery(rows: pl.DataFrame) -> None:
+    """Refuse what is no gallery: columns of another type, or pixels that do not make an image of their shape."""
+    check_schema("rows", rows, GALLERY_SCHEMA)
+    shape, count = pl.col("shape"), pl.col("pixels").list.len()
+    size = shape.list.eval(pl.element().product()).list.first()
+    fits = (shape.list.len() == 3) & (shape.list.min() > 0) & (shape.list.max() <= count) & (size == count)
+    if not rows.select(fits.all()).item():
+        raise refuse("pixels", "as many as `shape` says, (C, H, W)", "another number")
+
+
+def parse_parquet(content: bytes) -> pl.DataFrame:
+    """The rows of a Parquet file that anybody may have made: few bytes can stand for any number of rows.
+
+    Raises
+    ------
+    InputError
+        It is none, or has more than `MOST_ROWS` rows.
+    """
+    try:
+        count = pl.scan_parquet(io.BytesIO(content)).select(pl.len()).collect().item()
+        if count > MOST_ROWS:
+            raise refuse("rows", f"at most {MOST_ROWS}", count)
+        return pl.read_parquet(io.BytesIO(content))
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        reason = str(error).partition("\n")[0]
+        raise refuse("file", "Parquet", f"something else ({reason})") from error
 
 
 def check_schema(name: str, frame: pl.DataFrame, schema: pl.Schema) -> None:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from asymcert._files import replacing
+from asymcert._files import parse_json, replacing
 from asymcert.errors import RunError
 
 
@@ -16,14 +16,18 @@ def read_row(path: Path, key: dict[str, Any]) -> dict[str, Any] | None:
     Raises
     ------
     RunError
-        The file holds a row for another key.
+        The file is damaged, or holds a row for another key.
     """
     if not path.exists():
         return None
-    record = json.loads(path.read_text(encoding="utf-8"))
-    if record.get("key") != key:
+    try:
+        record = parse_json(path.read_bytes())
+        same, row = record["key"] == key, dict(record["row"])
+    except (ValueError, LookupError, TypeError) as error:
+        raise RunError(f"{path}: damaged ({error}). Delete it and run the study again.") from error
+    if not same:
         raise RunError(f"{path}: measured on other data or with other options. Take the same ones, or another folder.")
-    return record["row"]
+    return row
 
 
 def write_row(path: Path, key: dict[str, Any], row: dict[str, Any]) -> None:

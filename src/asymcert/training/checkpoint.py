@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from asymcert._files import replacing
+from asymcert._checks import check_types
+from asymcert._files import parse_json, replacing
 from asymcert.errors import RunError
 
 KEY = "asymcert-checkpoint"
 CHECKPOINT_SECONDS = 15.0  # between two savings
+
+
+class _Facts(TypedDict, total=False):
+    """What every training saves."""
+
+    identity: dict[str, Any]
+    log: Sequence[dict[str, Any]]
 
 
 class Checkpoint:
@@ -91,39 +101,32 @@ def read_facts(path: Path) -> dict[str, Any]:
         The file is damaged or no checkpoint.
     """
     with _opened(path) as file:
-        return json.loads(file.metadata()[KEY])
+        facts = parse_json((file.metadata() or {})[KEY])
+        check_types(_Facts, facts)
+        return {"identity": {}, **facts}
 
 
 def _restore(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> None:
     """Load weights and optimiser state into freshly built objects of the same configuration."""
     with _opened(path) as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    for name, module in modules.items():
-        prefix = f"{name}."
-        module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        if name.startswith("optimizer."):
-            _, index, key = name.split(".", 2)
-            state.setdefault(int(index), {})[key] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        for name, module in modules.items():
+            prefix = f"{name}."
+            module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in tensors.items():
+            if name.startswith("optimizer."):
+                _, index, key = name.split(".", 2)
+                state.setdefault(int(index), {})[key] = value
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-class _opened:  # noqa: N801
-    """`safe_open` with this package's error."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __enter__(self) -> Any:
-        try:
-            self.file = safe_open(self.path, framework="pt")
-            opened = self.file.__enter__()
-            if KEY not in (opened.metadata() or {}):
-                raise SafetensorError("no checkpoint metadata")
-            return opened
-        except (SafetensorError, OSError) as error:
-            raise RunError(f"{self.path}: not a readable checkpoint ({error}). Delete it to start again.") from error
-
-    def __exit__(self, *details: object) -> None:
-        self.file.__exit__(*details)
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """`safe_open`; whatever is wrong with the content that is read there is this package's error."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise RunError(f"{path}: not a readable checkpoint ({reason}). Delete it to start again.") from error
