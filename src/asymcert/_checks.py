@@ -14,11 +14,14 @@ from torch import Tensor, nn
 from asymcert.errors import InputError
 
 EXACT = 2.0**53  # from here on not every integer is a float64
+LONGEST = 500  # characters of a value that a message shows
 
 
 def refuse(name: str, must_be: str, got: object, remedy: str = "") -> InputError:
     """Return (not raise) the error for argument `name`."""
-    message = f"`{name}` must be {must_be}, got {got}."
+    shown = str(got)
+    shown = shown if len(shown) <= LONGEST else f"{shown[:LONGEST]} ..."
+    message = f"`{name}` must be {must_be}, got {shown}."
     return InputError(f"{message} {remedy}".rstrip())
 
 
@@ -74,8 +77,8 @@ def check_finite(name: str, values: Tensor, remedy: str = "") -> None:
 
 
 def check_weights(name: str, network: nn.Module) -> None:
-    """Refuse a network with NaN or infinite weights."""
-    if not all(bool(value.isfinite().all()) for value in network.state_dict().values()):
+    """Refuse a network with NaN or infinite weights; one without values (on the meta device) has none."""
+    if not all(value.is_meta or bool(value.isfinite().all()) for value in network.state_dict().values()):
         raise refuse(name, "of finite weights", "NaN or infinite ones", "Training has diverged: train again.")
 
 

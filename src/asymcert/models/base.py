@@ -13,7 +13,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from asymcert._checks import check_inputs, refuse
+from asymcert._checks import check_count, check_inputs, refuse
 from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import ModelFileError
 from asymcert.models.files import digest_of, read_contents, write_contents
@@ -40,7 +40,7 @@ class BinaryClassifier(nn.Module, ABC):
     Raises
     ------
     InputError
-        The threshold is not finite.
+        The threshold is not finite, a side of `input_shape` is no positive integer, or a name is no text.
     """
 
     def __init__(
@@ -54,6 +54,10 @@ class BinaryClassifier(nn.Module, ABC):
         info: dict[str, Any] | None = None,
     ):
         super().__init__()
+        for side in input_shape:
+            check_count("input_shape", side)
+        if not isinstance(sensitive, str) or not isinstance(other, str):
+            raise refuse("sensitive, other", "text", f"{sensitive!r}, {other!r}")
         self.input_shape = tuple(input_shape)
         self.threshold = _finite(threshold)
         self.sensitive, self.other = sensitive, other
@@ -164,11 +168,21 @@ class BinaryClassifier(nn.Module, ABC):
         kinds = {kind.__name__: kind for kind in _kinds(BinaryClassifier)}
         try:
             model = kinds[name].from_contents(tensors, metadata)
-        except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
+            _check_told(model, tensors, metadata)
+        except (ValueError, LookupError, TypeError, AttributeError, RuntimeError, ArithmeticError) as error:
             raise ModelFileError(f"{path}: not a valid model: {error}") from error
         if not isinstance(model, cls):
             raise ModelFileError(f"{path}: holds a {name}, not a {cls.__name__}. Load it as that.")
         return model
+
+
+def _check_told(model: BinaryClassifier, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+    """Refuse a file that says anything else than the model made of it: an option unused, a number as text."""
+    told = json.dumps(model.description() | model.parts(), sort_keys=True)
+    if told != json.dumps(metadata, sort_keys=True):
+        raise refuse("metadata", "what the model itself says", "other options")
+    if {name: value.shape for name, value in model.state_dict().items()} != {k: v.shape for k, v in tensors.items()}:
+        raise refuse("tensors", "the model's own", "others, or of other shapes")
 
 
 def _kinds(base: type[BinaryClassifier]) -> Iterator[type[BinaryClassifier]]:

@@ -57,6 +57,8 @@ class Blend(nn.Module):
 
     def __init__(self, inner: nn.Sequential, share: Tensor):
         super().__init__()
+        if any(isinstance(layer, Pad) for layer in inner):
+            raise refuse("network", "blocks that keep their shape", "one with Pad")
         self.inner, self.share = inner, _fixed(share)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -185,9 +187,12 @@ def _materialised(layers: Iterable[nn.Module]) -> list[nn.Module]:
 
 def _count(network: nn.Sequential, input_shape: tuple[int, ...]) -> int:
     """Values that the layers put out for one sample; refuses an input that they do not take."""
-    values, total = torch.zeros(1, *input_shape, dtype=torch.float64), 0
+    most = sum(weight.numel() for weight in network.parameters())
     try:
+        values, total = torch.zeros(1, dtype=torch.float64).expand(1, *input_shape), 0
         for layer in network:
+            if values.numel() > most:  # each value meets a weight of its own further on
+                raise refuse("network", f"of a weight for each of {values.numel()} values", f"{most} weights")
             values = layer(values)
             total += values.numel() * (4 if isinstance(layer, SpectralConv | Blend) else 1)
     except RuntimeError as error:
