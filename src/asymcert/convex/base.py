@@ -117,8 +117,7 @@ class ConvexScore(nn.Module, ABC):
     def project_(self) -> None:
         """Clamp every nonnegative weight at zero, in place (weights that are parametrised already are)."""
         for _, weight in self.nonnegative():
-            if not weight.is_meta:  # there it has no values
-                weight.clamp_(min=0.0)
+            weight.clamp_(min=0.0)
 
     def check_convex(self) -> None:
         """Refuse the network if a weight that convexity needs nonnegative is not, or any weight is not finite.

@@ -57,6 +57,11 @@ class Column(ABC):
         """One name for each feature."""
 
     @property
+    def inputs(self) -> int:
+        """Number of features."""
+        return len(self.feature_names)
+
+    @property
     @abstractmethod
     def units(self) -> tuple[float, ...]:
         """Original units in one scaled unit, for each feature; NaN where there is no original unit."""
@@ -168,6 +173,11 @@ class WordColumn(Column):
     def feature_names(self) -> tuple[str, ...]:
         """``column#bucket`` for each bucket."""
         return tuple(f"{self.name}#{i}" for i in range(self.size))
+
+    @property
+    def inputs(self) -> int:
+        """One for each bucket."""
+        return self.size
 
     @property
     def units(self) -> tuple[float, ...]:

@@ -53,7 +53,7 @@ class DistanceLayer(nn.Module, ABC):
         super().__init__()
         self.groups = groups
         self.p = math.inf
-        self.weight = nn.Parameter(torch.randn(units, row))
+        self.weight = nn.Parameter(torch.empty(units, row).normal_())
         self.bias = nn.Parameter(torch.zeros(units)) if bias else None
         if units // groups >= channels and not self.weight.is_meta:  # there it has no values
             copied = torch.arange(units // groups) % channels * (row // channels) + centre

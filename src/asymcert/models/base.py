@@ -40,7 +40,8 @@ class BinaryClassifier(nn.Module, ABC):
     Raises
     ------
     InputError
-        The threshold is not finite, a side of `input_shape` is no positive integer, or a name is no text.
+        The threshold is not finite, a side of `input_shape` is no positive integer, a name is no text, or the scaling
+        makes another number of inputs.
     """
 
     def __init__(
@@ -61,6 +62,8 @@ class BinaryClassifier(nn.Module, ABC):
         self.input_shape = tuple(input_shape)
         self.threshold = _finite(threshold)
         self.sensitive, self.other = sensitive, other
+        if scaling is not None and (sum(column.inputs for column in scaling.columns),) != self.input_shape:
+            raise refuse("scaling", f"of as many inputs as the shape {self.input_shape} has", "another number")
         self.scaling, self.info = scaling, dict(info or {})
 
     @abstractmethod

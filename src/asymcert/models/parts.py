@@ -39,7 +39,7 @@ def filled(build: Callable[[], Module], tensors: dict[str, Tensor]) -> Module:
     RuntimeError
         Names or shapes differ.
     """
-    with torch.device("meta"), _Numbered(CALLS * (len(tensors) + 10)):
+    with torch.device("meta"), _Unvalued(CALLS * (len(tensors) + 10)):
         module = build()
     module.load_state_dict(tensors, assign=True)
     for name, value in tensors.items():
@@ -47,18 +47,21 @@ def filled(build: Callable[[], Module], tensors: dict[str, Tensor]) -> Module:
     return module
 
 
-class _Numbered(TorchFunctionMode):
-    """At most so many calls of torch."""
+class _Unvalued(TorchFunctionMode):
+    """At most so many calls of torch, of which those that set values do nothing."""
 
-    def __init__(self, left: int):
+    def __init__(self, calls: int):
         super().__init__()
-        self.left = left
+        self.left = calls
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.left -= 1
-        if self.left < 0:
+        if self.left == 0:  # once: leaving `no_grad` is a call too
             raise refuse("metadata", "about as many layers as there are tensors", "more")
-        return func(*args, **(kwargs or {}))
+        name, named = func.__name__, kwargs or {}
+        if name.endswith("_") and not name.endswith("__") and name != "requires_grad_":  # in place
+            return args[0] if args else named["tensor"]
+        return func(*args, **named)
 
 
 def describe_score(score: ConvexScore) -> dict[str, Any]:
