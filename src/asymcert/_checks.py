@@ -37,9 +37,12 @@ def check_number(
     """Refuse what is not a real number in [low, high], or (low, high] if `open_low`."""
     bracket = "(" if open_low else "["
     must_be = f"a number in {bracket}{low:g}, {high:g}]"
-    if isinstance(value, bool) or not isinstance(value, Real) or math.isnan(value):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise refuse(name, must_be, repr(value))
-    number = cast(float, value)
+    try:
+        number = float(value)
+    except OverflowError:
+        raise refuse(name, must_be, "a number beyond all floats") from None
     if not low <= number <= high or (open_low and number == low):
         raise refuse(name, must_be, repr(value))
 

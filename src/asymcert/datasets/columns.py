@@ -117,11 +117,14 @@ class NumericColumn(Column):
 
     def encode(self, values: pl.Series) -> Values:
         """Features (n, 1)."""
-        numbers = values.to_numpy().astype(np.float64)
+        return self.scaled(values.to_numpy().astype(np.float64))[:, None]
+
+    def scaled(self, numbers: Values) -> Values:
+        """Inputs (n,) of numbers (n,)."""
         if self.low == self.high:
-            return np.zeros((len(numbers), 1))
+            return np.zeros(len(numbers))
         inside = np.clip(numbers, self.low, self.high)
-        return np.clip((inside - self.low) / (self.high - self.low), 0.0, 1.0)[:, None]
+        return np.clip((inside - self.low) / (self.high - self.low), 0.0, 1.0)
 
 
 @dataclass(frozen=True)
