@@ -30,13 +30,25 @@ FIELDS = {"format", "model", "threshold", "dtype", "norm", "input", "radius", "s
 PARTS = {"x", "anchors", "weights", "price", "lower", "upper", "cost", "mutable", "direction"}
 
 
+MOST, MOST_EACH = 2**22, 16  # values of an array: 32 MB, and so many for each value in the files
+PROBLEMS = OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, MemoryError
+
+
 class UnreadableError(ValueError):
     """The file is not what it should be."""
+
+
+def said(reason):
+    """An error in one line."""
+    text = str(reason) if isinstance(reason, ValueError) else f"{type(reason).__name__} {reason}"
+    return " ".join(text.split())[:300]
 
 
 def read_container(path, key):
     """Metadata and tensors of a safetensors file: header length, JSON header, data without gaps."""
     try:
+        if not Path(path).is_file():
+            raise ValueError("no such file")
         data = Path(path).read_bytes()
         start = 8 + struct.unpack_from("<Q", data)[0]
         header = json.loads(data[8:start], object_pairs_hook=_unique)
@@ -48,10 +60,12 @@ def read_container(path, key):
                 raise ValueError("overlapping tensors or gaps between them")
             tensors[name] = np.frombuffer(data[start + begin : start + end], LAYOUTS[part["dtype"]])
             tensors[name], offset = tensors[name].reshape(part["shape"]), end
+            if tensors[name].shape != tuple(part["shape"]) or not tensors[name].size:
+                raise ValueError("a tensor is empty or has another shape")
         if start + offset != len(data):
             raise ValueError("too short or too long")
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, struct.error) as error:
-        raise UnreadableError(f"{path}: {error}") from error
+    except (*PROBLEMS, struct.error) as error:
+        raise UnreadableError(said(error)) from error
     return metadata, tensors
 
 
@@ -81,8 +95,10 @@ class Model:
         demand(self.digest == digest.hexdigest(), "the model's digest does not fit its contents")
         demand(metadata["format"] == 2, "the model's format is unknown to this checker")
         self.threshold, self.sensitive = float.fromhex(metadata["threshold"]), metadata["classes"][1]
-        self.shape, self.tensors, self.described = tuple(metadata["input_shape"]), tensors, metadata["score"]
+        self.shape, self.tensors, self.described = own.shape_of(metadata["input_shape"]), tensors, metadata["score"]
         self.map, self.network = own.FeatureMap(metadata["feature_map"], tensors), own.Network(self.described, tensors)
+        features, self.knots = self.map.extent(self.shape)
+        demand(features == self.network.shape, "the score is for other features", ValueError)
         self._bounds = {}
 
     def bounds(self, dtype):
@@ -114,6 +130,7 @@ class Claim:
         demand(self.radius > 0, "the radius is not positive")
         self._check_deployed()
         self._check_input(metadata["input"])
+        self._check_size()
         self._check_threat()
         with np.errstate(over="raise", invalid="raise", divide="raise"):
             self.slope, self.constant, self.growth, self.spill = model.bounds(self.dtype)
@@ -152,6 +169,13 @@ class Claim:
         self.weights, self.anchors = self._part("weights", weights.shape), self._part("anchors", (weights.size, *shape))
         demand((self.weights >= 0).all(), "a weight is negative")
         demand(abs(ordered_sum(self.weights) - 1.0) <= 2.0**-50, "the weights do not sum to 1")
+
+    def _check_size(self):
+        """Arrays hold so many values for each that was sent, whatever files declare."""
+        sent = sum(part.size for part in (*self.model.tensors.values(), *self.tensors.values()))
+        network, rows = self.model.network, max((self.model.knots + 3) ** 2, self.weights.size)
+        fits = max(rows * math.prod(network.shape), network.held) <= MOST + MOST_EACH * sent
+        demand(fits, "too large for what was sent", own.TooLargeError)
 
     def _check_threat(self):
         shape, x = self.model.shape, self.x
@@ -256,33 +280,45 @@ def floored(radius):
     return f"{digits[:-12]}.{digits[-12:]}"
 
 
+def attempted(path, check):
+    """What a check of a file gives, or None, and its exit code; one line says what is wrong."""
+    try:
+        return check(), 0
+    except PROBLEMS as reason:
+        unproved = isinstance(reason, own.RefusedError | FloatingPointError)
+        word, code = ("REFUSED", 1) if unproved and not isinstance(reason, own.TooLargeError) else ("UNREADABLE", 2)
+        say(f"{path}: {word}: {said(reason)}")
+        return None, code
+
+
+def say(text):
+    """Print one line in whatever characters the terminal has."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.replace("\n", " ").encode(encoding, "backslashreplace").decode(encoding))
+
+
 def report(model, path):
     """Check one proof, print one line, and return its exit code."""
-    try:
+
+    def check():
         claim = Claim(model, *read_container(path, "asymcert-proof"))
         claim.check()
-    except (own.RefusedError, FloatingPointError) as reason:
-        print(f"{path}: REFUSED: {reason}")
-        return 1
-    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as reason:
-        print(f"{path}: UNREADABLE: {reason}")
-        return 2
-    print(f"{path}: l{claim.norm:g} radius {floored(claim.radius)} ({claim.radius.hex()}) CONFIRMED")
-    return 0
+        return claim
+
+    claim, code = attempted(path, check)
+    if claim is not None:
+        say(f"{path}: l{claim.norm:g} radius {floored(claim.radius)} ({claim.radius.hex()}) CONFIRMED")
+    return code
 
 
 def main(arguments=None):
-    """Check proofs; 0 all confirmed, 1 one refused, 2 one unreadable."""
+    """Check proofs: 0 all confirmed, 1 one refused, 2 one that cannot be read or is too large; of several the worst."""
     parser = argparse.ArgumentParser(description="Confirm or refuse certified radii.")
     parser.add_argument("model", help="model file")
     parser.add_argument("proofs", nargs="+", metavar="proof", help="proof files")
     options = parser.parse_args(arguments)
-    try:
-        model = Model(options.model)
-    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as reason:
-        print(f"{options.model}: {'REFUSED' if isinstance(reason, own.RefusedError) else 'UNREADABLE'}: {reason}")
-        return 1 if isinstance(reason, own.RefusedError) else 2
-    return max(report(model, path) for path in options.proofs)
+    model, code = attempted(options.model, lambda: Model(options.model))
+    return code if model is None else max(report(model, path) for path in options.proofs)
 
 
 if __name__ == "__main__":
