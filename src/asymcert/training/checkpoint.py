@@ -12,10 +12,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from asymcert._files import replacing
+from asymcert._files import parse_json, replacing
 from asymcert.errors import RunError
 
 KEY = "asymcert-checkpoint"
+FACTS = {"identity": dict, "log": list, "best_certified": float, "validations_since_best": int, "stopped": bool}
 CHECKPOINT_SECONDS = 15.0  # between two savings
 
 
@@ -53,7 +54,7 @@ class Checkpoint:
         """
         if self.path is None or not self.path.exists():
             return {}
-        facts = read_facts(self.path)
+        tensors, facts = _read(self.path)
         theirs, ours = facts.pop("identity"), self.identity
         differing = sorted(name for name in {*ours, *theirs} - {"version"} if ours.get(name) != theirs.get(name))
         if differing:
@@ -61,7 +62,10 @@ class Checkpoint:
                 f"{self.path}: the checkpoint was made with another {', '.join(differing)}. "
                 "Continue with the same arguments, or delete it to start again."
             )
-        _restore(self.path, self.modules, self.optimizer)
+        try:
+            _restore(tensors, self.modules, self.optimizer)
+        except (RuntimeError, ValueError, LookupError) as error:
+            raise RunError(f"{self.path}: does not fit this run ({error}). Delete it to start again.") from error
         return facts
 
     def save(self, facts: dict[str, Any], last: bool) -> None:
@@ -90,40 +94,33 @@ def read_facts(path: Path) -> dict[str, Any]:
     RunError
         The file is damaged or no checkpoint.
     """
-    with _opened(path) as file:
-        return json.loads(file.metadata()[KEY])
+    return _read(path)[1]
 
 
-def _restore(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> None:
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = parse_json((file.metadata() or {})[KEY])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        wrong = [name for name, value in facts.items() if not isinstance(value, FACTS[name])]
+        if wrong or "identity" not in facts or not all(isinstance(record, dict) for record in facts.get("log", [])):
+            raise ValueError(f"odd facts {wrong}")
+    except (SafetensorError, OSError, ValueError, LookupError, AttributeError) as error:
+        raise RunError(f"{path}: not a readable checkpoint ({error}). Delete it to start again.") from error
+    return tensors, facts
+
+
+def _restore(tensors: dict[str, Tensor], modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> None:
     """Load weights and optimiser state into freshly built objects of the same configuration."""
-    with _opened(path) as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     for name, module in modules.items():
         prefix = f"{name}."
         module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+    parameters = [weight for group in optimizer.param_groups for weight in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimizer."):
             _, index, key = name.split(".", 2)
+            if value.shape not in ((), parameters[int(index)].shape):
+                raise ValueError(f"{name} is of shape {tuple(value.shape)}")
             state.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-class _opened:  # noqa: N801
-    """`safe_open` with this package's error."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __enter__(self) -> Any:
-        try:
-            self.file = safe_open(self.path, framework="pt")
-            opened = self.file.__enter__()
-            if KEY not in (opened.metadata() or {}):
-                raise SafetensorError("no checkpoint metadata")
-            return opened
-        except (SafetensorError, OSError) as error:
-            raise RunError(f"{self.path}: not a readable checkpoint ({error}). Delete it to start again.") from error
-
-    def __exit__(self, *details: object) -> None:
-        self.file.__exit__(*details)
