@@ -204,11 +204,6 @@ class FoldedDistanceNet(nn.Module):
         """Exponent of the distances; anything but inf has no certificate."""
         return min(layer.p for layer in self.distance_layers())
 
-    @p.setter
-    def p(self, value: float) -> None:
-        for layer in self.distance_layers():
-            layer.p = value
-
     @property
     def classes(self) -> int:
         """Number of logits."""

@@ -107,7 +107,9 @@ class DistanceClassifier(BinaryClassifier):
         common = {name: described(metadata)[name] for name in ("threshold", "scaling", "info")}
         common |= {"classes": tuple(metadata["names"]), "sensitive_class": metadata["sensitive_class"]}
         model = filled(lambda: cls(LinfDistanceNet(**options), **common), tensors)
-        model.options["p"] = model.net.p = p
+        model.options["p"] = p
+        for layer in model.net.distance_layers():
+            layer.p = p
         return model
 
 

@@ -10,7 +10,6 @@ import argparse
 import hashlib
 import json
 import math
-import struct
 import sys
 from pathlib import Path
 
@@ -34,38 +33,20 @@ MOST, MOST_EACH = 2**22, 16  # values of an array: 32 MB, and so many for each v
 PROBLEMS = OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, MemoryError
 
 
-class UnreadableError(ValueError):
-    """The file is not what it should be."""
-
-
-def said(reason):
-    """An error in one line."""
-    text = str(reason) if isinstance(reason, ValueError) else f"{type(reason).__name__} {reason}"
-    return " ".join(text.split())[:300]
-
-
 def read_container(path, key):
     """Metadata and tensors of a safetensors file: header length, JSON header, data without gaps."""
-    try:
-        if not Path(path).is_file():
-            raise ValueError("no such file")
-        data = Path(path).read_bytes()
-        start = 8 + struct.unpack_from("<Q", data)[0]
-        header = json.loads(data[8:start], object_pairs_hook=_unique)
-        metadata = json.loads(header.pop("__metadata__")[key], object_pairs_hook=_unique)
-        tensors, offset = {}, 0
-        for name, part in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
-            begin, end = part["data_offsets"]
-            if begin != offset:
-                raise ValueError("overlapping tensors or gaps between them")
-            tensors[name] = np.frombuffer(data[start + begin : start + end], LAYOUTS[part["dtype"]])
-            tensors[name], offset = tensors[name].reshape(part["shape"]), end
-            if tensors[name].shape != tuple(part["shape"]) or not tensors[name].size:
-                raise ValueError("a tensor is empty or has another shape")
-        if start + offset != len(data):
-            raise ValueError("too short or too long")
-    except (*PROBLEMS, struct.error) as error:
-        raise UnreadableError(said(error)) from error
+    demand(Path(path).is_file(), "no such file", ValueError)
+    data = Path(path).read_bytes()
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start], object_pairs_hook=_unique)
+    metadata = json.loads(header.pop("__metadata__")[key], object_pairs_hook=_unique)
+    tensors, offset = {}, 0
+    for name, part in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+        begin, end = part["data_offsets"]
+        demand(begin == offset, "overlapping tensors or gaps between them", ValueError)
+        flat, offset = np.frombuffer(data[start + begin : start + end], LAYOUTS[part["dtype"]]), end
+        tensors[name] = flat.reshape(own.shape_of(part["shape"]))
+    demand(start + offset == len(data), "too short or too long", ValueError)
     return metadata, tensors
 
 
@@ -287,28 +268,22 @@ def attempted(path, check):
     except PROBLEMS as reason:
         unproved = isinstance(reason, own.RefusedError | FloatingPointError)
         word, code = ("REFUSED", 1) if unproved and not isinstance(reason, own.TooLargeError) else ("UNREADABLE", 2)
-        say(f"{path}: {word}: {said(reason)}")
+        kind = "" if isinstance(reason, ValueError) else f"{type(reason).__name__} "
+        say(f"{path}: {word}: {kind}{str(reason)[:300]}")
         return None, code
 
 
 def say(text):
     """Print one line in whatever characters the terminal has."""
     encoding = sys.stdout.encoding or "utf-8"
-    print(text.replace("\n", " ").encode(encoding, "backslashreplace").decode(encoding))
+    print(" ".join(text.splitlines()).encode(encoding, "backslashreplace").decode(encoding))
 
 
-def report(model, path):
-    """Check one proof, print one line, and return its exit code."""
-
-    def check():
-        claim = Claim(model, *read_container(path, "asymcert-proof"))
-        claim.check()
-        return claim
-
-    claim, code = attempted(path, check)
-    if claim is not None:
-        say(f"{path}: l{claim.norm:g} radius {floored(claim.radius)} ({claim.radius.hex()}) CONFIRMED")
-    return code
+def confirm(model, path):
+    """Check one proof, and print its radius."""
+    claim = Claim(model, *read_container(path, "asymcert-proof"))
+    claim.check()
+    say(f"{path}: l{claim.norm:g} radius {floored(claim.radius)} ({claim.radius.hex()}) CONFIRMED")
 
 
 def main(arguments=None):
@@ -318,7 +293,7 @@ def main(arguments=None):
     parser.add_argument("proofs", nargs="+", metavar="proof", help="proof files")
     options = parser.parse_args(arguments)
     model, code = attempted(options.model, lambda: Model(options.model))
-    return code if model is None else max(report(model, path) for path in options.proofs)
+    return code or max(attempted(path, lambda path=path: confirm(model, path))[1] for path in options.proofs)
 
 
 if __name__ == "__main__":
