@@ -16,28 +16,19 @@ from asymcert.features import Centre, CentreAbsolute, Chain, FeatureMap, Hinges,
 from asymcert.linf.feature_map import DistanceFeatures
 
 SCORES: dict[str, type[ConvexScore]] = {c.__name__: c for c in (ConvexMLP, ConvexConvNet)}
-CALLS = 50  # of torch for each tensor while a network is built; 5 to 8 are usual
 MAPS: dict[str, type[FeatureMap]] = {
     c.__name__: c
     for c in (Identity, Centre, CentreAbsolute, SoftThreshold, Hinges, Standardise, Chain, DistanceFeatures)
 }
-
-
+CALLS = 50  # of torch for each tensor while a network is built; 5 to 8 are usual
 Module = TypeVar("Module", bound=nn.Module)
 
 
 def filled(build: Callable[[], Module], tensors: dict[str, Tensor]) -> Module:
     """The module that `build` makes, with `tensors` as its weights; nothing is allocated or drawn for it.
 
-    What a file declares costs no more than what it holds: the module is built without values, of about as many layers
-    as there are tensors, and is refused before it has any unless names and shapes are those of the tensors.
-
-    Raises
-    ------
-    InputError
-        It has many more layers than there are tensors, or a weight is NaN or infinite.
-    RuntimeError
-        Names or shapes differ.
+    What a file declares costs no more than what it holds: the module is built without values, is refused if it has many
+    more layers than there are tensors (`InputError`), and must have their names and shapes (`RuntimeError`).
     """
     with torch.device("meta"), _Unvalued(CALLS * (len(tensors) + 10)):
         module = build()

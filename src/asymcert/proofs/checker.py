@@ -27,15 +27,13 @@ GREATEST = {"float32": 2.0**110, "float64": 2.0**1000}  # leaves room for sums b
 LAYOUTS = {"F64": "<f8", "BOOL": "|b1", "I8": "|i1"}
 FIELDS = {"format", "model", "threshold", "dtype", "norm", "input", "radius", "sensitive"}
 PARTS = {"x", "anchors", "weights", "price", "lower", "upper", "cost", "mutable", "direction"}
-
-
 MOST, MOST_EACH = 2**22, 16  # values of an array: 32 MB, and so many for each value in the files
 PROBLEMS = OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, MemoryError
 
 
 def read_container(path, key):
     """Metadata and tensors of a safetensors file: header length, JSON header, data without gaps."""
-    demand(Path(path).is_file(), "no such file", ValueError)
+    demand(Path(path).is_file(), "no such file, or no plain one", ValueError)
     data = Path(path).read_bytes()
     start = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:start], object_pairs_hook=_unique)
@@ -287,8 +285,11 @@ def confirm(model, path):
 
 
 def main(arguments=None):
-    """Check proofs: 0 all confirmed, 1 one refused, 2 one that cannot be read or is too large; of several the worst."""
-    parser = argparse.ArgumentParser(description="Confirm or refuse certified radii.")
+    """Check proofs, print one line for each, and return the exit code."""
+    codes = (
+        "Exit code: 0 all confirmed, 1 a claim is refused, 2 a file is unreadable or too large; of several the worst."
+    )
+    parser = argparse.ArgumentParser(description="Confirm or refuse certified radii.", epilog=codes)
     parser.add_argument("model", help="model file")
     parser.add_argument("proofs", nargs="+", metavar="proof", help="proof files")
     options = parser.parse_args(arguments)
