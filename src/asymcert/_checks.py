@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from asymcert.errors import InputError
 
+LONGEST = 500  # characters of a value that a message shows
 EXACT = 2.0**53  # from here on not every integer is a float64
 REAL = {torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.bool}
 REAL |= {torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
@@ -27,7 +28,9 @@ def option(default: Any, help_text: str, choices: tuple[str, ...] | None = None)
 
 def refuse(name: str, must_be: str, got: object, remedy: str = "") -> InputError:
     """Return (not raise) the error for argument `name`."""
-    message = f"`{name}` must be {must_be}, got {got}."
+    shown = str(got)
+    shown = shown if len(shown) <= LONGEST else f"{shown[:LONGEST]} ..."
+    message = f"`{name}` must be {must_be}, got {shown}."
     return InputError(f"{message} {remedy}".rstrip())
 
 
@@ -43,9 +46,12 @@ def check_number(
     """Refuse what is not a real number in [low, high], or (low, high] if `open_low`."""
     bracket = "(" if open_low else "["
     must_be = f"a number in {bracket}{low:g}, {high:g}]"
-    if isinstance(value, bool) or not isinstance(value, Real) or math.isnan(value):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise refuse(name, must_be, repr(value))
-    number = cast(float, value)
+    try:
+        number = float(value)
+    except OverflowError:
+        raise refuse(name, must_be, "a number beyond all floats") from None
     if not low <= number <= high or (open_low and number == low):
         raise refuse(name, must_be, repr(value))
 
@@ -104,8 +110,8 @@ def check_finite(name: str, values: Tensor, remedy: str = "") -> None:
 
 
 def check_weights(name: str, network: nn.Module) -> None:
-    """Refuse a network with NaN or infinite weights."""
-    if not all(bool(value.isfinite().all()) for value in network.state_dict().values()):
+    """Refuse a network with NaN or infinite weights; one without values (on the meta device) has none."""
+    if not all(value.is_meta or bool(value.isfinite().all()) for value in network.state_dict().values()):
         raise refuse(name, "of finite weights", "NaN or infinite ones", "Training has diverged: train again.")
 
 

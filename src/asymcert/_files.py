@@ -77,13 +77,7 @@ def _opened(folder: Path) -> Iterator[int]:
 
 
 def parse_json(text: str | bytes, *, finite: bool = False) -> Any:
-    """What a stranger's JSON says: see `checked_values`.
-
-    Raises
-    ------
-    ValueError
-        In one line: it is no JSON in UTF-8, repeats a key, or holds what `checked_values` refuses.
-    """
+    """What a stranger's JSON says; a `ValueError` of one line if that is no JSON, repeats a key, or see below."""
     try:
         return checked_values(json.loads(text, object_pairs_hook=_unique), finite=finite)
     except RecursionError:
@@ -91,7 +85,7 @@ def parse_json(text: str | bytes, *, finite: bool = False) -> Any:
 
 
 def checked_values(content: Any, *, finite: bool = False) -> Any:
-    """`content`, of lists, mappings and single values, as far as any code can print it, copy it and compute with it.
+    """`content` itself, of lists, mappings and single values, if any code can print it, copy it and compute with it.
 
     Raises
     ------

@@ -2,7 +2,10 @@
 
 
 class AsymcertError(Exception):
-    """Base of every error that this package raises for a user's mistake."""
+    """Base of every error that this package raises for a user's mistake; its message is one line."""
+
+    def __init__(self, message: str = ""):
+        super().__init__(" ".join(message.splitlines()))
 
 
 class InputError(AsymcertError, ValueError):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from asymcert._checks import check_count, refuse
+from asymcert._checks import check_count, check_number, refuse
 from asymcert.convex.base import ConvexScore, freeze
 
 
@@ -28,7 +28,8 @@ class SymmetricAverage(ConvexScore):
     mirror
         Whether the left-right mirror images take part.
     shift
-        Edge-padded shifts by this many pixels or none, in both directions independently, take part; 0 for none.
+        Edge-padded shifts by this many pixels or none, in both directions independently, take part; 0 for none. At most
+        the image's shorter side.
     """
 
     def __init__(self, base: ConvexScore, mirror: bool = True, shift: int = 0):
@@ -36,6 +37,7 @@ class SymmetricAverage(ConvexScore):
         self.input_shape = tuple(base.options()["input_shape"])
         if len(self.input_shape) != 3:
             raise refuse("base", "a score of images (channels, height, width)", f"one of {self.input_shape}")
+        check_number("shift", shift, 0, min(self.input_shape[1:]))
         check_count("shift", shift, 0)
         self.base, self.mirror, self.shift = base, mirror, shift
 

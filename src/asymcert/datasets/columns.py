@@ -57,6 +57,11 @@ class Column(ABC):
         """One name for each feature."""
 
     @property
+    def inputs(self) -> int:
+        """Number of features."""
+        return len(self.feature_names)
+
+    @property
     @abstractmethod
     def units(self) -> tuple[float, ...]:
         """Original units in one scaled unit, for each feature; NaN where there is no original unit."""
@@ -112,11 +117,14 @@ class NumericColumn(Column):
 
     def encode(self, values: pl.Series) -> Values:
         """Features (n, 1)."""
-        numbers = values.to_numpy().astype(np.float64)
+        return self.scaled(values.to_numpy().astype(np.float64))[:, None]
+
+    def scaled(self, numbers: Values) -> Values:
+        """Inputs (n,) of numbers (n,)."""
         if self.low == self.high:
-            return np.zeros((len(numbers), 1))
+            return np.zeros(len(numbers))
         inside = np.clip(numbers, self.low, self.high)
-        return np.clip((inside - self.low) / (self.high - self.low), 0.0, 1.0)[:, None]
+        return np.clip((inside - self.low) / (self.high - self.low), 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -168,6 +176,11 @@ class WordColumn(Column):
     def feature_names(self) -> tuple[str, ...]:
         """``column#bucket`` for each bucket."""
         return tuple(f"{self.name}#{i}" for i in range(self.size))
+
+    @property
+    def inputs(self) -> int:
+        """One for each bucket."""
+        return self.size
 
     @property
     def units(self) -> tuple[float, ...]:

@@ -72,7 +72,7 @@ class FeatureMap(nn.Module, ABC):
 
     @classmethod
     def restored(cls, options: dict[str, Any], tensors: dict[str, Tensor]) -> FeatureMap:
-        """The map with these `options` and the tensors of its state dict."""
+        """The map with these `options` and tensors, which may stay out where `options` say their shapes."""
         return cls(**tensors, **options)
 
 

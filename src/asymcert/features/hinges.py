@@ -31,7 +31,11 @@ class Hinges(Centre):
         super().__init__(mean)
         check_count("count", count)
         self.count = count
-        self.centres = [index / (count + 1) for index in range(1, count + 1)]
+
+    @property
+    def centres(self) -> list[float]:
+        """The k centres, ascending."""
+        return [index / (self.count + 1) for index in range(1, self.count + 1)]
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, ...) -> (n, (k + 1) c, ...)."""

@@ -44,17 +44,19 @@ class DistanceLayer(nn.Module, ABC):
         Parts that inputs and units are divided into; a unit sees its own part only.
     bias
         Whether each unit adds a trained number.
-    copied
-        Position within the row of the input that each unit of a group begins as a copy of, or None.
+    channels, centre
+        Channels of a row, and a place in each. Where a group has at least as many units, each begins as a copy of the
+        input there.
     """
 
-    def __init__(self, row: int, units: int, groups: int, bias: bool, copied: Tensor | None):
+    def __init__(self, row: int, units: int, groups: int, bias: bool, channels: int, centre: int = 0):
         super().__init__()
         self.groups = groups
         self.p = math.inf
-        self.weight = nn.Parameter(torch.randn(units, row))
+        self.weight = nn.Parameter(torch.empty(units, row).normal_())
         self.bias = nn.Parameter(torch.zeros(units)) if bias else None
-        if copied is not None:
+        if units // groups >= channels and not self.weight.is_meta:  # there it has no values
+            copied = torch.arange(units // groups) % channels * (row // channels) + centre
             with torch.no_grad():
                 self.weight[torch.arange(units), copied.repeat(groups)] = COPIED
 
@@ -129,8 +131,7 @@ class DistanceLinear(DistanceLayer):
 
     def __init__(self, in_features: int, out_features: int, bias: bool = False, groups: int = 1):
         _check_groups(in_features, out_features, groups)
-        row, units = in_features // groups, out_features // groups
-        super().__init__(row, out_features, groups, bias, torch.arange(units) % row if units >= row else None)
+        super().__init__(in_features // groups, out_features, groups, bias, in_features // groups)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """One number for each unit."""
@@ -177,10 +178,8 @@ class DistanceConv2d(DistanceLayer):
         check_count("kernel", kernel)
         check_count("stride", stride)
         check_count("padding", padding, 0)
-        channels, units, area = in_channels // groups, out_channels // groups, kernel**2
-        centre = (kernel // 2) * (kernel + 1)
-        copied = torch.arange(units) % channels * area + centre if units >= channels else None
-        super().__init__(channels * area, out_channels, groups, bias, copied)
+        channels, centre = in_channels // groups, (kernel // 2) * (kernel + 1)
+        super().__init__(channels * kernel**2, out_channels, groups, bias, channels, centre)
         self.kernel, self.stride, self.padding = kernel, stride, padding
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -150,19 +150,24 @@ class LinfDistanceNet(nn.Module):
         there is a head, are multiplied by the deviation: 1-Lipschitz by the *raw* input.
         """
         net = copy.deepcopy(self).double()
+        if not net.layers[0].weight.is_meta:  # there it has no values
+            net._fold_shifts()
+        return FoldedDistanceNet(net.layers, net.head, self.input_shape)  # pyright: ignore[reportArgumentType]
+
+    def _fold_shifts(self) -> None:
+        """Move running means and the standardisation into the weights behind them, in place."""
         mean, scale = torch.full(self.input_shape[:1], self.centre, dtype=torch.float64), self.deviation
         flat = self.input_shape
-        for index, layer in enumerate(net._distance_layers()):
+        for index, layer in enumerate(self._distance_layers()):
             mean = mean.to(layer.weight.device)
             if isinstance(layer, DistanceLinear):
                 mean, flat = _per_input(mean, flat), (math.prod(flat),)
             layer.shifted(mean, scale)
             flat = layer.output_shape(flat)
-            if index < len(net.shifts):
-                mean = net.shifts[index].running * scale  # pyright: ignore[reportOperatorIssue]
-        if net.head is not None:
-            net.head.shifted(mean, scale)
-        return FoldedDistanceNet(net.layers, net.head, self.input_shape)  # pyright: ignore[reportArgumentType]
+            if index < len(self.shifts):
+                mean = self.shifts[index].running * scale  # pyright: ignore[reportOperatorIssue]
+        if self.head is not None:
+            self.head.shifted(mean, scale)
 
     def _distance_layers(self) -> Iterator[DistanceLayer]:
         yield from self.layers  # pyright: ignore[reportReturnType]

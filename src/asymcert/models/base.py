@@ -13,7 +13,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from asymcert._checks import check_inputs, refuse
+from asymcert._checks import check_count, check_inputs, refuse
 from asymcert._floats import full_precision
 from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import ModelFileError
@@ -41,7 +41,8 @@ class BinaryClassifier(nn.Module, ABC):
     Raises
     ------
     InputError
-        The threshold is not finite.
+        The threshold is not finite, a side of `input_shape` is no positive integer, a name is no text, or the scaling
+        makes another number of inputs.
     """
 
     def __init__(
@@ -55,9 +56,15 @@ class BinaryClassifier(nn.Module, ABC):
         info: dict[str, Any] | None = None,
     ):
         super().__init__()
+        for side in input_shape:
+            check_count("input_shape", side)
+        if not isinstance(sensitive, str) or not isinstance(other, str):
+            raise refuse("sensitive, other", "text", f"{sensitive!r}, {other!r}")
         self.input_shape = tuple(input_shape)
         self.threshold = _finite(threshold)
         self.sensitive, self.other = sensitive, other
+        if scaling is not None and (sum(column.inputs for column in scaling.columns),) != self.input_shape:
+            raise refuse("scaling", f"of as many inputs as the shape {self.input_shape} has", "another number")
         self.scaling, self.info = scaling, dict(info or {})
 
     @abstractmethod
@@ -183,11 +190,21 @@ class BinaryClassifier(nn.Module, ABC):
         kinds = {kind.__name__: kind for kind in _kinds(BinaryClassifier)}
         try:
             model = kinds[name].from_contents(tensors, metadata)
-        except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
+            _check_told(model, tensors, metadata)
+        except (ValueError, LookupError, TypeError, AttributeError, RuntimeError, ArithmeticError) as error:
             raise ModelFileError(f"{path}: not a valid model: {error}") from error
         if not isinstance(model, cls):
             raise ModelFileError(f"{path}: holds a {name}, not a {cls.__name__}. Load it as that.")
         return model, digest
+
+
+def _check_told(model: BinaryClassifier, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+    """Refuse a file that says anything else than the model made of it: an option unused, a number as text."""
+    told = json.dumps(model.description() | model.parts(), sort_keys=True)
+    if told != json.dumps(metadata, sort_keys=True):
+        raise refuse("metadata", "what the model itself says", "other options")
+    if {name: value.shape for name, value in model.state_dict().items()} != {k: v.shape for k, v in tensors.items()}:
+        raise refuse("tensors", "the model's own", "others, or of other shapes")
 
 
 def _kinds(base: type[BinaryClassifier]) -> Iterator[type[BinaryClassifier]]:

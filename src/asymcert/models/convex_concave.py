@@ -16,7 +16,7 @@ from asymcert.datasets.scaling import TableScaling
 from asymcert.features import FeatureMap
 from asymcert.models.base import BinaryClassifier, described
 from asymcert.models.feature_convex import FeatureConvexClassifier
-from asymcert.models.parts import below, build_map, build_score, describe_map, describe_score
+from asymcert.models.parts import build_map, describe_map, describe_score, grouped, restored_score
 
 
 class SumScore(ConvexScore):
@@ -171,9 +171,10 @@ class ConvexConcaveClassifier(BinaryClassifier):
     @classmethod
     def from_contents(cls, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> Self:
         """As in `BinaryClassifier.from_contents`."""
-        feature_map = build_map(metadata["feature_map"], below(tensors, "feature_map."))
-        convex = _restored(metadata["convex"], below(tensors, "convex."))
-        concave = [_restored(part, below(tensors, f"concave.{i}.")) for i, part in enumerate(metadata["concave"])]
+        parts = grouped(tensors)
+        feature_map = build_map(metadata["feature_map"], parts["feature_map"])
+        convex, others = restored_score(metadata["convex"], parts["convex"]), grouped(parts["concave"])
+        concave = [restored_score(part, others[str(index)]) for index, part in enumerate(metadata["concave"])]
         common = {name: described(metadata)[name] for name in ("threshold", "scaling", "info")}
         shape, names = tuple(metadata["input_shape"]), tuple(metadata["names"])
         return cls(feature_map, convex, concave, input_shape=shape, classes=names, **common)
@@ -187,9 +188,3 @@ def _check_score(score: ConvexScore, features: tuple[int, ...]) -> None:
     if not isinstance(score, ConvexScore) or tuple(score.options()["input_shape"]) != features:
         raise refuse("convex, concave", f"convex networks on features of shape {features}", type(score).__name__)
     score.check_convex()
-
-
-def _restored(described_score: dict[str, Any], tensors: dict[str, Tensor]) -> ConvexScore:
-    score = build_score(described_score).double()
-    score.load_state_dict(tensors)
-    return score

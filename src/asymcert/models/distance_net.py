@@ -12,6 +12,7 @@ from asymcert._checks import check_weights, refuse
 from asymcert.datasets.scaling import TableScaling
 from asymcert.linf.net import FoldedDistanceNet, LinfDistanceNet
 from asymcert.models.base import BinaryClassifier, described
+from asymcert.models.parts import filled
 
 
 class DistanceClassifier(BinaryClassifier):
@@ -103,14 +104,12 @@ class DistanceClassifier(BinaryClassifier):
         """As in `BinaryClassifier.from_contents`."""
         options: dict[str, Any] = dict(metadata["net"])
         p = float.fromhex(options.pop("p"))
-        with torch.random.fork_rng(devices=[]):  # weights are drawn, then replaced: leave the generator alone
-            net = LinfDistanceNet(**options)
-        net.p = p
         common = {name: described(metadata)[name] for name in ("threshold", "scaling", "info")}
-        chosen = metadata["sensitive_class"]
-        model = cls(net, classes=tuple(metadata["names"]), sensitive_class=chosen, **common)
-        model.load_state_dict(tensors)
-        check_weights("net", model.net)
+        common |= {"classes": tuple(metadata["names"]), "sensitive_class": metadata["sensitive_class"]}
+        model = filled(lambda: cls(LinfDistanceNet(**options), **common), tensors)
+        model.options["p"] = p
+        for layer in model.net.distance_layers():
+            layer.p = p
         return model
 
 

@@ -12,7 +12,7 @@ from asymcert.convex import ConvexScore
 from asymcert.datasets.scaling import TableScaling
 from asymcert.features import FeatureMap
 from asymcert.models.base import BinaryClassifier, described
-from asymcert.models.parts import below, build_map, build_score, describe_map, describe_score
+from asymcert.models.parts import build_map, describe_map, describe_score, grouped, restored_score
 
 
 class FeatureConvexClassifier(BinaryClassifier):
@@ -78,7 +78,7 @@ class FeatureConvexClassifier(BinaryClassifier):
     @classmethod
     def from_contents(cls, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> Self:
         """As in `BinaryClassifier.from_contents`."""
-        feature_map = build_map(metadata["feature_map"], below(tensors, "feature_map."))
-        score = build_score(metadata["score"]).double()
-        score.load_state_dict(below(tensors, "score."))
+        parts = grouped(tensors)
+        feature_map = build_map(metadata["feature_map"], parts["feature_map"])
+        score = restored_score(metadata["score"], parts["score"])
         return cls(feature_map, score, input_shape=tuple(metadata["input_shape"]), **described(metadata))

@@ -7,11 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from asymcert._files import replacing
+from asymcert._files import parse_json, replacing
 from asymcert.errors import ModelFileError
 
 FORMAT = 2
@@ -61,9 +62,12 @@ def digest_of(tensors: dict[str, Tensor], metadata: dict[str, Any]) -> str:
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = dict(json.loads((file.metadata() or {})[KEY]))
-            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
+            metadata = dict(parse_json((file.metadata() or {})[KEY]))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise ModelFileError(f"{path}: no such file. Train a model with `asymcert train`.") from None
     except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         raise ModelFileError(f"{path}: not a model of this package, or damaged ({error}).") from error
+    if not all(value.numel() and value.dtype == torch.float64 for value in tensors.values()):
+        raise ModelFileError(f"{path}: not a model of this package: an empty tensor, or one that is not float64.")
+    return tensors, metadata

@@ -22,6 +22,7 @@ from asymcert.models.cayley import (
     blended,
     spectral_convolution,
 )
+from asymcert.models.parts import grouped
 
 
 class Dense(nn.Module):
@@ -57,6 +58,8 @@ class Blend(nn.Module):
 
     def __init__(self, inner: nn.Sequential, share: Tensor):
         super().__init__()
+        if any(isinstance(layer, Pad) for layer in inner):
+            raise refuse("network", "blocks that keep their shape", "one with Pad")
         self.inner, self.share = inner, _fixed(share)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -130,7 +133,7 @@ class LipschitzClassifier(BinaryClassifier):
     @classmethod
     def from_contents(cls, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> Self:
         """As in `BinaryClassifier.from_contents`."""
-        network = _build_layers(metadata["layers"], tensors, "network.")
+        network = _build_layers(metadata["layers"], grouped(tensors)["network"])
         return cls(network, input_shape=tuple(metadata["input_shape"]), **described(metadata))
 
 
@@ -149,20 +152,15 @@ def describe_layers(network: Sequence[nn.Module] | nn.Sequential) -> list[dict[s
     return described_layers
 
 
-def _build_layers(layers: Iterable[dict[str, Any]], tensors: dict[str, Tensor], prefix: str) -> nn.Sequential:
-    built: list[nn.Module] = []
+def _build_layers(layers: Iterable[dict[str, Any]], tensors: dict[str, Tensor]) -> nn.Sequential:
+    built, parts = [], grouped(tensors)
     for index, layer in enumerate(layers):
-        own, kind = f"{prefix}{index}.", layer["kind"]
-        if kind == "Dense":
-            built.append(Dense(tensors[f"{own}weight"], tensors[f"{own}bias"]))
-        elif kind == "SpectralConv":
-            built.append(SpectralConv(*(tensors[f"{own}{name}"] for name in ("real", "imaginary", "bias"))))
-        elif kind == "Blend":
-            built.append(Blend(_build_layers(layer["inner"], tensors, f"{own}inner."), tensors[f"{own}share"]))
-        elif kind == "Pad":
-            built.append(Pad(int(layer["amount"])))
-        else:
-            built.append(LAYERS[kind]())
+        options: dict[str, Any] = {**layer, **parts[str(index)]}
+        kind = options.pop("kind")
+        if kind == "Blend":
+            inner = _build_layers(layer["inner"], grouped(parts[str(index)])["inner"])
+            options = {"inner": inner, "share": options["share"]}
+        built.append(LAYERS[kind](**options))
     return nn.Sequential(*built)
 
 
@@ -185,9 +183,12 @@ def _materialised(layers: Iterable[nn.Module]) -> list[nn.Module]:
 
 def _count(network: nn.Sequential, input_shape: tuple[int, ...]) -> int:
     """Values that the layers put out for one sample; refuses an input that they do not take."""
-    values, total = torch.zeros(1, *input_shape, dtype=torch.float64), 0
+    most = sum(weight.numel() for weight in network.parameters())
     try:
+        values, total = torch.zeros(1, dtype=torch.float64).expand(1, *input_shape), 0
         for layer in network:
+            if values.numel() > most:  # each value meets a weight of its own further on
+                raise refuse("network", f"of a weight for each of {values.numel()} values", f"{most} weights")
             values = layer(values)
             total += values.numel() * (4 if isinstance(layer, SpectralConv | Blend) else 1)
     except RuntimeError as error:

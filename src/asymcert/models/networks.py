@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from asymcert._checks import check_choice, check_count, check_number, refuse
+
+FREE = ("resnet-18", "wide-resnet-40-2")  # their weights fit images of any size
+LARGEST_SIDE = 128  # of an image that is passed through them to count activations
 
 
 class BaseNetwork(nn.Module):
@@ -62,17 +66,20 @@ class BaseNetwork(nn.Module):
 
     @property
     def activations(self) -> int:
-        """Values that the layers put out for one sample."""
+        """Values that the layers put out for one sample; of images of free size in proportion to a small one."""
+        shape = self.input_shape
+        if self.name in FREE:
+            shape = (shape[0], *(min(side, LARGEST_SIDE) for side in shape[1:]))
         sizes: list[int] = []
         layers = [layer for layer in self.body.modules() if isinstance(layer, nn.Linear | nn.Conv2d | nn.ReLU)]
         handles = [layer.register_forward_hook(lambda *call: sizes.append(call[2].numel())) for layer in layers]
         weight, mode = next(self.parameters()), self.training
         with torch.no_grad():
-            self.eval()(torch.zeros(1, *self.input_shape, dtype=weight.dtype, device=weight.device))
+            self.eval()(torch.zeros(1, *shape, dtype=weight.dtype, device=weight.device))
         self.train(mode)
         for handle in handles:
             handle.remove()
-        return sum(sizes) + torch.Size(self.input_shape).numel()
+        return (sum(sizes) + math.prod(shape)) * math.prod(self.input_shape) // math.prod(shape)
 
 
 def base_network(name: str, input_shape: tuple[int, ...], **options: Any) -> BaseNetwork:

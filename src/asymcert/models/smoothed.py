@@ -15,6 +15,7 @@ from asymcert.datasets.scaling import TableScaling
 from asymcert.models.base import CHUNK_VALUES, BinaryClassifier, described
 from asymcert.models.networks import BaseNetwork, base_network
 from asymcert.models.noise import NOISES, draw
+from asymcert.models.parts import filled, grouped
 
 DRAWS, ALPHA = 10_000, 0.001  # that a statement rests on, and its chance to be wrong
 LARGEST_BATCH = 2000  # noisy copies that pass through the network at once, where memory allows
@@ -149,15 +150,13 @@ def deployed(base: BaseNetwork) -> BaseNetwork:
     InputError
         Weights are not finite.
     """
+    base = base.float().eval().requires_grad_(False)
     check_weights("base", base)
-    return base.float().eval().requires_grad_(False)
+    return base
 
 
 def rebuilt(options: dict[str, Any], tensors: dict[str, Tensor]) -> BaseNetwork:
     """The network that `options` describe, with those of `tensors` whose names begin with ``base.``."""
     arguments = dict(options)
     name, shape = arguments.pop("name"), tuple(arguments.pop("input_shape"))
-    with torch.random.fork_rng(devices=[]):  # weights are drawn, then replaced: leave the generator alone
-        base = base_network(name, shape, **arguments)
-    base.load_state_dict({name.removeprefix("base."): value for name, value in tensors.items()})
-    return base
+    return filled(lambda: base_network(name, shape, **arguments), grouped(tensors)["base"])

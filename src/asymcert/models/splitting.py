@@ -173,9 +173,8 @@ class SplitClassifier(BinaryClassifier):
     @classmethod
     def from_contents(cls, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> Self:
         """As in `BinaryClassifier.from_contents`."""
-        weights = dict(tensors)
-        offsets = weights.pop("offsets")
-        return cls(rebuilt(metadata["base"], weights), metadata["splits"], offsets, **described(metadata))
+        base = rebuilt(metadata["base"], tensors)
+        return cls(base, metadata["splits"], tensors["offsets"], **described(metadata))
 
 
 def splits_for(sigma: float) -> int:

@@ -10,7 +10,6 @@ import argparse
 import hashlib
 import json
 import math
-import struct
 import sys
 from pathlib import Path
 
@@ -28,30 +27,24 @@ GREATEST = {"float32": 2.0**110, "float64": 2.0**1000}  # leaves room for sums b
 LAYOUTS = {"F64": "<f8", "BOOL": "|b1", "I8": "|i1"}
 FIELDS = {"format", "model", "threshold", "dtype", "norm", "input", "radius", "sensitive"}
 PARTS = {"x", "anchors", "weights", "price", "lower", "upper", "cost", "mutable", "direction"}
-
-
-class UnreadableError(ValueError):
-    """The file is not what it should be."""
+MOST, MOST_EACH = 2**22, 16  # values of an array: 32 MB, and so many for each value in the files
+PROBLEMS = OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, MemoryError
 
 
 def read_container(path, key):
     """Metadata and tensors of a safetensors file: header length, JSON header, data without gaps."""
-    try:
-        data = Path(path).read_bytes()
-        start = 8 + struct.unpack_from("<Q", data)[0]
-        header = json.loads(data[8:start], object_pairs_hook=_unique)
-        metadata = json.loads(header.pop("__metadata__")[key], object_pairs_hook=_unique)
-        tensors, offset = {}, 0
-        for name, part in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
-            begin, end = part["data_offsets"]
-            if begin != offset:
-                raise ValueError("overlapping tensors or gaps between them")
-            tensors[name] = np.frombuffer(data[start + begin : start + end], LAYOUTS[part["dtype"]])
-            tensors[name], offset = tensors[name].reshape(part["shape"]), end
-        if start + offset != len(data):
-            raise ValueError("too short or too long")
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, struct.error) as error:
-        raise UnreadableError(f"{path}: {error}") from error
+    demand(Path(path).is_file(), "no such file, or no plain one", ValueError)
+    data = Path(path).read_bytes()
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start], object_pairs_hook=_unique)
+    metadata = json.loads(header.pop("__metadata__")[key], object_pairs_hook=_unique)
+    tensors, offset = {}, 0
+    for name, part in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+        begin, end = part["data_offsets"]
+        demand(begin == offset, "overlapping tensors or gaps between them", ValueError)
+        flat, offset = np.frombuffer(data[start + begin : start + end], LAYOUTS[part["dtype"]]), end
+        tensors[name] = flat.reshape(own.shape_of(part["shape"]))
+    demand(start + offset == len(data), "too short or too long", ValueError)
     return metadata, tensors
 
 
@@ -81,8 +74,10 @@ class Model:
         demand(self.digest == digest.hexdigest(), "the model's digest does not fit its contents")
         demand(metadata["format"] == 2, "the model's format is unknown to this checker")
         self.threshold, self.sensitive = float.fromhex(metadata["threshold"]), metadata["classes"][1]
-        self.shape, self.tensors, self.described = tuple(metadata["input_shape"]), tensors, metadata["score"]
+        self.shape, self.tensors, self.described = own.shape_of(metadata["input_shape"]), tensors, metadata["score"]
         self.map, self.network = own.FeatureMap(metadata["feature_map"], tensors), own.Network(self.described, tensors)
+        features, self.knots = self.map.extent(self.shape)
+        demand(features == self.network.shape, "the score is for other features", ValueError)
         self._bounds = {}
 
     def bounds(self, dtype):
@@ -114,6 +109,7 @@ class Claim:
         demand(self.radius > 0, "the radius is not positive")
         self._check_deployed()
         self._check_input(metadata["input"])
+        self._check_size()
         self._check_threat()
         with np.errstate(over="raise", invalid="raise", divide="raise"):
             self.slope, self.constant, self.growth, self.spill = model.bounds(self.dtype)
@@ -152,6 +148,13 @@ class Claim:
         self.weights, self.anchors = self._part("weights", weights.shape), self._part("anchors", (weights.size, *shape))
         demand((self.weights >= 0).all(), "a weight is negative")
         demand(abs(ordered_sum(self.weights) - 1.0) <= 2.0**-50, "the weights do not sum to 1")
+
+    def _check_size(self):
+        """Arrays hold so many values for each that was sent, whatever files declare."""
+        sent = sum(part.size for part in (*self.model.tensors.values(), *self.tensors.values()))
+        network, rows = self.model.network, max((self.model.knots + 3) ** 2, self.weights.size)
+        fits = max(rows * math.prod(network.shape), network.held) <= MOST + MOST_EACH * sent
+        demand(fits, "too large for what was sent", own.TooLargeError)
 
     def _check_threat(self):
         shape, x = self.model.shape, self.x
@@ -256,33 +259,42 @@ def floored(radius):
     return f"{digits[:-12]}.{digits[-12:]}"
 
 
-def report(model, path):
-    """Check one proof, print one line, and return its exit code."""
+def attempted(path, check):
+    """What a check of a file gives, or None, and its exit code; one line says what is wrong."""
     try:
-        claim = Claim(model, *read_container(path, "asymcert-proof"))
-        claim.check()
-    except (own.RefusedError, FloatingPointError) as reason:
-        print(f"{path}: REFUSED: {reason}")
-        return 1
-    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as reason:
-        print(f"{path}: UNREADABLE: {reason}")
-        return 2
-    print(f"{path}: l{claim.norm:g} radius {floored(claim.radius)} ({claim.radius.hex()}) CONFIRMED")
-    return 0
+        return check(), 0
+    except PROBLEMS as reason:
+        unproved = isinstance(reason, own.RefusedError | FloatingPointError)
+        word, code = ("REFUSED", 1) if unproved and not isinstance(reason, own.TooLargeError) else ("UNREADABLE", 2)
+        kind = "" if isinstance(reason, ValueError) else f"{type(reason).__name__} "
+        say(f"{path}: {word}: {kind}{str(reason)[:300]}")
+        return None, code
+
+
+def say(text):
+    """Print one line in whatever characters the terminal has."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(" ".join(text.splitlines()).encode(encoding, "backslashreplace").decode(encoding))
+
+
+def confirm(model, path):
+    """Check one proof, and print its radius."""
+    claim = Claim(model, *read_container(path, "asymcert-proof"))
+    claim.check()
+    say(f"{path}: l{claim.norm:g} radius {floored(claim.radius)} ({claim.radius.hex()}) CONFIRMED")
 
 
 def main(arguments=None):
-    """Check proofs; 0 all confirmed, 1 one refused, 2 one unreadable."""
-    parser = argparse.ArgumentParser(description="Confirm or refuse certified radii.")
+    """Check proofs, print one line for each, and return the exit code."""
+    codes = (
+        "Exit code: 0 all confirmed, 1 a claim is refused, 2 a file is unreadable or too large; of several the worst."
+    )
+    parser = argparse.ArgumentParser(description="Confirm or refuse certified radii.", epilog=codes)
     parser.add_argument("model", help="model file")
     parser.add_argument("proofs", nargs="+", metavar="proof", help="proof files")
     options = parser.parse_args(arguments)
-    try:
-        model = Model(options.model)
-    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as reason:
-        print(f"{options.model}: {'REFUSED' if isinstance(reason, own.RefusedError) else 'UNREADABLE'}: {reason}")
-        return 1 if isinstance(reason, own.RefusedError) else 2
-    return max(report(model, path) for path in options.proofs)
+    model, code = attempted(options.model, lambda: Model(options.model))
+    return code or max(attempted(path, lambda path=path: confirm(model, path))[1] for path in options.proofs)
 
 
 if __name__ == "__main__":

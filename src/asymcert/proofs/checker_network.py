@@ -13,10 +13,25 @@ class RefusedError(ValueError):
     """The claim does not follow from model and proof."""
 
 
-def demand(condition, reason):
+class TooLargeError(RefusedError):
+    """To decide takes far more memory than the files that were sent."""
+
+
+def demand(condition, reason, error: type[ValueError] = RefusedError):
     """Refuse the claim unless the condition holds."""
     if not condition:
-        raise RefusedError(reason)
+        raise error(reason)
+
+
+def count(value, most, least=1):
+    """A whole number that a file declares."""
+    demand(type(value) is int and least <= value <= most, f"{value!r:.40} is no whole number up to {most}", ValueError)
+    return value
+
+
+def shape_of(sides):
+    """A shape that a file declares; nothing is made of that size before it is compared with what the file holds."""
+    return tuple(count(side, 2**40) for side in sides)
 
 
 def ordered_sum(terms, axis=0):
@@ -56,7 +71,7 @@ def dual_norm(values, norm):
 class Nothing:
     """A connection that is not there."""
 
-    fan_in = fan_out = 0
+    fan_in = fan_out = held = 0
 
     def back(self, g):
         """Zero, as its value is."""
@@ -68,8 +83,12 @@ class Nothing:
 class Dense:
     """``W v`` and its transpose."""
 
-    def __init__(self, weight):
-        self.weight, (self.fan_out, self.fan_in), self.bias_shape = weight, weight.shape, weight.shape[:1]
+    held = 0
+
+    def __init__(self, weight, shape):
+        self.weight, (self.fan_out, self.fan_in) = weight, weight.shape
+        self.out_shape = self.bias_shape = weight.shape[:1]
+        demand(self.fan_in == math.prod(shape), "a weight has the wrong shape", ValueError)
 
     def __call__(self, v):
         """(fan_in values of any shape) -> (fan_out,)."""
@@ -84,10 +103,14 @@ class Convolution:
     """Cross-correlation of (c, h, w) images, zero-padded by half the kernel's width, and its transpose."""
 
     def __init__(self, weight, stride, shape):
-        (outputs, inputs, self.width, _), self.weight, self.stride, self.shape = weight.shape, weight, stride, shape
+        (outputs, inputs, self.width, height), self.weight = weight.shape, weight
+        self.stride, self.shape = stride, shape
+        demand(height == self.width and inputs == shape[0], "a weight has the wrong shape", ValueError)
         self.fan_in, self.fan_out = inputs * self.width**2, outputs * self.width**2
         self.out_shape = (outputs, *((side - self.width % 2) // stride + 1 for side in shape[1:]))
         self.bias_shape = (outputs, 1, 1)
+        padded = [side + 2 * (self.width // 2) for side in shape[1:]]
+        self.held = math.prod(self.out_shape) + inputs * math.prod(padded)  # values of a pass
 
     def _windows(self, index):
         """Part of the padded image that each kernel entry meets, entries in the order of `index`."""
@@ -146,18 +169,19 @@ class Network:
     """A convex score; with `spill` > 0 its absolute network: absolute weights, biases + spill, sums for maxima."""
 
     def __init__(self, described, tensors, spill=0.0):
-        options, prefix, mirror, shift = dict(described), "score.", False, 0
+        options, prefix, self.mirror, self.shift = dict(described), "score.", False, 0
+        self.spill, self.shape = spill, shape_of(described["input_shape"])
         if options["kind"] == "SymmetricAverage":
-            options, prefix, mirror, shift = dict(options["base"]), "score.base.", options["mirror"], options["shift"]
+            self.mirror, self.shift = bool(options["mirror"]), count(options["shift"], min(self.shape[1:]), 0)
+            options, prefix = dict(options["base"]), "score.base."
         pick = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
         if spill:
             pick = {name: np.abs(value) + (spill if "bias" in name else 0.0) for name, value in pick.items()}
-        self.spill, self.shape = spill, tuple(described["input_shape"])
-        pixels = np.arange(math.prod(self.shape)).reshape(self.shape)
-        self.images = list(_images(pixels, mirror, shift)) if mirror or shift else [pixels]
+        self.passes = (9 if self.shift else 1) * (2 if self.mirror else 1)
         self._build(options, pick)
         demand(not pick and not options, f"{[*pick, *options]} are unknown to this checker")
-        self._count_roundings(scattered=len(self.images) * (shift + 1) ** 2)
+        self._count_roundings(scattered=self.passes * (self.shift + 1) ** 2)
+        self.held = math.prod(self.shape) + sum(operator.held for operator in (*self.inner, *self.free))
 
     def _count_roundings(self, scattered):
         """Greatest numbers of roundings on a path: to the score, and of both passes together."""
@@ -165,7 +189,7 @@ class Network:
         source = z if self.residual else 0
         for inner, free in zip(self.inner, self.free[1:], strict=True):
             z = max(z + inner.fan_in, source + free.fan_in) + 3
-        self.forward_roundings = z + self.pool.width**2 + len(self.images) + 4
+        self.forward_roundings = z + self.pool.width**2 + self.passes + 4
         backward = sum(inner.fan_out + 2 for inner in self.inner) + sum(free.fan_out + 1 for free in self.free)
         self.roundings = self.forward_roundings + backward + scattered + 8
 
@@ -176,35 +200,51 @@ class Network:
         demand(tuple(options.pop("input_shape")) == self.shape, "the score is for other features")
         demand(options.pop("batch_norm") is False, "the network is not folded")
         self.residual, self.pool = kind == "ConvexConvNet", Pool(1)
+        first = _operator(pick.pop("first.weight"), count(options.pop("stride", 1), math.inf), self.shape)
+        depth = count(options.pop("depth") if self.residual else len(options.pop("hidden")), len(pick))
         if self.residual:
-            depth, width, pool = options.pop("depth"), options.pop("pool_size"), options.pop("pool")
+            width, pool = count(options.pop("pool_size"), min(first.out_shape[1:])), options.pop("pool")
             demand(pool in ("max", "average"), f"pooling {pool} is unknown to this checker")
             self.pool = Pool(width, 1.0 / width**2 if pool == "average" else 1.0 if self.spill else None)
-        else:
-            depth = len(options.pop("hidden"))
-        first = _operator(pick.pop("first.weight"), options.pop("stride", 1), self.shape)
         for implied in ("channels", "first_kernel", "kernel", "passthrough", "monotone"):  # by the weights
             options.pop(implied, None)
-        middle = getattr(first, "out_shape", None)
+        source = first.out_shape if self.residual else self.shape
         direct = [pick.pop(f"direct.{index}.weight", None) for index in range(depth)]
-        self.free = [first, *(Nothing() if part is None else _operator(part, 1, middle) for part in direct)]
+        self.free = [first, *(Nothing() if part is None else _operator(part, 1, source) for part in direct)]
         names = [f"hidden.{index}" for index in range(depth)]
         names[-1] = "readout" if self.residual else names[-1]
         weights = [pick.pop(f"{name}.weight") for name in names]
         demand(all((weight >= 0).all() for weight in weights), "a weight that must be nonnegative is negative")
-        self.inner = [_operator(weight, 1, middle) for weight in weights]
-        layers, biases = [first, *self.inner], [pick.pop(f"{name}.bias") for name in ("first", *names)]
-        self.bias = [bias.reshape(operator.bias_shape) for operator, bias in zip(layers, biases, strict=True)]
+        layers = [first]
+        for weight in weights:
+            channels, *sides = layers[-1].out_shape
+            seen = (channels, *(side // (self.pool.width if weight.ndim == 2 else 1) for side in sides))
+            layers.append(_operator(weight, 1, seen))
+        same = not self.residual or len({layer.out_shape for layer in layers[:-1]}) == 1
+        demand(same, "a weight has the wrong shape", ValueError)
+        self.inner, biases = layers[1:], [pick.pop(f"{name}.bias") for name in ("first", *names)]
+        self.bias = [bias.reshape(layer.bias_shape) for layer, bias in zip(layers, biases, strict=True)]
 
     def evaluate(self, features):
         """Score, gradient by the features, and the greatest intermediate value."""
         value, gradient, peak = 0.0, np.zeros(features.size), 0.0
-        for image in self.images:
+        for image in self._images():
             part, slope, top = self._evaluate(features.ravel()[image if self.residual else image.ravel()])
             np.add.at(gradient, image.ravel(), slope.ravel())  # one after another
             value, peak = value + part, max(peak, top)
-        gradient = gradient.reshape(features.shape) / len(self.images) + self.spill
-        return value / len(self.images), gradient, max(peak, value)
+        gradient = gradient.reshape(features.shape) / self.passes + self.spill
+        return value / self.passes, gradient, max(peak, value)
+
+    def _images(self):
+        """The pixels of all shifted images, mirrored ones too if asked for; edges repeat."""
+        pixels = np.arange(math.prod(self.shape)).reshape(self.shape)
+        shifted = [pixels]
+        if self.shift:
+            steps = (0, self.shift, -self.shift)
+            rows, columns = ([np.clip(np.arange(n) + step, 0, n - 1) for step in steps] for n in self.shape[1:])
+            shifted = (pixels[:, down[:, None], right] for down in rows for right in columns)
+        for image in shifted:
+            yield from (image, image[:, :, ::-1]) if self.mirror else (image,)
 
     def _evaluate(self, v):
         s = self.free[0](v) + self.bias[0]
@@ -234,15 +274,7 @@ class Network:
 
 
 def _operator(weight, stride, shape):
-    return Dense(weight) if weight.ndim == 2 else Convolution(weight, stride, shape)
-
-
-def _images(pixels, mirror, shift):
-    """The pixels of all shifted images, mirrored ones too if asked for."""
-    padded, steps = np.pad(pixels, ((0, 0), *[(shift, shift)] * 2), mode="edge"), dict.fromkeys((0, shift, -shift))
-    for down, right in ((down, right) for down in steps for right in steps):
-        image = padded[:, shift + down :, shift + right :][:, : pixels.shape[1], : pixels.shape[2]]
-        yield from (image, image[:, :, ::-1]) if mirror else (image,)
+    return Dense(weight, shape) if weight.ndim == 2 else Convolution(weight, stride, shape)
 
 
 class FeatureMap:
@@ -271,6 +303,17 @@ class FeatureMap:
             if kind == "SoftThreshold":
                 x = x - np.clip(x, -number, number)
         return x
+
+    def extent(self, shape):
+        """Shape of the features of inputs of `shape`, and the number of `knots`."""
+        channels, knots = shape[0], 0
+        for kind, mean, _ in self.parts:
+            before = (channels, *shape[1:])
+            demand(np.broadcast_shapes(mean.shape, before) == before, "a mean has the wrong shape", ValueError)
+            channels *= 2 if kind == "CentreAbsolute" else 1
+        for kind, *_ in reversed(self.parts):
+            knots = {"CentreAbsolute": 3 * knots + 1, "SoftThreshold": knots + 2}.get(kind, knots)
+        return (channels, *shape[1:]), knots
 
     def magnitude(self, size, spill, shifts=True):
         """Sum of the absolute terms of each feature of inputs of at most this size, spill added at every step.

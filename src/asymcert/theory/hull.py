@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import check_count, check_finite, check_number, refuse
-from asymcert._floats import NORMS, TINY, UNIT, UP
+from asymcert._floats import NORMS, TINY, UNIT, UP, dual_exponent
 from asymcert.theory.proximal import Graph
-from asymcert.threats.model import ThreatModel
 
 CHECK_EVERY = 20  # iterations between two evaluations of the bounds, which cost about as much as one iteration
 BYTES = 2**29  # of the weights of one chunk of points
@@ -155,7 +154,7 @@ class _Hull:
 
     def __init__(self, generators: Tensor, norm: float, precision: torch.dtype):
         self.generators, self.norm, self.precision = generators, norm, precision
-        self.dual_norm = ThreatModel(norm).dual_norm
+        self.dual_norm = dual_exponent(norm)
         self.centre = generators.mean(0)
         self.largest = float(generators.abs().max())
         self.graph = Graph((generators - self.centre).to(precision), norm)

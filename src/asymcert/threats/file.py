@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import refuse
+from asymcert._files import DEEPEST, TOO_DEEP, checked_values, parse_json
 from asymcert.errors import InputError
 from asymcert.models.base import BinaryClassifier
 from asymcert.threats.model import ThreatModel, as_values
@@ -30,6 +31,8 @@ KEYS = (
     "direction",
 )
 SUFFIXES = (".toml", ".json")
+PART = r"""[ \t]*+(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+"""
+LONG_KEY = re.compile(rf"(?:\.{PART}){{{DEEPEST}}}")
 SIGNS = {"increase_only": 1, "decrease_only": -1}
 
 
@@ -105,14 +108,24 @@ def _content(path: Path) -> Mapping[str, Any]:
         raise refuse("threat", f"a file ending in {' or '.join(SUFFIXES)}", repr(path.name))
     try:
         text = path.read_text(encoding="utf-8")
-        content = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+        content = _toml(text) if path.suffix == ".toml" else parse_json(text)
     except FileNotFoundError:
         raise InputError("no such file. Check the path.") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"not readable as {path.suffix[1:].upper()}: {error}") from None
     if not isinstance(content, Mapping):
         raise refuse("threat", "a table of keys and values", type(content).__name__)
     return content
+
+
+def _toml(text: str) -> Any:
+    """As `parse_json` reads JSON; the parser takes quadratic time for keys of many parts."""
+    if LONG_KEY.search(text):
+        raise ValueError(TOO_DEEP)
+    try:
+        return checked_values(tomllib.loads(text))
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
 
 
 def _amounts(key: str, values: Mapping[str, Any], table: TableThreat | None, norm: float) -> Tensor | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -228,15 +229,17 @@ def as_values(name: str, value: object, dtype: torch.dtype) -> Tensor:
     try:
         return torch.tensor(value, dtype=dtype)
     except (ValueError, TypeError, RuntimeError, OverflowError):
-        raise refuse(name, f"nested lists of {kind}, of equal lengths", repr(value)[:80]) from None
+        raise refuse(name, f"nested lists of {kind}, of equal lengths", reprlib.repr(value)) from None
 
 
 def _leaves(value: object) -> Iterator[object]:
-    if isinstance(value, list | tuple):
-        for item in value:
-            yield from _leaves(item)
-    else:
-        yield value
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, list | tuple):
+            waiting.extend(reversed(item))
+        else:
+            yield item
 
 
 def _check_box(lower: Values, upper: Values) -> None:

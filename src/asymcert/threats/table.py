@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
 
@@ -20,6 +20,8 @@ from asymcert.errors import InputError
 from asymcert.threats.model import ThreatModel
 
 MOST_LISTED = 12  # columns that an error message offers
+MOST_COMPARED, LONGEST_COMPARED = 500, 60  # columns, and characters of each, that it chooses from
+MOST_STARS = 300  # in the patterns of one key
 
 
 class TableThreat:
@@ -35,9 +37,11 @@ class TableThreat:
 
     def __init__(self, scaling: TableScaling):
         self.columns = scaling.columns
-        ends = np.cumsum([len(column.feature_names) for column in scaling.columns]).tolist()
-        self.places = [slice(end - len(c.feature_names), end) for c, end in zip(self.columns, ends, strict=True)]
+        self.inputs = [column.inputs for column in scaling.columns]
+        ends = np.cumsum(self.inputs).tolist()
+        self.places = [slice(end - count, end) for count, end in zip(self.inputs, ends, strict=True)]
         self.size: int = ends[-1]
+        self.positions = {column.name: position for position, column in enumerate(scaling.columns)}
 
     @cached_property
     def constant(self) -> Tensor:
@@ -74,6 +78,7 @@ class TableThreat:
 
     def mask(self, key: str, names: Sequence[str], ordered: bool = False) -> Tensor:
         """Bool (d,): inputs of the named columns; `ordered` refuses categories, which cannot grow or shrink."""
+        self._check_patterns(key, names)
         chosen = {position for name in names for position in self._matching(key, name)}
         for position in chosen:
             if ordered and isinstance(self.columns[position], CategoryColumn):
@@ -87,7 +92,8 @@ class TableThreat:
             outside |= x < torch.as_tensor(threat.lower).to(x)
         if threat.upper is not None:
             outside |= x > torch.as_tensor(threat.upper).to(x)
-        counts = {c.name: int(outside[:, p].any(1).sum()) for c, p in zip(self.columns, self.places, strict=True)}
+        parts = zip(self.positions, outside.split(self.inputs, dim=1), strict=True)
+        counts = {name: int(part.any(1).sum()) for name, part in parts}
         found = [f"{name} ({count} of {len(x)})" for name, count in counts.items() if count]
         if found:
             columns = f"samples outside it in the columns {', '.join(found)}"
@@ -97,26 +103,35 @@ class TableThreat:
 
     def _of(self, per_column: Sequence[float]) -> Tensor:
         """One value for each column, repeated for its inputs."""
-        values = torch.empty(self.size, dtype=torch.float64)
-        for place, value in zip(self.places, per_column, strict=True):
-            values[place] = value
-        return values
+        return torch.from_numpy(np.repeat(np.array(per_column, dtype=np.float64), self.inputs))
 
     def _assigned(self, key: str, values: Mapping[str, object]) -> dict[int, object]:
         """Value of each named column: later patterns override earlier ones, exact names override patterns."""
-        exact = {column.name for column in self.columns}
-        ordered = sorted(values.items(), key=lambda entry: entry[0] in exact)  # stable: names after patterns
+        ordered = sorted(values.items(), key=lambda entry: entry[0] in self.positions)  # stable: names after patterns
+        self._check_patterns(key, values)
         return {position: value for name, value in ordered for position in self._matching(key, name)}
 
     def _matching(self, key: str, name: str) -> list[int]:
-        names = [column.name for column in self.columns]
-        if name in names:
-            return [names.index(name)]
-        pattern = re.compile(".*".join(map(re.escape, name.split("*"))), re.DOTALL)
-        found = [position for position, known in enumerate(names) if "*" in name and pattern.fullmatch(known)]
+        if name in self.positions:
+            return [self.positions[name]]
+        pattern = _pattern(name) if "*" in name else None
+        found = [position for known, position in self.positions.items() if pattern and pattern.fullmatch(known)]
         if not found:
-            raise refuse(key, f"about columns of the table, {_nearest(name, names)}", repr(name))
+            raise refuse(key, f"about columns of the table, {_nearest(name, list(self.positions))}", repr(name))
         return found
+
+    def _check_patterns(self, key: str, names: Collection[str]) -> None:
+        """Each pattern is held against every column."""
+        stars = sum(name.count("*") for name in set(names) - self.positions.keys())
+        if stars > MOST_STARS:
+            raise refuse(key, f"made of names with at most {MOST_STARS} '*' in all", stars)
+
+
+def _pattern(name: str) -> re.Pattern[str]:
+    """Names with anything for each ``*``; parts are taken at their first place, once, so that time is linear."""
+    first, *parts = map(re.escape, name.split("*"))
+    end = f".*{parts.pop()}" if parts else ""
+    return re.compile(first + "".join(f"(?>.*?{part})" for part in parts) + end, re.DOTALL)
 
 
 def is_constant(column: Column) -> bool:
@@ -141,9 +156,7 @@ def unit_of(column: Column, norm: float) -> float:
 
 def scaled_value(column: NumericColumn, value: float) -> float:
     """The input that a value of a numeric column becomes, as the scaling computes it, in single precision."""
-    import polars as pl
-
-    return float(np.float32(column.encode(pl.Series([value], dtype=pl.Float64))[0, 0]))
+    return float(np.float32(column.scaled(np.array([value]))[0]))
 
 
 def _product(first: float, second: float) -> float:
@@ -165,6 +178,7 @@ def _no_order(key: str, column: Column) -> InputError:
 
 
 def _nearest(name: str, names: list[str]) -> str:
-    listed = difflib.get_close_matches(name, names, MOST_LISTED, 0.0)
+    compared = [known[:LONGEST_COMPARED] for known in names[:MOST_COMPARED]]
+    listed = difflib.get_close_matches(name[:LONGEST_COMPARED], compared, MOST_LISTED, 0.0)
     rest = f" and {len(names) - len(listed)} more" if len(names) > len(listed) else ""
     return f"one of {listed}{rest}"

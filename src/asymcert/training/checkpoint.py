@@ -23,10 +23,13 @@ CHECKPOINT_SECONDS = 15.0  # between two savings
 
 
 class _Facts(TypedDict, total=False):
-    """What every training saves."""
+    """What trainings save."""
 
     identity: dict[str, Any]
     log: Sequence[dict[str, Any]]
+    best_certified: float
+    validations_since_best: int
+    stopped: bool
 
 
 class Checkpoint:
@@ -103,6 +106,8 @@ def read_facts(path: Path) -> dict[str, Any]:
     with _opened(path) as file:
         facts = parse_json((file.metadata() or {})[KEY])
         check_types(_Facts, facts)
+        if not facts.keys() <= _Facts.__annotations__.keys():
+            raise ValueError(f"facts beyond {list(_Facts.__annotations__)}")
         return {"identity": {}, **facts}
 
 
@@ -113,10 +118,13 @@ def _restore(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.O
         for name, module in modules.items():
             prefix = f"{name}."
             module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+        parameters = [weight for group in optimizer.param_groups for weight in group["params"]]
         state: dict[int, dict[str, Tensor]] = {}
         for name, value in tensors.items():
             if name.startswith("optimizer."):
                 _, index, key = name.split(".", 2)
+                if value.shape not in ((), parameters[int(index)].shape):
+                    raise ValueError(f"{name} is of shape {tuple(value.shape)}")
                 state.setdefault(int(index), {})[key] = value
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
