@@ -4,10 +4,12 @@ The functions `certify` and `train` are the packages' front doors; everything el
 such as ``from asymcert.features import CentreAbsolute``.
 """
 
+import sys
+
 from asymcert import datasets
-from asymcert._version import __version__
+from asymcert._version import Renamed, __version__
 from asymcert.certify import Certificate, certify, certify_each
-from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.models import BinaryClassifier, FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
 from asymcert.training import TrainConfig, train
 
@@ -20,5 +22,10 @@ __all__ = [
     "certify",
     "certify_each",
     "datasets",
+    "load",
     "train",
 ]
+
+load = BinaryClassifier.load  # a model of any kind
+
+sys.meta_path.insert(0, Renamed())

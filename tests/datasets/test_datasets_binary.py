@@ -74,7 +74,7 @@ def test_source_survives_json_and_loads_the_same_data():
     data = load("digits-3-8", sensitive=8, seed=3)
     source = DataSource.from_dict(json.loads(json.dumps(data.source.to_dict())))
     assert source == data.source
-    assert load_source(source).digest == data.digest
+    assert load_source(source).digest == source.load().digest == data.digest
 
 
 def test_source_refuses_unknown_keys_and_options():

@@ -103,6 +103,9 @@ def load_source(source: DataSource, data_dir: str | Path | None = None) -> Binar
     return load_table(_moved(source.name, data_dir), sensitive=source.sensitive, seed=source.seed, **options)
 
 
+DataSource.load = load_source  # pyright: ignore[reportAttributeAccessIssue] its name in the version before, for one more
+
+
 def _moved(path: str, data_dir: str | Path | None) -> Path:
     if Path(path).exists():
         return Path(path)
