@@ -65,6 +65,11 @@ def down(roundings: float) -> float:
     return 1.0 - roundings * UNIT
 
 
+def above(value: float) -> float:
+    """Upper bound on a value that was computed with an error of at most one unit in the last place."""
+    return math.nextafter(math.nextafter(value, math.inf), math.inf)
+
+
 def dual_exponent(norm: float) -> float:
     """The q of the norm dual to l_p, p = `norm` in [1, inf]: 1/p + 1/q = 1."""
     if norm == 1:

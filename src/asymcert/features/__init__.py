@@ -1,8 +1,9 @@
 """Lipschitz feature maps: the first half of a feature-convex classifier."""
 
 from asymcert.features.base import CoordinatewiseMap, FeatureMap
+from asymcert.features.chain import Chain
 from asymcert.features.hinges import Hinges
-from asymcert.features.maps import Centre, CentreAbsolute, Chain, Identity, Standardise
+from asymcert.features.maps import Centre, CentreAbsolute, Identity, Standardise
 from asymcert.features.soft_threshold import SoftThreshold
 
 __all__ = [
