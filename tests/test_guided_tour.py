@@ -13,8 +13,15 @@ from asymcert.features import Centre
 from asymcert.models.feature_convex import FeatureConvexClassifier
 
 SOURCE = Path(asymcert.__file__).parent
-# What a classifier, a score, a map, a threat and a certificate are, and checks of arguments: read for their docstrings.
-CONTRACTS = {"_checks.py", "models/base.py", "convex/base.py", "features/base.py", "threats/model.py", "certify/base.py"}
+# What classifiers, scores, maps, threats and certificates are, and checks of arguments: read for their docstrings.
+CONTRACTS = {
+    "_checks.py",
+    "models/base.py",
+    "convex/base.py",
+    "features/base.py",
+    "threats/model.py",
+    "certify/base.py",
+}
 
 
 def tour():

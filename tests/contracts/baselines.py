@@ -14,6 +14,7 @@ from asymcert.certify import Certifier
 from asymcert.errors import InputError
 from asymcert.models.base import BinaryClassifier
 from asymcert.threats.model import ThreatModel
+from contracts.certifier import check_empty
 
 INPUTS = 6
 COST = torch.tensor([0.25, 2.0, 0.5, 1.0, 4.0, 0.125], dtype=torch.float64)
@@ -87,7 +88,7 @@ class BaselineContract:
             torch.testing.assert_close(moved, whole[order], rtol=1e-9, atol=0)
             alone = certifier.certify(model, x[5:6], [threat])[0].radius
             torch.testing.assert_close(alone, whole[5:6], rtol=1e-9, atol=0)
-        assert len(certifier.certify(model, x[:0], [ThreatModel()])[0]) == 0
+        check_empty(certifier, model, x, threats())
 
     def test_refusals(self, certifier):
         model, x = self.balanced(3)

@@ -15,7 +15,8 @@ from asymcert.attacks.base import admissible
 from asymcert.attacks.projection import dual_direction
 from asymcert.certify import Certificate, Certifier
 from asymcert.errors import InputError
-from asymcert.features import Centre, CentreAbsolute
+from asymcert.features import Centre, CentreAbsolute, Chain, FeatureMap, Hinges, Identity, SoftThreshold, Standardise
+from asymcert.models.base import BinaryClassifier
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
 from contracts.models import cancelling_model, dyadic, folded_model, linear_model, random_conv, random_mlp, seeded
@@ -24,10 +25,30 @@ from contracts.references import exact_linear_radius, flipping_size, grid_radius
 COST = torch.tensor([0.25, 2.0, 0.5, 1.0, 4.0, 0.125], dtype=torch.float64)
 
 
+MEAN = torch.full((6,), 0.5)
+MAPS = (Identity(), Centre(MEAN), CentreAbsolute(MEAN), Chain(Centre(MEAN), Standardise(2.0)))
+MAPS += (SoftThreshold(MEAN, 0.1), Hinges(MEAN, 2))
+
+
+def check_empty(certifier: Certifier, model: BinaryClassifier, x: Tensor, threats: list[ThreatModel]) -> None:
+    """Certificates of no samples hold what those of one sample hold, for none."""
+    pairs = zip(certifier.certify(model, x[:1], threats), certifier.certify(model, x[:0], threats), strict=True)
+    for one, none in pairs:
+        assert (none.threat, none.method, len(none)) == (one.threat, one.method, 0)
+        for name in ("radius", "margin", "slope", "upper", "abstained"):
+            part = getattr(one, name)
+            if part is not None:
+                assert getattr(none, name).shape == (0,), name
+                assert getattr(none, name).dtype == part.dtype, name
+        if one.adversarial is not None:
+            assert none.adversarial.shape == x[:0].shape
+
+
 class CertifierContract:
     """Override the fixture `certifier`; to be excused from a check, override it with `pytest.skip(reason)`."""
 
     norms: ClassVar[tuple[float, ...]] = (1.0, 1.3, 2.0, 3.0, math.inf)
+    maps: ClassVar[tuple[FeatureMap, ...]] = MAPS
 
     @pytest.fixture
     def certifier(self) -> Certifier:
@@ -78,8 +99,9 @@ class CertifierContract:
             assert bool((certificate.radius[certificate.sensitive] > 0).any())
 
     def test_an_empty_batch_gives_empty_certificates(self, certifier):
-        model, x = random_mlp(2)
-        assert [len(c) for c in certifier.certify(model, x[:0], [ThreatModel(), ThreatModel(norm=1)])] == [0, 0]
+        for feature_map in self.maps:
+            model, x = random_mlp(2, feature_map=feature_map)
+            check_empty(certifier, model, x, self.threats())
 
     # What it may look at and touch
 

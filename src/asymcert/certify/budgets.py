@@ -110,7 +110,8 @@ def _cheapest_first(amount: Tensor, segments: Segments) -> tuple[Tensor, Tensor]
     rest = (price == 0) & (amount > 0)  # not reached by the steepest few
     if bool(rest.any()):
         spent[rest], price[rest] = _steepest(amount[rest], slope[rest], length[rest], slope.shape[1])
-    budgets = spent.view(len(spent), *segments.slope[:, 0].shape).sum(1) if len(spent) else spent
+    pieces, samples, d = segments.slope.shape
+    budgets = spent.view(samples, pieces, d).sum(1)
     return budgets, price[:, None].expand(budgets.shape)
 
 
