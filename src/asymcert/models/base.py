@@ -25,6 +25,10 @@ CHUNK_VALUES = 2**23  # values that one chunk of a batch may keep: 64 MB in floa
 class BinaryClassifier(nn.Module, ABC):
     """Says *sensitive* when ``margin(x) > 0``; a tie is not sensitive.
 
+    Certificates are about the classifier as it is called: ``model(x)``, `margin` and `predict` run in the precision of
+    its weights, whatever autocast, TF32 or bfloat16 products are allowed outside. They say nothing about its parts called
+    by themselves, nor about a copy that another program makes of it; export by `asymcert.export`.
+
     Parameters
     ----------
     input_shape
