@@ -26,7 +26,7 @@ class BinaryClassifier(nn.Module, ABC):
     """Says *sensitive* when ``margin(x) > 0``; a tie is not sensitive.
 
     Certificates are about the classifier as it is called: ``model(x)``, `margin` and `predict` run in the precision of
-    its weights, whatever autocast, TF32 or bfloat16 products are allowed outside. They say nothing about its parts called
+    its weights, whatever autocast, TF32 or bfloat16 products are allowed outside. They say nothing about parts called
     by themselves, nor about a copy that another program makes of it; export by `asymcert.export`.
 
     Parameters
