@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -109,21 +111,13 @@ def _restore(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.O
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-class _opened:  # noqa: N801
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     """`safe_open` with this package's error."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __enter__(self) -> Any:
-        try:
-            self.file = safe_open(self.path, framework="pt")
-            opened = self.file.__enter__()
+    try:
+        with safe_open(path, framework="pt") as opened:
             if KEY not in (opened.metadata() or {}):
                 raise SafetensorError("no checkpoint metadata")
-            return opened
-        except (SafetensorError, OSError) as error:
-            raise RunError(f"{self.path}: not a readable checkpoint ({error}). Delete it to start again.") from error
-
-    def __exit__(self, *details: object) -> None:
-        self.file.__exit__(*details)
+            yield opened
+    except (SafetensorError, OSError) as error:
+        raise RunError(f"{path}: not a readable checkpoint ({error}). Delete it to start again.") from error
