@@ -177,57 +177,6 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tmp_path):
         train_classes(blobs(seed=5), *arguments[1:], checkpoint=path)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"width": 8},
-        {"depth": 3},
-        {"head": 3},
-        {"centre": 0.5},
-        {"deviation": 0.7},
-        {"epsilon": 0.2},
-        {"epsilon_other": 0.05},
-        {"sensitive_weight": 2.0},
-        {"loss": "hinge"},
-        {"mix_start": 0.5},
-        {"mix_end": 0.04},
-        {"p_start": 4.0},
-        {"p_end": 50.0},
-        {"rise_from": 0.5},
-        {"rise_until": 0.6},
-        {"learning_rate": 0.01},
-        {"scale_rate": 0.5},
-        {"beta1": 0.5},
-        {"beta2": 0.9},
-        {"adam_epsilon": 1e-2},
-        {"weight_decay": 0.1},
-        {"batch_size": 16},
-        {"groups": 2, "depth": 3},
-        {"epochs": 5},
-    ],
-    ids=lambda change: next(iter(change)),
-)
-def test_every_field_changes_the_model(change):
-    base = replace(TINY, depth=3) if "groups" in change else TINY
-    ours = train_classes(blobs(), blobs(seed=1), ("a", "b", "c"), base).contents()[0]
-    theirs = train_classes(blobs(), blobs(seed=1), ("a", "b", "c"), replace(base, **change)).contents()[0]
-    same = ours.keys() == theirs.keys() and all(
-        ours[name].shape == theirs[name].shape and torch.equal(ours[name], theirs[name]) for name in ours
-    )
-    assert not same
-
-
-def test_fields_for_images_change_the_model():
-    generator = torch.Generator().manual_seed(0)
-    data = torch.rand(64, 1, 6, 6, generator=generator), torch.randint(2, (64,), generator=generator)
-    plain = train_classes(data, data, ("a", "b"), TINY).contents()[0]
-    for change in ({"crop": 1}, {"flip": True}, {"convolutions": ((2, 3, 1),)}):
-        other = train_classes(data, data, ("a", "b"), TINY, **change).contents()[0]
-        assert plain.keys() != other.keys() or not torch.equal(
-            plain["net.layers.0.weight"], other["net.layers.0.weight"]
-        )
-
-
 def test_validations_as_often_as_asked():
     records = []
     train_classes(blobs(), blobs(), ("a", "b", "c"), TINY, validate_every=3, on_epoch=records.append)

@@ -26,8 +26,9 @@ def _with_convex(recipe: LinfConfig, preset: str, data: BinaryData) -> LinfConfi
 
 
 def _plain(recipe: LinfConfig, x: Tensor, classes: int, seed: int) -> LinfObjective:
-    if recipe.convex:
-        raise refuse("convex", "left out for model 'linf-net'", recipe.convex, "Train a linf-convex.")
+    for name in ("convex", "features"):
+        if getattr(recipe, name) != getattr(LinfConfig, name):
+            raise refuse(name, "left out for model 'linf-net'", getattr(recipe, name), "Train a linf-convex.")
     return Logits(recipe, x, classes, seed)
 
 
@@ -38,7 +39,8 @@ def _convex(recipe: LinfConfig, x: Tensor, classes: int, seed: int) -> LinfObjec
 
 
 LINF_NET = Kind("linf-net", LinfConfig, _plain, LINF_PRESETS)
-LINF_CONVEX = Kind("linf-convex", LinfConfig, _convex, LINF_PRESETS, _with_convex)
+MIXED = {name: recipe for name, recipe in LINF_PRESETS.items() if recipe.loss == "mixed"}
+LINF_CONVEX = Kind("linf-convex", LinfConfig, _convex, MIXED, _with_convex)
 
 
 def train_linf(data: BinaryData, config: LinfConfig | None = None, **options: Any) -> BinaryClassifier:
