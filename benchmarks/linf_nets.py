@@ -50,7 +50,7 @@ from asymcert.models.base import BinaryClassifier
 from asymcert.models.distance_net import DistanceClassifier
 from asymcert.training.linf_config import LinfConfig
 from asymcert.training.linf_nets import train_classes
-from asymcert.training.models import recipe_for, train_recipe
+from asymcert.training.models import train
 
 THREAT = ThreatModel(math.inf, lower=0.0, upper=1.0)
 # A heavy cross-entropy at first, as in the presets; the hinge with the rate and decay that its authors give.
@@ -80,7 +80,7 @@ def pair(arguments: argparse.Namespace) -> None:
         data = datasets.load(name, arguments.data_dir, seed=seed)
         overrides = {"epochs": arguments.epochs} if arguments.epochs else {}
         start = time.process_time()
-        model = train_recipe(data, recipe_for(arguments.model, data, overrides=overrides), seed=seed)
+        model = train(data, arguments.model, seed=seed, **overrides)
         seconds = time.process_time() - start
         x, y = data.test.x, data.test.y
         verdict, radius = model.predict(x), certify(model, x, THREAT).radius

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
@@ -37,7 +38,21 @@ def refuse(name: str, must_be: str, got: object, remedy: str = "") -> InputError
 def check_choice(name: str, value: object, choices: Collection[str]) -> None:
     """Refuse a value that is none of `choices`."""
     if value not in choices:
-        raise refuse(name, f"one of {sorted(choices)}", repr(value))
+        raise refuse(name, f"one of {sorted(choices)}", repr(value), did_you_mean(value, choices))
+
+
+def check_known(given: Mapping[str, object], known: Collection[str], owner: str) -> None:
+    """Refuse keywords that are none of those that `owner` takes."""
+    for name, value in given.items():
+        if name not in known:
+            remedy = did_you_mean(name, known) or f"It takes {', '.join(known)}."
+            raise refuse(name, f"left out for {owner}", value, remedy)
+
+
+def did_you_mean(value: object, known: Collection[str], cutoff: float = 0.6) -> str:
+    """The remedy for a name that is not known: the one most like it, or nothing."""
+    close = difflib.get_close_matches(str(value).lower(), [str(name) for name in known], 1, cutoff)
+    return f"Did you mean {close[0]}?" if close else ""
 
 
 def check_number(

@@ -1,7 +1,6 @@
 """Orthogonal layers, their deployed classifier and its certificate."""
 
 import math
-from dataclasses import replace
 
 import pytest
 import torch
@@ -19,7 +18,6 @@ from asymcert.models.cayley import CayleyConv, CayleyLinear, MaxMin, cayley, cay
 from asymcert.models.lipschitz import Blend, Dense, LipschitzClassifier, SpectralConv
 from asymcert.threats.model import ThreatModel
 from asymcert.training.cayley import CayleyRecipe, train_cayley
-from asymcert.training.recipe import Recipe
 from asymcert.training.relu import ReluRecipe, attack, train_relu
 from contracts.baselines import BaselineContract
 from contracts.files import reloaded
@@ -218,12 +216,12 @@ def two_blobs(n=96, shape=(1, 8, 8)):
     return BinaryData("blobs", split(n), split(n), split(n), "high", "low")
 
 
-SHORT = Recipe(epochs=12, batch_size=16, optimizer="adam", learning_rate=1e-2, weight_decay=0.0)
-SHORTEST = replace(SHORT, epochs=4)
+SHORT = {"epochs": 12, "batch_size": 16, "learning_rate": 1e-2}
+SHORTEST = SHORT | {"epochs": 4}
 TRAININGS = {
-    "perceptron": lambda data, **o: train_cayley(data, recipe=CayleyRecipe(widths=(8, 4), fit=SHORT), **o),
-    "resnet-9": lambda data, **o: train_cayley(data, recipe=CayleyRecipe("resnet-9", width=2, fit=SHORTEST), **o),
-    "relu": lambda data, **o: train_relu(data, recipe=ReluRecipe((8,), 0.05, attack_steps=3, fit=SHORT), **o),
+    "perceptron": lambda data, **o: train_cayley(data, recipe=CayleyRecipe(widths=(8, 4), **SHORT), **o),
+    "resnet-9": lambda data, **o: train_cayley(data, recipe=CayleyRecipe(network="resnet-9", width=2, **SHORTEST), **o),
+    "relu": lambda data, **o: train_relu(data, recipe=ReluRecipe(epsilon=0.05, attack_steps=3, **SHORT), **o),
 }
 
 
@@ -231,7 +229,7 @@ TRAININGS = {
 def test_training_separates_what_is_separable_the_same_way_each_time(name):
     data, records = two_blobs(), []
     model = TRAININGS[name](data, on_epoch=records.append)
-    assert len(records) == (SHORTEST if name == "resnet-9" else SHORT).epochs
+    assert len(records) == (SHORTEST if name == "resnet-9" else SHORT)["epochs"]
     assert torch.equal(model.predict(data.test.x), data.test.y)
     assert TRAININGS[name](data).digest == model.digest
     assert TRAININGS[name](data, seed=1).digest != model.digest

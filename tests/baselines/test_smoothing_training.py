@@ -12,17 +12,19 @@ from asymcert.certify import certify
 from asymcert.errors import InputError, RunError
 from asymcert.models.networks import BaseNetwork, base_network
 from asymcert.threats.model import ThreatModel
-from asymcert.training.recipe import Recipe
 from asymcert.training.smoothing import (
+    SmoothingRecipe,
+    SplittingRecipe,
     divergence,
     noisy_loss,
     setting_for,
-    split_loss,
+    split_odds,
     train_smoothed,
     train_split,
 )
 
-QUICK = Recipe(epochs=12, batch_size=32, optimizer="adam", learning_rate=0.003)
+FIT = {"epochs": 12, "batch_size": 32, "learning_rate": 0.003}
+QUICK, QUICK_SPLIT = SmoothingRecipe(**FIT), SplittingRecipe(**FIT)
 OPTIONS = {"n0": 20, "n": 300, "alpha": 0.01}
 
 
@@ -45,11 +47,11 @@ def test_smoothed_classifiers_learn(digits, noise, stability):
     assert min(accuracies(certificate, digits.test.y)) > 0.8
     assert float(certificate.radius[digits.test.y].median()) > 0.1
     assert (model.noise, model.sigma, model.sensitive, model.other) == (noise, 0.25, "3", "8")
-    assert model.info["stability"] == stability
+    assert model.info["config"]["stability"] == stability
 
 
 def test_split_classifiers_learn(digits):
-    model = train_split(digits, recipe=QUICK)
+    model = train_split(digits, recipe=QUICK_SPLIT)
     certificate = certify(model, digits.test.x, ThreatModel(norm=1))
     assert min(accuracies(certificate, digits.test.y)) > 0.8
     assert float(certificate.radius[digits.test.y].median()) > 0.3
@@ -86,8 +88,8 @@ def test_resumes_to_the_same_classifier(digits, tmp_path):
     assert train_smoothed(digits, recipe=QUICK, checkpoint=path, on_epoch=stop).digest == expected  # not run again
     with pytest.raises(RunError, match="another sigma"):
         train_smoothed(digits, sigma=0.5, recipe=QUICK, checkpoint=path)
-    with pytest.raises(RunError, match=r"another .*method"):
-        train_split(digits, recipe=QUICK, checkpoint=path)
+    with pytest.raises(RunError, match=r"another .*model"):
+        train_split(digits, recipe=QUICK_SPLIT, checkpoint=path)
 
 
 def test_the_published_settings():
@@ -120,15 +122,15 @@ def test_the_losses_see_noise_and_splits(digits):
         seen.append(inputs)
         return inputs.flatten(1).sum(1)
 
-    noisy_loss("gaussian", 0.5)(network, x, y, 0.0, torch.Generator().manual_seed(0))
+    noisy_loss(SmoothingRecipe(sigma=0.5), network, x, y, torch.Generator().manual_seed(0))
     assert len(seen) == 1
     assert float((seen[0] - x).std()) == pytest.approx(0.5, rel=0.1)
-    loss = noisy_loss("gaussian", 0.5, 3.0)(network, x, y, 0.0, torch.Generator().manual_seed(0))
+    loss = noisy_loss(SmoothingRecipe(sigma=0.5, stability=3.0), network, x, y, torch.Generator().manual_seed(0))
     clean, noisy = network(x), network(seen[0])
     expected = functional.binary_cross_entropy_with_logits(clean, y.float()) + 3.0 * divergence(clean, noisy)
     assert float(loss) == pytest.approx(float(expected), rel=1e-5)
-    model = train_split(digits, recipe=Recipe(epochs=1))
-    split_loss(model)(network, x, y, 0.0, torch.Generator().manual_seed(0))
+    model = train_split(digits, recipe=SplittingRecipe(epochs=1))
+    split_odds(model, network, x, torch.Generator().manual_seed(0))
     shifts = torch.randint(model.splits, (8,), generator=torch.Generator().manual_seed(0))
     assert torch.equal(seen[-1], torch.stack([model.split(model.levels(x)[i], shifts[i])[0] for i in range(8)]))
 
@@ -161,8 +163,9 @@ def test_networks_can_be_rebuilt_from_their_options(name, shape, parameters):
     ("field", "value"), [("noise", "cauchy"), ("budget", "tpu"), ("stability", -1.0), ("sigma", 0.0)]
 )
 def test_refusals(digits, field, value):
-    with pytest.raises(InputError, match=f"`{field}` must be"):
+    said = "preset" if field == "budget" else field
+    with pytest.raises(InputError, match=f"`{said}` must be"):
         train_smoothed(digits, **{field: value})
     if field in ("budget", "sigma"):
-        with pytest.raises(InputError, match=f"`{field}` must be"):
+        with pytest.raises(InputError, match=f"`{said}` must be"):
             train_split(digits, **{field: value})

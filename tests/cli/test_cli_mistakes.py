@@ -2,11 +2,13 @@
 
 import os
 import sys
+from dataclasses import replace
 
 import pytest
 
 from asymcert.cli import app, certify_commands, show, theory_commands, train_commands
 from asymcert.training import TrainConfig
+from asymcert.training.feature_convex import FEATURE_CONVEX
 
 
 @pytest.fixture
@@ -104,10 +106,11 @@ def test_a_trained_run_is_refused_unless_its_end_was_cut_off(call, tmp_path):
 
 def test_an_interrupted_demo_goes_on(call, monkeypatch):
     """What the demo trained is not trained again, nor refused."""
-    monkeypatch.setattr(train_commands, "recipe_for", lambda *_: TrainConfig(epochs=1, hidden=(4,)))
+    quick = replace(FEATURE_CONVEX, presets={"digits": TrainConfig(epochs=1, hidden=(4,))})
+    monkeypatch.setattr(train_commands, "kind_of", lambda _: quick)
     monkeypatch.setattr(train_commands, "certify_run", interrupted)
     assert call("demo", "--out", "demo", "--quiet")[0] == 130
-    monkeypatch.setattr(train_commands, "train_recipe", None)
+    monkeypatch.setattr(train_commands, "train_model", None)
     assert call("demo", "--out", "demo", "--quiet")[0] == 130
 
 

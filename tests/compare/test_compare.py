@@ -18,11 +18,10 @@ from asymcert.errors import InputError, RunError
 from asymcert.evaluate import floor_significant
 from asymcert.training.cayley import CayleyRecipe, train_cayley
 from asymcert.training.linf_nets import train_linf
-from asymcert.training.recipe import Recipe
 from asymcert.training.relu import ReluRecipe, train_relu
-from asymcert.training.smoothing import train_smoothed, train_split
+from asymcert.training.smoothing import SmoothingRecipe, SplittingRecipe, train_smoothed, train_split
 
-FIT = Recipe(epochs=4, batch_size=32, optimizer="adam", learning_rate=0.01, weight_decay=0.0)
+FIT = {"epochs": 4, "batch_size": 32, "learning_rate": 0.01}
 LINF = {"width": 16, "depth": 2, "epochs": 6, "epsilon": 0.2, "batch_size": 32, "mix_start": 1.0}
 OPTIONS = CompareOptions(samples=20, audited=1)
 
@@ -35,7 +34,7 @@ def quick(train_method, *arguments, **fixed):
 
 
 def smoothed(noise):
-    return quick(train_smoothed, noise, 0.25, recipe=FIT)
+    return quick(train_smoothed, noise, 0.25, recipe=SmoothingRecipe(**FIT))
 
 
 TRAINS = {
@@ -45,9 +44,9 @@ TRAINS = {
     "smoothing-gaussian": smoothed("gaussian"),
     "smoothing-laplacian": smoothed("laplacian"),
     "smoothing-uniform": smoothed("uniform"),
-    "splitting": quick(train_split, recipe=FIT),
-    "cayley": quick(train_cayley, recipe=CayleyRecipe(widths=(16,), fit=FIT)),
-    "crown": quick(train_relu, recipe=ReluRecipe(widths=(8,), attack_steps=2, fit=FIT)),
+    "splitting": quick(train_split, recipe=SplittingRecipe(**FIT)),
+    "cayley": quick(train_cayley, recipe=CayleyRecipe(widths=(16,), **FIT)),
+    "crown": quick(train_relu, recipe=ReluRecipe(widths=(8,), attack_steps=2, **FIT)),
 }
 CURVES = {
     "feature-convex": (Curve("closed form", ClosedForm()), Curve("exact", Exact(tolerance=0.01), 0.25)),

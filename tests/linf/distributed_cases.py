@@ -16,7 +16,6 @@ from asymcert.errors import InputError, RunError
 from asymcert.training import checkpoint, linf_nets
 from asymcert.training.distributed import Processes, process_group
 from asymcert.training.linf_config import LinfConfig
-from asymcert.training.linf_losses import class_weights
 from asymcert.training.linf_objectives import objective_for
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "linf_distributed.py"
@@ -57,12 +56,12 @@ def gradients(name, processes=None):
     """Loss, gradients and running means of one batch in float64, by all processes together."""
     processes = processes or Processes.current()
     torch.manual_seed(0)
-    objective = objective_for(CASES[name], (1, 4, 4), 2).double().train()
-    objective.net.p = 3.0
-    loss_of = processes.shared(objective, partly_used=CASES[name].loss == "hinge")
     x, labels = samples(2, n=17)
-    weight = processes.weight(class_weights(CASES[name], labels, 2).double())
-    loss = loss_of(processes.share(x.double()), processes.share(labels), 0.3) * weight
+    objective = objective_for(CASES[name], x).double().train()
+    objective.net.p, objective.mix = 3.0, 0.3
+    loss_of = processes.shared(objective, objective.partly_used)
+    weight = processes.weight(objective.weights(labels).double())
+    loss = loss_of(processes.share(x.double()), processes.share(labels), torch.Generator()) * weight
     loss.backward()
     found = {f"gradient.{key}": value.grad for key, value in objective.named_parameters() if value.grad is not None}
     running = {f"running.{key}": value for key, value in objective.named_buffers()}

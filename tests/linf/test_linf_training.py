@@ -38,7 +38,7 @@ def test_the_schedule_is_the_published_one():
     assert config.moment(0.0).mix == 0.05
     assert config.moment(212.5 / 450).mix == pytest.approx(math.sqrt(0.05 * 0.0002))
     assert config.moment(1.0).mix == pytest.approx(0.0002)
-    assert [config.moment(part).rate for part in (0.0, 0.5, 1.0)] == pytest.approx([1.0, 0.5, 0.0])
+    assert [config.rate(part, 0) for part in (0.0, 0.5, 1.0)] == pytest.approx([1.0, 0.5, 0.0])
 
 
 def test_the_loss_is_the_published_one():
@@ -177,57 +177,6 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tmp_path):
         train_classes(blobs(seed=5), *arguments[1:], checkpoint=path)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"width": 8},
-        {"depth": 3},
-        {"head": 3},
-        {"centre": 0.5},
-        {"deviation": 0.7},
-        {"epsilon": 0.2},
-        {"epsilon_other": 0.05},
-        {"sensitive_weight": 2.0},
-        {"loss": "hinge"},
-        {"mix_start": 0.5},
-        {"mix_end": 0.04},
-        {"p_start": 4.0},
-        {"p_end": 50.0},
-        {"rise_from": 0.5},
-        {"rise_until": 0.6},
-        {"learning_rate": 0.01},
-        {"scale_rate": 0.5},
-        {"beta1": 0.5},
-        {"beta2": 0.9},
-        {"adam_epsilon": 1e-2},
-        {"weight_decay": 0.1},
-        {"batch_size": 16},
-        {"groups": 2, "depth": 3},
-        {"epochs": 5},
-    ],
-    ids=lambda change: next(iter(change)),
-)
-def test_every_field_changes_the_model(change):
-    base = replace(TINY, depth=3) if "groups" in change else TINY
-    ours = train_classes(blobs(), blobs(seed=1), ("a", "b", "c"), base).contents()[0]
-    theirs = train_classes(blobs(), blobs(seed=1), ("a", "b", "c"), replace(base, **change)).contents()[0]
-    same = ours.keys() == theirs.keys() and all(
-        ours[name].shape == theirs[name].shape and torch.equal(ours[name], theirs[name]) for name in ours
-    )
-    assert not same
-
-
-def test_fields_for_images_change_the_model():
-    generator = torch.Generator().manual_seed(0)
-    data = torch.rand(64, 1, 6, 6, generator=generator), torch.randint(2, (64,), generator=generator)
-    plain = train_classes(data, data, ("a", "b"), TINY).contents()[0]
-    for change in ({"crop": 1}, {"flip": True}, {"convolutions": ((2, 3, 1),)}):
-        other = train_classes(data, data, ("a", "b"), TINY, **change).contents()[0]
-        assert plain.keys() != other.keys() or not torch.equal(
-            plain["net.layers.0.weight"], other["net.layers.0.weight"]
-        )
-
-
 def test_validations_as_often_as_asked():
     records = []
     train_classes(blobs(), blobs(), ("a", "b", "c"), TINY, validate_every=3, on_epoch=records.append)
@@ -246,7 +195,7 @@ def test_presets_are_the_published_recipes():
 def test_refusals():
     with pytest.raises(InputError, match="`seed` must be an integer of at least 0, got -1"):
         train_classes(blobs(), blobs(seed=1), ("a", "b", "c"), TINY, seed=-1)
-    with pytest.raises(InputError, match=r"`widht` must be a field of LinfConfig, .* Did you mean width?"):
+    with pytest.raises(InputError, match=r"`widht` must be left out for this model, got 3. Did you mean width"):
         train_classes(blobs(), blobs(), ("a", "b", "c"), widht=3)
     with pytest.raises(InputError, match="labels"):
         train_classes(blobs(), blobs(), ("a", "b"))
@@ -277,12 +226,13 @@ def test_a_convex_score_above_the_net_trains_with_it_and_is_deployed_as_it_was_t
 def test_the_deployed_radius_is_the_trained_one():
     torch.manual_seed(0)
     config = LinfConfig(width=8, depth=2, features=4, convex=(6,), centre=0.3, deviation=0.25)
-    objective = objective_for(config, (5,), 2)
     x = torch.rand(40, 5)
+    objective = objective_for(config, x)
+    objective.advance(1.0)
     for _ in range(50):
-        objective(x, torch.ones(40, dtype=torch.int64), 1.0)  # lets the running means settle
+        objective(x, torch.ones(40, dtype=torch.int64), torch.Generator())  # lets the running means settle
     objective.eval()
-    model = objective.deploy(("other", "sensitive"), {})
+    model = objective.deploy(("other", "sensitive"))
     certificate = certify(model, x, ThreatModel(math.inf))
     ours = objective.gap(x, torch.ones(40, dtype=torch.int64)).double() / 2 * 0.25
     torch.testing.assert_close(certificate.radius, ours.clamp(min=0).detach(), rtol=1e-3, atol=1e-5)

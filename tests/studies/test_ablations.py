@@ -12,7 +12,7 @@ from asymcert.errors import InputError, RunError
 from asymcert.studies.ablations import STUDIES, Study, ablate, study_of, summarise
 from asymcert.studies.pictures import write_variants_picture
 from asymcert.threats.model import ThreatModel
-from asymcert.training.recipe import Recipe
+from asymcert.training.smoothing import SmoothingRecipe
 
 QUICK = {"hidden": (8,), "epochs": 4, "validate_every": 4}
 STUDY = Study({"free": {**QUICK, "penalty": "none"}, "absolute": {**QUICK, "feature_map": "centre-absolute"}})
@@ -84,8 +84,8 @@ def test_summary_averages_seeds(rows):
 def test_smoothing_counts_abstentions_as_wrong(data):
     """Five draws establish nothing at the usual level: every verdict is an abstention."""
     study = study_of("sigma", data)
-    fit = Recipe(epochs=1, batch_size=64, optimizer="adam", learning_rate=0.01, weight_decay=0.0)
-    quick = Study({"0.25": {"sigma": 0.25, "recipe": fit}}, study.train, 3, {"n": 5, "n0": 5})
+    recipe = SmoothingRecipe(epochs=1, batch_size=64, learning_rate=0.01)
+    quick = Study({"0.25": {"sigma": 0.25, "recipe": recipe}}, study.train, 3, {"n": 5, "n0": 5})
     row = ablate(data, quick, (0,)).row(0, named=True)
     assert (row["accuracy_sensitive"], row["accuracy_other"], row["median_l2"]) == (0.0, 0.0, 0.0)
     assert row["lipschitz_l2"] is None
@@ -111,7 +111,7 @@ def test_picture(rows, tmp_path):
 def test_refusals(data):
     with pytest.raises(InputError, match="`name`"):
         study_of("colour", data)
-    with pytest.raises(InputError, match="`colour` must be a field of TrainConfig"):
+    with pytest.raises(InputError, match="`colour` must be left out for model 'feature-convex'"):
         study_of("feature-map", data, colour=1)
     with pytest.raises(InputError, match="`epochs` must be left out for the study of sigma"):
         study_of("sigma", data, epochs=3)

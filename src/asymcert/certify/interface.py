@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from asymcert._checks import check_choice, refuse
+from asymcert._checks import check_choice, check_known, refuse
 from asymcert.certify.base import Certificate, Certifier
 from asymcert.certify.closed_form import ClosedForm
 from asymcert.certify.convex_concave import ConvexConcave
@@ -122,7 +122,5 @@ def certifier_for(method: str, sound: bool = True, **options: Any) -> Certifier:
     check_choice("method", method, tuple(METHODS))
     kind = METHODS[method]
     known = [item.name for item in fields(kind)]  # pyright: ignore[reportArgumentType]
-    for name, value in options.items():
-        if name not in known:
-            raise refuse(name, f"left out for method {method!r}", value, f"It takes {', '.join(known)}.")
+    check_known(options, known, f"method {method!r}")
     return kind(sound=sound, **options)  # pyright: ignore[reportCallIssue]

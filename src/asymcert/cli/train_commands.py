@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,12 +23,13 @@ from asymcert.evaluate import RunFacts, RunFolder
 from asymcert.models.base import BinaryClassifier
 from asymcert.runs.fitting import fit_run
 from asymcert.runs.run import Run
-from asymcert.training import LinfConfig, TrainConfig
-from asymcert.training.epochs import OnEpoch
-from asymcert.training.models import MODELS, Recipe, describe_recipe, recipe_for, train_recipe
-from asymcert.training.presets import PRESETS
+from asymcert.training.models import MODELS, kind_of
+from asymcert.training.models import train as train_model
+from asymcert.training.recipe import Recipe
+from asymcert.training.trainer import OnEpoch
 
 RECIPES = ("asymcert", "published")
+DEFAULT = "feature-convex"
 
 
 def demo(
@@ -41,7 +43,8 @@ def demo(
     Example: asymcert demo --out runs/demo
     """
     data = data_sets.load("digits-3-8", seed=seed)
-    threats = threats_for(fit(RunFolder(out), data, recipe_for("feature-convex", data), seed, "cpu", quiet))
+    recipe = kind_of(DEFAULT).recipe(data)
+    threats = threats_for(fit(RunFolder(out), data, DEFAULT, recipe, seed, "cpu", quiet))
     run = Run(out)
     rows = certify_run(run, threats, certifier_for("closed-form"), quiet=quiet)
     successes = int(audit_run(run, threats, "test", quiet)["success"].sum())
@@ -51,7 +54,7 @@ def demo(
     raise typer.Exit(1 if successes else 0)
 
 
-@with_fields_of(TrainConfig, LinfConfig, panel="Recipe (defaults come from the preset)")
+@with_fields_of(*dict.fromkeys(kind.config for kind in MODELS.values()), panel="Recipe (defaults come from the preset)")
 def train(
     data: Annotated[
         str, typer.Argument(help="Name of a data set (see `asymcert datasets`), or a CSV or Parquet file.")
@@ -64,7 +67,7 @@ def train(
     impute: Annotated[str | None, typer.Option(help="Table: fill missing values, such as `median`.")] = None,
     scaling: Annotated[str, typer.Option(help="Table: `quantile` or `min-max`.")] = "quantile",
     text: Annotated[str | None, typer.Option(help="Table: column of free text, made into hashed word counts.")] = None,
-    model: Annotated[str, typer.Option(help=f"{', '.join(MODELS)}.")] = "feature-convex",
+    model: Annotated[str, typer.Option(help=f"{', '.join(MODELS)}.")] = DEFAULT,
     preset: Annotated[str | None, typer.Option(help="Recipe of another data set.")] = None,
     recipe: Annotated[str, typer.Option(help="`asymcert`, or `published` as in Pfrommer et al. 2023.")] = "asymcert",
     seed: Annotated[int, typer.Option(help="Seed of split and training.")] = 0,
@@ -92,12 +95,12 @@ def train(
         loaded = data_sets.load(data, data_dir, sensitive, seed)
     if recipe == "published":
         preset = _published_preset(model, preset or loaded.name.split("-")[0])
-    chosen = recipe_for(model, loaded, preset, overrides)
+    chosen = kind_of(model).recipe(loaded, preset, **overrides)
     run = _unfinished(RunFolder(out))
     if not quiet:
         for line in table_remarks(loaded):
             show.console.print(line, soft_wrap=True, markup=False)
-    trained = fit(run, loaded, chosen, seed, device, quiet)
+    trained = fit(run, loaded, model, chosen, seed, device, quiet)
     show.result({"run": str(out), "model_digest": trained.digest, "threshold": trained.threshold}, as_json)
 
 
@@ -109,19 +112,20 @@ def datasets(as_json: Json = False) -> None:
     show.table("Data sets", [{"name": name, "what": what} for name, what in data_sets.names()], as_json)
 
 
-def fit(run: RunFolder, data: BinaryData, recipe: Recipe, seed: int, device: str, quiet: bool) -> BinaryClassifier:
+def fit(
+    run: RunFolder, data: BinaryData, model: str, recipe: Recipe, seed: int, device: str, quiet: bool
+) -> BinaryClassifier:
     """Train into a run folder, continuing what is there if it is the same run."""
     with show.progress("train", recipe.epochs, quiet) as update:
 
         def shown(record: dict[str, Any]) -> None:
-            validated = "medians" in record or "accuracy" in record
-            update(record["epoch"], show.epoch_note(record) if validated else "")
+            update(record["epoch"], show.epoch_note(record))
 
         def trained(checkpoint: Path, on_epoch: OnEpoch) -> BinaryClassifier:
             options: dict[str, Any] = {"seed": seed, "device": device, "checkpoint": checkpoint}
-            return train_recipe(data, recipe, on_epoch=on_epoch, **options)
+            return train_model(data, model, config=recipe, on_epoch=on_epoch, **options)
 
-        return fit_run(run, RunFacts.of(data, describe_recipe(recipe), seed), trained, shown)
+        return fit_run(run, RunFacts.of(data, {"model": model, **asdict(recipe)}, seed), trained, shown)
 
 
 def is_path(data: str) -> bool:
@@ -153,11 +157,12 @@ def _refuse_several_processes() -> None:
 
 
 def _published_preset(model: str, family: str) -> str:
-    if model != "feature-convex":
+    if model != DEFAULT:
         raise refuse("--recipe", "left out for this model", "published", "Name a preset, such as mnist-0.3.")
     preset = f"{family}-published"
-    if preset not in PRESETS:
-        published = ", ".join(name for name in PRESETS if name.endswith("-published"))
+    presets = kind_of(model).presets
+    if preset not in presets:
+        published = ", ".join(name for name in presets if name.endswith("-published"))
         raise refuse("--recipe", f"left out for data without a published one ({published})", "published")
     return preset
 

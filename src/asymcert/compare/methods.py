@@ -12,10 +12,7 @@ from asymcert._floats import NORMS
 from asymcert.certify import Certifier, ClosedForm, Exact, Tangent, certifier_for
 from asymcert.datasets import BinaryData
 from asymcert.models.base import BinaryClassifier
-from asymcert.training.cayley import train_cayley
-from asymcert.training.models import recipe_for, train_recipe
-from asymcert.training.relu import train_relu
-from asymcert.training.smoothing import train_smoothed, train_split
+from asymcert.training.models import MODELS, train
 
 BUDGETS = ("cpu", "gpu")
 Train = Callable[..., BinaryClassifier]  # (data, budget=, seed=, device=, checkpoint=, on_epoch=)
@@ -86,14 +83,11 @@ class Method:
     ours: bool = False
 
 
-def _recipe(model: str, data: BinaryData, budget: str, **options: Any) -> BinaryClassifier:
+def _trained(model: str, data: BinaryData, budget: str, **options: Any) -> BinaryClassifier:
     """Our presets serve both budgets, but for the published large l_inf-distance net of MNIST."""
     large = model == "linf-net" and budget == "gpu" and data.name.startswith("mnist")
-    return train_recipe(data, recipe_for(model, data, "mnist-0.3" if large else None), **options)
-
-
-def _smoothed(noise: str, data: BinaryData, budget: str, **options: Any) -> BinaryClassifier:
-    return train_smoothed(data, noise, budget=budget, **options)
+    preset = budget if budget in MODELS[model].presets else "mnist-0.3" if large else None
+    return train(data, model, preset, **options)
 
 
 _SMALL_BASE = "a perceptron in place of ResNet-18 or WideResNet-40-2; Adam in place of SGD; fewer epochs"
@@ -108,7 +102,7 @@ def _smoothing(noise: str, own: tuple[float, ...]) -> Method:
         f"smoothing-{noise}",
         f"Smoothing, {noise.capitalize()}",
         own,
-        partial(_smoothed, noise),
+        partial(_trained, "smoothing", noise=noise),
         (Curve(f"Smoothing, {noise.capitalize()}", certifier_for("smoothing")),),
         _SMOOTHING,
         f"rs-{noise}",
@@ -121,7 +115,7 @@ _ALL = (
         "feature-convex",
         "Feature-convex",
         NORMS,
-        partial(_recipe, "feature-convex"),
+        partial(_trained, "feature-convex"),
         (
             Curve("Feature-convex, closed form", ClosedForm()),
             Curve("Feature-convex, tangent", Tangent()),
@@ -136,7 +130,7 @@ _ALL = (
         "linf-convex",
         "Feature-convex on distances",
         (math.inf,),
-        partial(_recipe, "linf-convex"),
+        partial(_trained, "linf-convex"),
         (Curve("Feature-convex on distances", ClosedForm()),),
         dict.fromkeys(
             BUDGETS, "not published: a convex score of 16 outputs of an l_inf-distance net, trained together"
@@ -148,7 +142,7 @@ _ALL = (
         "linf-net",
         "l_inf-distance net",
         (math.inf,),
-        partial(_recipe, "linf-net"),
+        partial(_trained, "linf-net"),
         (Curve("l_inf-distance net", certifier_for("interval")),),
         {"cpu": _NET, "gpu": "the published width and schedule on MNIST, else the small net"},
         "linf-net",
@@ -160,7 +154,7 @@ _ALL = (
         "splitting",
         "Splitting noise",
         (1.0,),
-        train_split,
+        partial(_trained, "splitting"),
         (Curve("Splitting noise", certifier_for("splitting")),),
         _SMOOTHING,
         "splitting",
@@ -170,7 +164,7 @@ _ALL = (
         "cayley",
         "Cayley, orthogonal",
         (2.0,),
-        train_cayley,
+        partial(_trained, "cayley"),
         (Curve("Cayley, orthogonal", certifier_for("lipschitz-margin")),),
         {"cpu": "fewer epochs, a narrower ResNet-9 where there is one", "gpu": "none known"},
         "cayley",
@@ -179,7 +173,7 @@ _ALL = (
         "crown",
         "ReLU, bound propagation",
         NORMS,
-        train_relu,
+        partial(_trained, "relu"),
         (
             Curve("ReLU, CROWN", certifier_for("crown"), 0.3),
             Curve("ReLU, branch and bound", certifier_for("branch-and-bound", time_limit=3.0), 0.1),

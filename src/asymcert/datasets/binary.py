@@ -112,10 +112,7 @@ class BinaryData:
     @cached_property
     def channel_mean(self) -> Tensor:
         """Mean of the training inputs, float32: shape (C, 1, 1) for images, (d,) for tables."""
-        x = self.train.x
-        if x.ndim == 2:
-            return x.mean(0, dtype=torch.float64).float()
-        return x.mean((0, *range(2, x.ndim)), keepdim=True, dtype=torch.float64)[0].float()
+        return channel_mean(self.train.x)
 
     @cached_property
     def digest(self) -> str:
@@ -129,3 +126,8 @@ class BinaryData:
             state.update(split.x.detach().cpu().contiguous().numpy().astype("<f4", copy=False).data)
             state.update(split.y.cpu().contiguous().numpy().data)
         return state.hexdigest()
+
+
+def channel_mean(x: Tensor) -> Tensor:
+    """Mean of each channel (n, C, H, W) -> (C, 1, 1), or column (n, d) -> (d,), in float32."""
+    return x.mean((0, *range(2, x.ndim)), keepdim=True, dtype=torch.float64)[0].float()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
-from asymcert._checks import refuse
+from asymcert._checks import did_you_mean, refuse
 
 _DIGITS = tuple(str(i) for i in range(10))
 CLASSES: dict[str, tuple[str, ...]] = {
@@ -56,12 +55,7 @@ def parse_pair(name: str) -> tuple[str, int, int]:
 def unknown_name(name: object) -> Exception:
     """Return the error for a name that nothing answers to."""
     known = [example for example, _ in EXAMPLES]
-    close = difflib.get_close_matches(str(name).lower(), known, n=3, cutoff=0.5)
-    remedy = (
-        f"Did you mean {' or '.join(close)}?"
-        if close
-        else "Only `asymcert train` takes a table's file; in Python, load_table."
-    )
+    remedy = did_you_mean(name, known, 0.5) or "Only `asymcert train` takes a table's file; in Python, load_table."
     return refuse("name", f"a data set such as {', '.join(known)}", repr(name), remedy)
 
 
@@ -72,10 +66,8 @@ def _class_number(name: str, family: str, part: str) -> int:
         return int(part)
     if _slug(part) in slugs:
         return slugs.index(_slug(part))
-    close = difflib.get_close_matches(_slug(part), slugs, n=1)
-    remedy = f"Did you mean '{close[0]}'?" if close else ""
     listed = ", ".join(f"{i} {c}" if c != str(i) else c for i, c in enumerate(classes))
-    raise refuse("name", f"{family}-A-B with classes from: {listed}", repr(name), remedy)
+    raise refuse("name", f"{family}-A-B with classes from: {listed}", repr(name), did_you_mean(_slug(part), slugs))
 
 
 def _slug(text: str) -> str:

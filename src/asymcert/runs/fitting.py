@@ -12,7 +12,8 @@ from asymcert.models.base import BinaryClassifier
 from asymcert.errors import RunError
 from asymcert.runs.facts import RunFacts
 from asymcert.runs.folder import RunFolder
-from asymcert.training.epochs import OnEpoch
+from asymcert.training.models import with_defaults
+from asymcert.training.trainer import OnEpoch
 
 Train = Callable[[Path, OnEpoch], BinaryClassifier]  # takes the checkpoint's path
 
@@ -60,7 +61,7 @@ def check_same(run: RunFolder, facts: RunFacts) -> None:
     begun = run.facts()
     same = {"data": begun.data_digest == facts.data_digest, "seed": begun.seed == facts.seed}
     differing = [name for name, equal in same.items() if not equal]
-    before, now = (json.loads(json.dumps(each.config)) for each in (begun, facts))
+    before, now = (json.loads(json.dumps(with_defaults(each.config))) for each in (begun, facts))
     options = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
     if options:
         differing.append(f"config ({', '.join(f'{name} {before.get(name)}, not {now.get(name)}' for name in options)})")

@@ -22,9 +22,7 @@ from asymcert.models.base import BinaryClassifier
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.studies.records import read_row, write_row
 from asymcert.threats.model import ThreatModel
-from asymcert.training import train
-from asymcert.training.config import with_overrides
-from asymcert.training.presets import preset_for
+from asymcert.training import preset_for, train
 from asymcert.training.smoothing import train_smoothed
 
 SMOOTHING_SAMPLES = 200  # of each class: every one costs thousands of passes
@@ -195,7 +193,7 @@ def _slug(name: str) -> str:
 
 def _trainings(data: BinaryData, shared: Mapping[str, Any], variants: Mapping[str, Mapping[str, Any]]) -> Study:
     """Variants of the data's preset, written out as whole recipes so that a kept row knows all that it depends on."""
-    base = with_overrides(preset_for(data), shared)
+    base = preset_for(data).changed("model 'feature-convex'", shared)
     return Study({name: {"config": replace(base, **changes)} for name, changes in variants.items()})
 
 

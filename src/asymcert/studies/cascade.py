@@ -16,6 +16,8 @@ from asymcert.datasets.many import Labelled, ManyClasses
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.smoothed import SmoothedClassifier
 from asymcert.threats.model import ThreatModel
+from asymcert.training.perceptron import Perceptron, PerceptronRecipe
+from asymcert.training.trainer import train_classes_by
 
 
 class Cascade:
@@ -164,35 +166,23 @@ def one_against_rest(data: ManyClasses, sensitive_class: int) -> BinaryData:
     return BinaryData(f"{data.name}-{sensitive}-rest", train, val, test, sensitive, "rest")
 
 
-def train_second(data: ManyClasses, width: int = 128, epochs: int = 20, seed: int = 0) -> nn.Module:
+def train_second(data: ManyClasses, width: int = 128, epochs: int = 20, seed: int = 0, **options: Any) -> nn.Module:
     """A plain perceptron for the second stage, trained by cross-entropy on all classes; float64, frozen.
 
     Parameters
     ----------
-    width
-        Hidden units.
-    epochs, seed
-        Passes over the training data, in random order; the seed fixes weights and order.
+    width, epochs
+        Hidden units, and passes over the training data.
+    seed, options
+        ``device``, ``checkpoint``, ``on_epoch`` of `train_classes_by`, and other fields of `PerceptronRecipe`.
 
     Returns
     -------
     torch.nn.Module
         (n, *input_shape) -> (n, classes).
     """
-    x, labels = data.train
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = nn.Sequential(
-            nn.Flatten(), nn.Linear(x[0].numel(), width), nn.ReLU(), nn.Linear(width, len(data.classes))
-        )
-        optimizer = torch.optim.Adam(network.parameters(), 0.002)
-        for _ in range(epochs):
-            for batch in torch.randperm(len(x)).split(128):
-                loss = nn.functional.cross_entropy(network(x[batch]), labels[batch])
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
-    return network.double().eval().requires_grad_(False)
+    recipe = PerceptronRecipe(width=width, epochs=epochs)
+    return train_classes_by(Perceptron, recipe, data.train, data.val, data.classes, seed=seed, **options)
 
 
 def first_samples(data: ManyClasses, each: int | None) -> ManyClasses:

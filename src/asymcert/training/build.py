@@ -7,16 +7,16 @@ from torch import Tensor
 
 from asymcert.convex import ConvexConvNet, ConvexMLP
 from asymcert.convex.base import WeightOptions
-from asymcert.datasets import BinaryData
+from asymcert.datasets.binary import channel_mean
 from asymcert.features import Centre, CentreAbsolute, FeatureMap, Hinges, Identity, SoftThreshold
 from asymcert.training.config import TrainConfig
 
 
-def build_map(config: TrainConfig, data: BinaryData) -> FeatureMap:
-    """The configured feature map, centred at a mean of the training data where it centres."""
+def build_map(config: TrainConfig, x: Tensor) -> FeatureMap:
+    """The configured feature map, centred at a mean of training inputs `x` where it centres."""
     if config.feature_map == "identity":
         return Identity()
-    mean = data.train.x.mean(0) if config.centre_on == "pixel" else data.channel_mean
+    mean = x.mean(0) if config.centre_on == "pixel" else channel_mean(x)
     if config.feature_map == "soft-threshold":
         return SoftThreshold(mean, config.soft_width)
     if config.feature_map == "hinges":
@@ -29,20 +29,9 @@ def build_score(config: TrainConfig, input_shape: tuple[int, ...]) -> ConvexMLP 
     weights = WeightOptions(config.nonnegativity, config.initialisation)  # pyright: ignore[reportArgumentType]
     if config.architecture == "mlp":
         return ConvexMLP(input_shape, config.hidden, config.passthrough, config.batch_norm, weights, config.monotone)
-    return ConvexConvNet(
-        input_shape,
-        config.channels,
-        config.depth,
-        config.first_kernel,
-        config.kernel,
-        config.stride,
-        config.passthrough,
-        config.pool,
-        config.pool_size,
-        config.batch_norm,
-        weights,
-        config.monotone,
-    )
+    names = ("channels", "depth", "first_kernel", "kernel", "stride", "passthrough", "pool", "pool_size", "batch_norm")
+    chosen = {name: getattr(config, name) for name in (*names, "monotone")}
+    return ConvexConvNet(input_shape, weights=weights, **chosen)
 
 
 @torch.no_grad()

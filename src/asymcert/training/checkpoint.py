@@ -27,9 +27,6 @@ class _Facts(TypedDict, total=False):
 
     identity: dict[str, Any]
     log: Sequence[dict[str, Any]]
-    best_certified: float
-    validations_since_best: int
-    stopped: bool
 
 
 class Checkpoint:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from asymcert._checks import check_choice, check_count, check_number, option, refuse
+from asymcert._checks import check_count, check_number, option, refuse
 from asymcert.linf.net import PUBLISHED, LinfDistanceNet
+from asymcert.training.recipe import Recipe, instead
 
 LOSSES = ("mixed", "hinge")
-POSITIVE = ("deviation", "epsilon", "mix_start", "mix_end", "learning_rate", "adam_epsilon", "sensitive_weight")
+POSITIVE = ("deviation", "epsilon", "mix_start", "mix_end", "sensitive_weight")
 
 
 @dataclass(frozen=True)
-class LinfConfig:
-    """A recipe for one l_inf-distance net. Every field is also a command-line option of the same name.
+class LinfConfig(Recipe):
+    """A recipe for one l_inf-distance net.
 
     Lengths are in units of the raw input. `epsilon_other` and `sensitive_weight` serve the asymmetric use: they leave
     room for larger sensitive radii, and balance the classes without a threshold, which would be paid for in radius.
@@ -30,6 +32,11 @@ class LinfConfig:
     Source: Zhang, Jiang, He, Wang, ICLR 2022, section 4 and appendix; Zhang, Cai, Lu, He, Wang, ICML 2021.
     """
 
+    epochs: int = instead("epochs", 20)
+    batch_size: int = instead("batch_size", 512)
+    learning_rate: float = instead("learning_rate", 0.03)
+    beta2: float = instead("beta2", 0.99)
+    adam_epsilon: float = instead("adam_epsilon", 1e-10)  # gradients through p-norms are tiny
     width: int = option(128, "linf: units of a layer.")
     depth: int = option(4, "linf: distance layers after the convolutions, the last one included.")
     convolutions: tuple[tuple[int, int, int], ...] = option((), "linf: channels,kernel,stride of each, by semicolons.")
@@ -49,27 +56,16 @@ class LinfConfig:
     p_end: float = option(1000.0, "linf: last finite exponent, reached in equal ratios; inf afterwards.")
     rise_from: float = option(25 / 450, "linf: part of training at which p begins to rise.")
     rise_until: float = option(400 / 450, "linf: part of training at which p is inf.")
-    learning_rate: float = option(0.03, "Peak learning rate.")
-    scale_rate: float = option(0.006, "linf: the same for the learned scale of the logits.")
-    beta1: float = option(0.9, "linf: of Adam.")
-    beta2: float = option(0.99, "linf: of Adam.")
-    adam_epsilon: float = option(1e-10, "linf: of Adam; gradients through p-norms are tiny.")
-    weight_decay: float = option(0.0, "linf: decoupled decay of each unit's l_p norm (ICML 2021: 0.005).")
-    epochs: int = option(20, "Passes over the training data.")
-    batch_size: int = option(512, "Samples per step.")
-    crop: int = option(0, "images: pixels of edge-padded random crops.")
-    flip: bool = option(False, "images: random horizontal flips.")
-    validate_every: int = option(1, "Epochs between validations.")
+    scale_rate: float = option(0.006, "linf: learning rate of the learned scale of the logits.")
 
     def __post_init__(self) -> None:
-        check_choice("loss", self.loss, LOSSES)
-        for name in ("epochs", "batch_size", "validate_every", "features"):
-            check_count(name, getattr(self, name))
+        super().__post_init__()
+        check_count("features", self.features)
         for name in POSITIVE:
             check_number(name, getattr(self, name), 0.0, open_low=True)
-        for name in ("epsilon_other", "scale_rate", "weight_decay"):
+        for name in ("epsilon_other", "scale_rate"):
             check_number(name, getattr(self, name), 0.0)
-        for name in ("rise_from", "rise_until", "beta1", "beta2"):
+        for name in ("rise_from", "rise_until"):
             check_number(name, getattr(self, name), 0.0, 1.0)
         if not 1 <= self.p_start <= self.p_end < math.inf:
             raise refuse("p_start", "at least 1 and at most p_end, both finite", f"{self.p_start} and {self.p_end}")
@@ -97,16 +93,14 @@ class LinfConfig:
         ratio = min(max(ratio, 0.0), 1.0)
         p = math.inf if ratio >= 1.0 else self.p_start * (self.p_end / self.p_start) ** ratio
         mix = self.mix_start * (self.mix_end / self.mix_start) ** ratio
-        return Moment(p, mix, 0.5 * (1.0 + math.cos(math.pi * progress)))
+        return Moment(p, mix)
 
 
-@dataclass(frozen=True)
-class Moment:
-    """State of the schedule: exponent, weight of the cross-entropy, learning rate as a share of its peak."""
+class Moment(NamedTuple):
+    """State of the schedule: exponent, and weight of the cross-entropy."""
 
     p: float
     mix: float
-    rate: float
 
 
 _LARGE = LinfConfig(**PUBLISHED["mnist"], epochs=450, centre=0.1307, crop=1)
@@ -116,23 +110,12 @@ _ICML = {"loss": "hinge", "weight_decay": 0.005, "learning_rate": 0.02}
 _ICML |= {"epochs": 400, "rise_from": 50 / 400, "rise_until": 350 / 400}
 # Small nets want a heavy cross-entropy at first: with the published weight they do not leave the start in a few epochs.
 _SMALL = LinfConfig(mix_start=1.0, batch_size=128, epochs=16, rise_until=0.9, crop=1)
+_SHIRTS: dict[str, Any] = {"epsilon_other": 0.04, "sensitive_weight": 0.5}
+_ANIMALS: dict[str, Any] = {"width": 96, "depth": 3, "batch_size": 48, "crop": 3, "flip": True}
 LINF_PRESETS: dict[str, LinfConfig] = {
     "mnist": replace(_SMALL, width=200, epsilon=0.25, centre=0.1307),
-    "fashion": replace(
-        _SMALL, epsilon=0.25, centre=0.286, deviation=0.352, epsilon_other=0.04, sensitive_weight=0.5, epochs=20
-    ),
-    "cifar10": replace(
-        _SMALL,
-        width=96,
-        depth=3,
-        epsilon=0.03,
-        centre=0.4734,
-        deviation=0.2009,
-        batch_size=48,
-        epochs=30,
-        crop=3,
-        flip=True,
-    ),
+    "fashion": replace(_SMALL, **_SHIRTS, epsilon=0.25, centre=0.286, deviation=0.352, epochs=20),
+    "cifar10": replace(_SMALL, **_ANIMALS, epsilon=0.03, centre=0.4734, deviation=0.2009, epochs=30),
     "table": replace(_SMALL, width=64, depth=3, epsilon=0.05, deviation=0.3, batch_size=32, epochs=40, crop=0),
     "mnist-0.1": replace(_LARGE, epsilon=0.3),
     "mnist-0.3": replace(_LARGE, epsilon=0.45),

@@ -1,75 +1,100 @@
-"""The kinds of model that can be trained by name, each with its recipe and its training."""
+"""The kinds of model that can be trained by name, and the way in to all of them."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
-from asymcert._checks import check_choice, refuse
+from asymcert._checks import check_choice
 from asymcert.datasets import BinaryData
-from asymcert.models.base import BinaryClassifier
+from asymcert.training.cayley import CAYLEY
 from asymcert.training.config import TrainConfig
-from asymcert.training.linf_config import LINF_PRESETS, LinfConfig
-from asymcert.training.linf_nets import train_linf
-from asymcert.training.loop import train
-from asymcert.training.presets import family_of, preset_for
+from asymcert.training.convex_concave import CONVEX_CONCAVE
+from asymcert.training.feature_convex import FEATURE_CONVEX
+from asymcert.training.kind import Kind
+from asymcert.training.linf_nets import LINF_CONVEX, LINF_NET
+from asymcert.training.recipe import Recipe
+from asymcert.training.relu import RELU
+from asymcert.training.smoothing import SMOOTHING, SPLITTING
+from asymcert.training.trainer import OnEpoch
 
-Recipe = TrainConfig | LinfConfig
-MODELS: dict[str, type[Recipe]] = {"feature-convex": TrainConfig, "linf-net": LinfConfig, "linf-convex": LinfConfig}
-CONVEX_ABOVE = {"features": 16, "convex": (16,)}  # what linf-convex adds to a recipe
-FARTHER = 1.2  # its radius in training by the net's: then both are as accurate on MNIST's validation data
+KINDS = (FEATURE_CONVEX, LINF_NET, LINF_CONVEX, SMOOTHING, SPLITTING, CAYLEY, RELU, CONVEX_CONCAVE)
+MODELS: dict[str, Kind] = {kind.name: kind for kind in KINDS}
 
 
-def recipe_for(
-    model: str, data: BinaryData, preset: str | None = None, overrides: Mapping[str, Any] | None = None
-) -> Recipe:
-    """The recipe of a model for some data, with fields changed.
+def train(
+    data: BinaryData,
+    model: str = FEATURE_CONVEX.name,
+    preset: str | None = None,
+    *,
+    config: Recipe | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    checkpoint: str | Path | None = None,
+    on_epoch: OnEpoch | None = None,
+    **fields: Any,
+) -> Any:
+    """Train a classifier.
 
     Parameters
     ----------
-    model
-        A key of `MODELS`.
     data
-        Its family decides where no preset is named.
+        Training and validation splits are used; test data never are.
+    model
+        Its kind: ``feature-convex``, ``linf-net``, ``linf-convex``, ``smoothing``, ``splitting``, ``cayley``, ``relu``
+        or ``convex-concave``. Where an earlier version took a preset second, its name still works, with a warning.
     preset
-        Name of a preset of that kind of model.
-    overrides
-        Fields to change.
+        Name of a recipe of that kind: a data set's family, by default the one of the data's name, or for the published
+        rivals a budget, ``cpu`` (by default) or ``gpu``. Not together with `config`.
+    config
+        A whole recipe of your own.
+    seed
+        Fixes initialisation, order and augmentation.
+    device
+        Where to train; the classifier comes back on the CPU.
+    checkpoint
+        File to write checkpoints to. If it exists, the run it holds is continued; a finished run is returned.
+    on_epoch
+        Called after each epoch with its record: epoch, loss, seconds, and at validations what the kind reports, such as
+        accuracies and ``medians`` of the radius per norm.
+    fields
+        Fields of the kind's recipe to change.
+
+    Returns
+    -------
+    BinaryClassifier
+        Its threshold is chosen on the validation split.
 
     Raises
     ------
     InputError
-        Model, preset or a field is unknown, or a value is outside its range.
+        An unknown model, preset or field, a value outside its range, or data that is none.
+    RunError
+        Training diverged, or the checkpoint belongs to another configuration, seed or data set.
     """
+    if preset is None and model not in MODELS and model in FEATURE_CONVEX.presets:
+        warnings.warn(f"Pass preset={model!r} by its name: second is the model.", DeprecationWarning, stacklevel=2)
+        model, preset = FEATURE_CONVEX.name, model
+    where: dict[str, Any] = {"seed": seed, "device": device, "checkpoint": checkpoint, "on_epoch": on_epoch}
+    return kind_of(model).train(data, preset, config=config, **where, **fields)
+
+
+def kind_of(model: str) -> Kind:
+    """The kind of that name; an `InputError` where there is none."""
     check_choice("model", model, tuple(MODELS))
-    known = [item.name for item in fields(MODELS[model])]
-    for name in overrides or {}:
-        if name not in known:
-            raise refuse(name, f"left out for model {model!r}", "a value", "It belongs to another kind of model.")
-    if MODELS[model] is TrainConfig:
-        return replace(preset_for(data, preset), **(overrides or {}))
-    name = family_of(data, LINF_PRESETS) if preset is None else preset
-    check_choice("preset", name, tuple(LINF_PRESETS))
-    base = LINF_PRESETS[name]
-    convex = CONVEX_ABOVE | {"epsilon": FARTHER * base.epsilon} if model == "linf-convex" else {}
-    recipe = replace(base, **(convex | dict(overrides or {})))
-    if bool(recipe.convex) != (model == "linf-convex"):
-        raise refuse("convex", f"{'given' if convex else 'left out'} for model {model!r}", recipe.convex)
-    return recipe
+    return MODELS[model]
 
 
-def train_recipe(data: BinaryData, recipe: Recipe, **options: Any) -> BinaryClassifier:
-    """Train what a recipe is for; options are ``seed``, ``device``, ``checkpoint`` and ``on_epoch`` of `train`."""
-    if isinstance(recipe, LinfConfig):
-        return train_linf(data, recipe, **options)
-    return train(data, config=recipe, **options)
+def preset_for(data: BinaryData, name: str | None = None) -> TrainConfig:
+    """The feature-convex preset called `name`; by default the one of the data's family, and ``table`` for others."""
+    return FEATURE_CONVEX.recipe(data, name)
 
 
-def describe_recipe(recipe: Recipe) -> dict[str, Any]:
-    """Kind of model and all fields, for a run's facts."""
-    if isinstance(recipe, TrainConfig):
-        kind = "feature-convex"
-    else:
-        kind = "linf-convex" if recipe.convex else "linf-net"
-    return {"model": kind, **asdict(recipe)}
+def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's recorded recipe, with the defaults of fields that are newer than the run."""
+    kind = MODELS.get(config.get("model", ""))
+    newer = {} if kind is None else {item.name: item.default for item in fields(kind.config)}
+    return newer | dict(config)

@@ -1,86 +1,103 @@
-"""How a baseline's network is trained."""
+"""What the recipes of all kinds of model have in common: passes, batches, optimiser, schedule, which epoch is kept."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Self
 
 import torch
 from torch import nn
 
-from asymcert._checks import check_choice, check_count, check_number, refuse
+from asymcert._checks import check_choice, check_count, check_known, check_number, option, refuse
 
-OPTIMIZERS = ("sgd", "adam")
-SCHEDULES = ("cosine", "constant")
-BUDGETS = ("cpu", "gpu")  # of a method: what a CPU can train, or the published network and recipe
+OPTIMIZERS = ("adam", "sgd")
+SCHEDULES = ("one-cycle", "cosine", "exponential", "constant")
+KEEP = ("last", "best")
+RISE = 0.25  # one-cycle: part of training at which the rate peaks
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Optimiser, schedule and augmentation of one training run. The defaults are those of randomized smoothing.
+    """Everything that a training run depends on besides the data and the seed.
 
-    Parameters
-    ----------
-    epochs, batch_size
-        Passes over the data, and samples per step.
-    optimizer
-        ``sgd``, with Nesterov's momentum, or ``adam``.
-    learning_rate
-        At the start.
-    momentum
-        sgd: in [0, 1).
-    weight_decay
-        Of all parameters, as a term of the loss.
-    schedule
-        ``cosine``, down to 0 at the end, or ``constant``.
-    crop, flip
-        images: pixels of edge-padded random crops, and horizontal flips.
+    Every field is also a command-line option of the same name.
 
     Raises
     ------
     InputError
         A value outside its range.
-
-    Source: Pfrommer, Anderson, Piet, Sojoudi, NeurIPS 2023, appendix, for the defaults.
     """
 
-    epochs: int = 60
-    batch_size: int = 128
-    optimizer: str = "sgd"
-    learning_rate: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    schedule: str = "cosine"
-    crop: int = 0
-    flip: bool = False
+    epochs: int = option(60, "Passes over the training data.")
+    batch_size: int = option(128, "Samples per step.")
+    optimizer: str = option("adam", "Optimiser.", OPTIMIZERS)
+    learning_rate: float = option(0.001, "Peak learning rate.")
+    momentum: float = option(0.9, "sgd: momentum.")
+    nesterov: bool = option(False, "sgd: Nesterov's momentum.")
+    beta1: float = option(0.9, "adam: decay of the mean of gradients.")
+    beta2: float = option(0.999, "adam: decay of the mean of their squares.")
+    adam_epsilon: float = option(1e-8, "adam: added to the root of that mean.")
+    weight_decay: float = option(0.0, "Decay of weights (linf: of each unit's l_p norm, ICML 2021).")
+    schedule: str = option("cosine", "Learning-rate schedule.", SCHEDULES)
+    decay: float = option(0.99, "exponential: factor per epoch.")
+    averaging: float = option(0.0, "Decay of the moving average of weights that is deployed; 0 deploys the last.")
+    crop: int = option(0, "images: pixels of edge-padded random crops.")
+    flip: bool = option(False, "images: random horizontal flips.")
+    keep: str = option("last", "Epoch to deploy; `best` by certified accuracy in validation, or accuracy.", KEEP)
+    patience: int = option(0, "Stop after this many validations without a better one; 0 never stops early.")
+    validate_every: int = option(1, "Epochs between validations.")
+    false_positive_rate: float = option(-1.0, "Threshold for this rate on validation data; -1 balances accuracies.")
 
     def __post_init__(self) -> None:
-        check_choice("optimizer", self.optimizer, OPTIMIZERS)
-        check_choice("schedule", self.schedule, SCHEDULES)
-        for name in ("epochs", "batch_size"):
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.metadata["choices"]:
+                check_choice(item.name, value, item.metadata["choices"])
+            if isinstance(item.default, bool) and not isinstance(value, bool):
+                raise refuse(item.name, "True or False", repr(value))
+        for name in ("epochs", "batch_size", "validate_every"):
             check_count(name, getattr(self, name))
-        check_count("crop", self.crop, 0)
-        check_number("learning_rate", self.learning_rate, 0.0, open_low=True)
-        check_number("momentum", self.momentum, 0.0, 1.0)
+        for name in ("crop", "patience"):
+            check_count(name, getattr(self, name), 0)
+        for name in ("momentum", "beta1", "beta2", "decay", "averaging"):
+            check_number(name, getattr(self, name), 0.0, 1.0)
+        for name in ("learning_rate", "adam_epsilon"):
+            check_number(name, getattr(self, name), 0.0, open_low=True)
         check_number("weight_decay", self.weight_decay, 0.0)
-        if not isinstance(self.flip, bool):
-            raise refuse("flip", "True or False", repr(self.flip))
+        if self.false_positive_rate != -1.0:
+            check_number("false_positive_rate", self.false_positive_rate, 0.0, 1.0)
 
-    def optimizer_for(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    def changed(self, owner: str, overrides: Mapping[str, Any]) -> Self:
+        """The recipe with fields changed; an `InputError` names one that `owner` does not take, or out of range."""
+        check_known(overrides, [item.name for item in fields(self)], owner)
+        return replace(self, **overrides)
+
+    def optimizer_for(self, groups: Iterable[nn.Parameter] | Iterable[dict[str, Any]]) -> torch.optim.Optimizer:
         """The optimiser at the start of training."""
+        common: dict[str, Any] = {"lr": self.learning_rate, "weight_decay": self.weight_decay, "foreach": True}
         if self.optimizer == "adam":
-            return torch.optim.Adam(parameters, lr=self.learning_rate, weight_decay=self.weight_decay)
-        return torch.optim.SGD(
-            parameters,
-            lr=self.learning_rate,
-            momentum=self.momentum,
-            weight_decay=self.weight_decay,
-            nesterov=self.momentum > 0,
-        )
+            return torch.optim.Adam(groups, betas=(self.beta1, self.beta2), eps=self.adam_epsilon, **common)
+        nesterov = self.nesterov and self.momentum > 0
+        return torch.optim.SGD(groups, momentum=self.momentum, nesterov=nesterov, **common)
 
-    def rate(self, progress: float) -> float:
-        """Learning rate at `progress` in [0, 1] of training."""
+    def rate(self, progress: float, epoch: int) -> float:
+        """Learning rate as a share of its peak, at `progress` in [0, 1]: a pure function, so resuming needs no state.
+
+        one-cycle: cosine from 1/25 up to 1 over the first quarter, then cosine down to 0 (Smith and Topin, 2018).
+        """
         if self.schedule == "constant":
-            return self.learning_rate
-        return self.learning_rate * 0.5 * (1.0 + math.cos(math.pi * progress))
+            return 1.0
+        if self.schedule == "exponential":
+            return self.decay**epoch
+        if self.schedule == "cosine":
+            return 0.5 * (1.0 + math.cos(math.pi * progress))
+        if progress < RISE:
+            return 1.0 - (1.0 - 1.0 / 25.0) * 0.5 * (1.0 + math.cos(math.pi * progress / RISE))
+        return 0.5 * (1.0 + math.cos(math.pi * (progress - RISE) / (1.0 - RISE)))
+
+
+def instead(name: str, default: Any) -> Any:
+    """The common field of that name with another default."""
+    return field(default=default, metadata=Recipe.__dataclass_fields__[name].metadata)

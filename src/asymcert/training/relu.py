@@ -2,60 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any
+import copy
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from asymcert._checks import check_choice, check_count, check_number
+from asymcert._checks import check_count, check_number, option
 from asymcert.datasets import BinaryData
 from asymcert.models.relu import ReluClassifier, relu_network
-from asymcert.training.baseline_loop import balance, fit, origin, seeded
-from asymcert.training.epochs import OnEpoch
+from asymcert.training.kind import Kind
+from asymcert.training.objective import Scored
 from asymcert.training.recipe import Recipe
 
 EPSILONS = {"mnist-3-8": 0.3, "fashion-shirts": 0.1, "cifar10-cats-dogs": 2.0 / 255.0}
 EPSILON = 0.1  # for other data
-FIT = Recipe(epochs=60, batch_size=128, optimizer="adam", learning_rate=1e-3, weight_decay=0.0)
 STEP = 2.5  # of an attack, as a multiple of the budget by the number of steps (Madry et al., 2018)
 
 
 @dataclass(frozen=True)
-class ReluRecipe:
+class ReluRecipe(Recipe):
     """How a ReLU network is trained against projected gradients in l_inf.
-
-    Parameters
-    ----------
-    widths
-        Hidden units of each layer.
-    epsilon
-        Greatest change of an input in training, for inputs in [0, 1]; it rises linearly from 0.
-    ramp
-        Part of training, in (0, 1], at the end of which `epsilon` is reached.
-    attack_steps
-        Gradient steps of each attack.
-    fit
-        Optimiser, schedule, augmentation.
-
-    Raises
-    ------
-    InputError
-        A value outside its range.
 
     Source: Pfrommer, Anderson, Piet, Sojoudi, NeurIPS 2023, appendix: one hidden layer of 200 units, attacks of 50
     steps, the radius ramped over 20 epochs to 0.3 (MNIST), 0.1 (Fashion-MNIST), 2/255 (CIFAR-10).
     """
 
-    widths: tuple[int, ...] = (200,)
-    epsilon: float = EPSILON
-    ramp: float = 20 / 60
-    attack_steps: int = 50
-    fit: Recipe = FIT
+    widths: tuple[int, ...] = option((200,), "relu: hidden units of each layer.")
+    epsilon: float = option(EPSILON, "relu: greatest change of an input in [0, 1] by attacks in training.")
+    ramp: float = option(20 / 60, "relu: part of training over which epsilon rises linearly from 0.")
+    attack_steps: int = option(50, "relu: gradient steps of each attack.")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for width in self.widths:
             check_count("widths", width)
         check_count("attack_steps", self.attack_steps)
@@ -63,54 +43,33 @@ class ReluRecipe:
         check_number("ramp", self.ramp, 0.0, 1.0, open_low=True)
 
 
-RELU_BUDGETS = {
-    "cpu": ReluRecipe(ramp=0.5, attack_steps=7, fit=replace(FIT, epochs=40)),
-    "gpu": ReluRecipe(),
-}
+class Attacked(Scored):
+    """The cross-entropy of a ReLU network on attacked inputs."""
 
+    recipe: ReluRecipe
+    network: nn.Sequential
 
-def relu_recipe(data: BinaryData, budget: str = "cpu") -> ReluRecipe:
-    """The recipe of that budget, ``cpu`` or ``gpu`` (the published one), for a data set."""
-    check_choice("budget", budget, tuple(RELU_BUDGETS))
-    return replace(RELU_BUDGETS[budget], epsilon=EPSILONS.get(data.name, EPSILON))
+    def __init__(self, recipe: ReluRecipe, x: Tensor, classes: int = 2, seed: int = 0):
+        super().__init__(recipe, x, classes, seed)
+        self.network, self.epsilon = relu_network(self.input_shape, recipe.widths), 0.0
 
+    def advance(self, progress: float) -> None:
+        """The radius of attacks rises."""
+        self.epsilon = self.recipe.epsilon * min(1.0, progress / self.recipe.ramp)
 
-def train_relu(
-    data: BinaryData,
-    *,
-    budget: str = "cpu",
-    recipe: ReluRecipe | None = None,
-    seed: int = 0,
-    device: str = "cpu",
-    checkpoint: str | Path | None = None,
-    on_epoch: OnEpoch | None = None,
-) -> ReluClassifier:
-    """Train a ReLU network adversarially and balance its threshold on the validation split.
+    def forward(self, x: Tensor, labels: Tensor, draws: torch.Generator) -> Tensor:
+        """See `attack`."""
+        attacked = attack(self.network, x, labels, self.epsilon, self.recipe.attack_steps, draws)
+        return functional.cross_entropy(self.network(attacked), labels)
 
-    Parameters
-    ----------
-    data, budget, recipe, seed, device, checkpoint, on_epoch
-        As in `asymcert.training.cayley.train_cayley`.
+    def score(self, x: Tensor, labels: Tensor, draws: torch.Generator) -> Tensor:
+        """Difference of the logits at inputs attacked by the full radius."""
+        epsilon, steps = self.recipe.epsilon, self.recipe.attack_steps
+        return super().score(attack(self.network, x, labels, epsilon, steps, draws), labels, draws)
 
-    Returns
-    -------
-    ReluClassifier
-        On the CPU, in float64.
-    """
-    recipe = recipe if recipe is not None else relu_recipe(data, budget)
-    network = seeded(lambda: relu_network(data.input_shape, recipe.widths), seed)
-
-    def loss(network: nn.Module, x: Tensor, y: Tensor, progress: float, generator: torch.Generator) -> Tensor:
-        epsilon = recipe.epsilon * min(1.0, progress / recipe.ramp)
-        attacked = attack(network, x, y.long(), epsilon, recipe.attack_steps, generator)
-        return functional.cross_entropy(network(attacked), y.long())
-
-    options: dict[str, Any] = {"seed": seed, "device": device, "checkpoint": checkpoint, "on_epoch": on_epoch}
-    identity = {"method": "relu", "model": asdict(recipe)}
-    network = fit(network, data, recipe.fit, loss, identity=identity, **options)
-    named = origin(data, {"seed": seed, "recipe": asdict(recipe)})
-    model = ReluClassifier.fold(network, input_shape=data.input_shape, **named)
-    return model.with_threshold(balance(model.margin(data.val.x), data.val.y))
+    def deploy(self, classes: tuple[str, ...]) -> ReluClassifier:
+        """In float64."""
+        return ReluClassifier.fold(copy.deepcopy(self.network).cpu().eval(), **self.names(classes))
 
 
 def attack(
@@ -129,3 +88,17 @@ def attack(
         step = STEP * epsilon / steps
         moved = torch.minimum(torch.maximum(moved.detach() + step * gradient.sign(), low), high)
     return moved.detach()
+
+
+def _for_data(recipe: ReluRecipe, preset: str, data: BinaryData) -> ReluRecipe:
+    return replace(recipe, epsilon=EPSILONS.get(data.name, EPSILON))
+
+
+RELU = Kind(
+    "relu",
+    ReluRecipe,
+    Attacked,
+    {"cpu": ReluRecipe(ramp=0.5, attack_steps=7, epochs=40), "gpu": ReluRecipe()},  # gpu: the published recipe
+    _for_data,
+)
+train_relu = RELU.train_by_budget

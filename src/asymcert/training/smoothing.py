@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from asymcert._checks import check_choice, check_number
+from asymcert._checks import check_number, option
 from asymcert.datasets import BinaryData
 from asymcert.models.networks import BaseNetwork, base_network
 from asymcert.models.noise import NOISES, draw
 from asymcert.models.smoothed import SmoothedClassifier
 from asymcert.models.splitting import SplitClassifier, splits_for
-from asymcert.training.baseline_loop import Loss, balance, fit, origin, seeded
-from asymcert.training.epochs import OnEpoch
-from asymcert.training.recipe import BUDGETS, Recipe
+from asymcert.training.kind import Kind
+from asymcert.training.objective import Scored
+from asymcert.training.recipe import Recipe
+
+BASES = ("mlp", "convnet", "resnet-18", "wide-resnet-40-2")
 
 
 @dataclass(frozen=True)
@@ -40,155 +42,118 @@ SETTINGS = {
     "malimg": Setting(14.0, 100.0, "resnet-18"),
 }
 OTHERWISE = Setting(0.25, 0.75, "mlp")
-# Widths and epochs by accuracy on validation data of MNIST 3-8, within a minute of training on one core.
-CPU = Recipe(epochs=40, batch_size=128, optimizer="adam", learning_rate=0.001, weight_decay=0.0)
-CPU_WIDTH = 256
-SPLIT_CPU = replace(CPU, epochs=60, weight_decay=1e-4)
-SPLIT_CPU_WIDTH = 512
-GPU = Recipe()
+PUBLISHED: dict[str, Any] = {"optimizer": "sgd", "nesterov": True, "learning_rate": 0.1, "weight_decay": 1e-4}
 
 
-def train_smoothed(
-    data: BinaryData,
-    noise: str = "gaussian",
-    sigma: float | None = None,
-    *,
-    budget: str = "cpu",
-    stability: float = 0.0,
-    recipe: Recipe | None = None,
-    seed: int = 0,
-    device: str = "cpu",
-    checkpoint: str | Path | None = None,
-    on_epoch: OnEpoch | None = None,
-) -> SmoothedClassifier:
-    """Train a base network on noisy inputs and balance the smoothed verdicts on the validation split.
+@dataclass(frozen=True)
+class BaseRecipe(Recipe):
+    """How the base network of a classifier smoothed by any noise is trained."""
 
-    Parameters
-    ----------
-    data
-        Training and validation splits are used; test data never are.
-    noise, sigma
-        Of `SmoothedClassifier`; sigma is by default the published one for the data set, 0.25 for others.
-    budget
-        ``cpu``, a small multilayer perceptron, or ``gpu``, the published network and recipe.
-    stability
-        Weight of the stability term, 0 for none. With it the network is trained on clean inputs by cross-entropy, and
-        to answer on noisy ones as on clean ones.
-    recipe
-        Another recipe than the budget's.
-    seed, device, checkpoint, on_epoch
-        As in `fit`.
+    sigma: float = option(0.25, "smoothing, splitting: standard deviation of the noise.")
+    network: str = option("mlp", "smoothing, splitting: base network.", BASES)
+    width: int = option(256, "mlp, convnet: units of the first layer, or channels.")
 
-    Returns
-    -------
-    SmoothedClassifier
-        On the CPU.
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("sigma", self.sigma, 0.0, open_low=True)
 
-    Raises
-    ------
-    InputError
-        An unknown noise or budget, or a number out of range.
-    RunError
-        As in `fit`.
+
+@dataclass(frozen=True)
+class SmoothingRecipe(BaseRecipe):
+    """How the base network of a smoothed classifier is trained.
 
     Source: Cohen, Rosenfeld, Kolter, ICML 2019, section 3.3, for training on noise; Li, Chen, Wang, Carin, NeurIPS
     2019, and Carmon, Raghunathan, Schmidt, Duchi, Liang, NeurIPS 2019, for stability.
     """
-    check_choice("noise", noise, tuple(NOISES))
-    check_choice("budget", budget, BUDGETS)
-    check_number("stability", stability, 0.0)
-    sigma = setting_for(data).sigma if sigma is None else sigma
-    check_number("sigma", sigma, 0.0, open_low=True)
-    facts = {"method": "smoothing", "noise": noise, "sigma": sigma, "stability": stability}
-    recipe = recipe or _recipe(data, budget, CPU)
-    network = _network(data, budget, seed, width=CPU_WIDTH, scale=1.0 / max(1.0, sigma))
-    loss = noisy_loss(noise, sigma, stability)
-    options: dict[str, Any] = {"seed": seed, "device": device, "checkpoint": checkpoint, "on_epoch": on_epoch}
-    fit(network, data, recipe, loss, identity=facts | network.options(), **options)
-    model = SmoothedClassifier(network, noise, sigma, **origin(data, facts | {"budget": budget, "seed": seed}))
-    medians = model.to(device).noisy_medians(data.val.x, seed=seed)
-    return model.cpu().with_threshold(balance(medians, data.val.y))
+
+    noise: str = option("gaussian", "smoothing: distribution of the noise.", tuple(NOISES))
+    stability: float = option(0.0, "smoothing: weight of answering on noise as without, in place of training on noise.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("stability", self.stability, 0.0)
 
 
-def train_split(
-    data: BinaryData,
-    sigma: float | None = None,
-    *,
-    budget: str = "cpu",
-    recipe: Recipe | None = None,
-    seed: int = 0,
-    device: str = "cpu",
-    checkpoint: str | Path | None = None,
-    on_epoch: OnEpoch | None = None,
-) -> SplitClassifier:
-    """Train a base network on split inputs and balance the verdicts on the validation split.
-
-    Parameters
-    ----------
-    data
-        Training and validation splits are used; test data never are.
-    sigma
-        Standard deviation that `splits_for` turns into a number of splits; by default the published one for the data
-        set, 0.75 for others.
-    budget, recipe, seed, device, checkpoint, on_epoch
-        As in `train_smoothed`; `seed` also fixes the offsets.
-
-    Returns
-    -------
-    SplitClassifier
-        On the CPU.
-
-    Raises
-    ------
-    InputError
-        An unknown budget, or a sigma out of range.
-    RunError
-        As in `fit`.
+@dataclass(frozen=True)
+class SplittingRecipe(BaseRecipe):
+    """How the base network of a split classifier is trained.
 
     Source: Levine and Feizi, ICML 2021.
     """
-    check_choice("budget", budget, BUDGETS)
-    splits = splits_for(setting_for(data).split_sigma if sigma is None else sigma)
-    recipe = recipe or _recipe(data, budget, SPLIT_CPU)
-    # Centred, so that what no cut has narrowed down is seen as 0.
-    network = _network(data, budget, seed, width=SPLIT_CPU_WIDTH, centre=0.5, scale=2.0)
-    facts = {"method": "splitting", "splits": splits}
-    described = origin(data, facts | {"budget": budget, "seed": seed})
-    model = SplitClassifier(network, splits, seed=seed, **described)
-    network.requires_grad_(True)
-    options: dict[str, Any] = {"seed": seed, "device": device, "checkpoint": checkpoint, "on_epoch": on_epoch}
-    fit(network, data, recipe, split_loss(model.to(device)), identity=facts | network.options(), **options)
-    model = SplitClassifier(network, splits, model.offsets.cpu(), **described)
-    medians = model.to(device).split_medians(data.val.x)
-    return model.cpu().with_threshold(balance(medians, data.val.y))
+
+    sigma: float = option(0.75, "smoothing, splitting: standard deviation of the noise.")
+    width: int = option(512, "mlp, convnet: units of the first layer, or channels.")
 
 
-def setting_for(data: BinaryData) -> Setting:
-    """The published constants for a data set, by the first word of its name."""
-    return SETTINGS.get(data.name.split("-")[0], OTHERWISE)
+class Noisy(Scored):
+    """The loss of a base network on noisy inputs."""
+
+    recipe: SmoothingRecipe
+    network: BaseNetwork
+
+    def __init__(self, recipe: SmoothingRecipe, x: Tensor, classes: int = 2, seed: int = 0):
+        super().__init__(recipe, x, classes, seed)
+        scale = 1.0 / max(1.0, recipe.sigma)
+        self.network = base_network(recipe.network, self.input_shape, width=recipe.width, scale=scale)
+
+    def forward(self, x: Tensor, labels: Tensor, draws: torch.Generator) -> Tensor:
+        """See `noisy_loss`."""
+        return noisy_loss(self.recipe, self.network, x, labels, draws)
+
+    def score(self, x: Tensor, labels: Tensor, draws: torch.Generator) -> Tensor:
+        """Log-odds of one noisy copy of each sample."""
+        return self.network(x + draw(self.recipe.noise, self.recipe.sigma, tuple(x.shape), draws))
+
+    def deploy(self, classes: tuple[str, ...]) -> SmoothedClassifier:
+        """In float32."""
+        network, noise, sigma = copy.deepcopy(self.network).cpu(), self.recipe.noise, self.recipe.sigma
+        return SmoothedClassifier(network, noise, sigma, **self.origin(classes))
+
+    def scores(self, model: SmoothedClassifier, x: Tensor) -> Tensor:
+        """Medians over noisy copies, found where training was done."""
+        return model.to(next(self.parameters()).device).noisy_medians(x, seed=self.seed)
 
 
-def noisy_loss(noise: str, sigma: float, stability: float = 0.0) -> Loss:
+class Split(Scored):
+    """The cross-entropy of a base network on inputs that are split at a random shift each."""
+
+    recipe: SplittingRecipe
+
+    def __init__(self, recipe: SplittingRecipe, x: Tensor, classes: int = 2, seed: int = 0):
+        super().__init__(recipe, x, classes, seed)
+        # Centred, so that what no cut has narrowed down is seen as 0.
+        base = base_network(recipe.network, self.input_shape, width=recipe.width, centre=0.5, scale=2.0)
+        self.model = SplitClassifier(base, splits_for(recipe.sigma), seed=seed)
+        self.model.base.requires_grad_(True)
+
+    def forward(self, x: Tensor, labels: Tensor, draws: torch.Generator) -> Tensor:
+        """See `split_odds`."""
+        self.model.base.train()  # which the classifier keeps in eval mode
+        return cross_entropy(self.score(x, labels, draws), labels)
+
+    def score(self, x: Tensor, labels: Tensor, draws: torch.Generator) -> Tensor:
+        """Log-odds of one split of each sample."""
+        return split_odds(self.model, self.model.base, x, draws)
+
+    def deploy(self, classes: tuple[str, ...]) -> SplitClassifier:
+        """In float32."""
+        base, offsets = copy.deepcopy(self.model.base).cpu(), self.model.offsets.cpu()
+        return SplitClassifier(base, self.model.splits, offsets, **self.origin(classes))
+
+    def scores(self, model: SplitClassifier, x: Tensor) -> Tensor:
+        """Medians over splits, found where training was done."""
+        return model.to(self.model.device).split_medians(x)
+
+
+def noisy_loss(
+    recipe: SmoothingRecipe, network: nn.Module, x: Tensor, labels: Tensor, draws: torch.Generator
+) -> Tensor:
     """Cross-entropy on noisy inputs; with `stability`, on clean ones, plus that times ``KL(clean || noisy)``."""
-
-    def loss(network: nn.Module, x: Tensor, y: Tensor, progress: float, generator: torch.Generator) -> Tensor:
-        noisy = network(x + draw(noise, sigma, tuple(x.shape), generator))
-        if not stability:
-            return _cross_entropy(noisy, y)
-        clean = network(x)
-        return _cross_entropy(clean, y) + stability * divergence(clean, noisy)
-
-    return loss
-
-
-def split_loss(model: SplitClassifier) -> Loss:
-    """Cross-entropy on inputs that are split at a random shift each."""
-
-    def loss(network: nn.Module, x: Tensor, y: Tensor, progress: float, generator: torch.Generator) -> Tensor:
-        shifts = torch.randint(model.splits, (len(x),), generator=generator, device=x.device)
-        return _cross_entropy(network(model.split(model.levels(x), shifts)), y)
-
-    return loss
+    noisy = network(x + draw(recipe.noise, recipe.sigma, tuple(x.shape), draws))
+    if not recipe.stability:
+        return cross_entropy(noisy, labels)
+    clean = network(x)
+    return cross_entropy(clean, labels) + recipe.stability * divergence(clean, noisy)
 
 
 def divergence(first: Tensor, second: Tensor) -> Tensor:
@@ -199,17 +164,42 @@ def divergence(first: Tensor, second: Tensor) -> Tensor:
     return (shared * sensitive + (1.0 - shared) * other).mean()
 
 
-def _cross_entropy(odds: Tensor, y: Tensor) -> Tensor:
-    return functional.binary_cross_entropy_with_logits(odds, y.to(odds.dtype))
+def cross_entropy(odds: Tensor, labels: Tensor) -> Tensor:
+    """Mean binary cross-entropy of log-odds (n,) against labels int64 (n,)."""
+    return functional.binary_cross_entropy_with_logits(odds, labels.to(odds.dtype))
 
 
-def _network(data: BinaryData, budget: str, seed: int, **options: Any) -> BaseNetwork:
-    """The budget's network, drawn from `seed`."""
-    name = "mlp" if budget == "cpu" else setting_for(data).network
-    return seeded(lambda: base_network(name, data.input_shape, **options), seed)
+def split_odds(model: SplitClassifier, network: nn.Module, x: Tensor, draws: torch.Generator) -> Tensor:
+    """Log-odds (n,) by `network` of samples as `model` splits them, at a random shift each."""
+    shifts = torch.randint(model.splits, (len(x),), generator=draws, device=x.device)
+    return network(model.split(model.levels(x), shifts))
 
 
-def _recipe(data: BinaryData, budget: str, cpu: Recipe) -> Recipe:
-    """The budget's recipe, with the data set's augmentation."""
+def setting_for(data: BinaryData) -> Setting:
+    """The published constants for a data set, by the first word of its name."""
+    return SETTINGS.get(data.name.split("-")[0], OTHERWISE)
+
+
+def _for_data(recipe: BaseRecipe, preset: str, data: BinaryData) -> BaseRecipe:
+    """The data set's noise and augmentation, and the published network for it."""
     setting = setting_for(data)
-    return replace(cpu if budget == "cpu" else GPU, crop=setting.crop, flip=setting.flip)
+    sigma = setting.sigma if isinstance(recipe, SmoothingRecipe) else setting.split_sigma
+    network = setting.network if preset == "gpu" else recipe.network
+    return replace(recipe, sigma=sigma, network=network, crop=setting.crop, flip=setting.flip)
+
+
+# cpu: widths and epochs by accuracy on validation data of MNIST 3-8, within a minute of training on one core.
+BUDGETS = {"cpu": SmoothingRecipe(epochs=40), "gpu": SmoothingRecipe(**PUBLISHED)}
+SMOOTHING = Kind("smoothing", SmoothingRecipe, Noisy, BUDGETS, _for_data)
+SPLIT_BUDGETS = {"cpu": SplittingRecipe(epochs=60, weight_decay=1e-4), "gpu": SplittingRecipe(**PUBLISHED)}
+SPLITTING = Kind("splitting", SplittingRecipe, Split, SPLIT_BUDGETS, _for_data)
+
+
+def train_smoothed(data: BinaryData, noise: str = "gaussian", sigma: float | None = None, **options: Any) -> Any:
+    """`asymcert.train` of a smoothing; see `Kind.train_by_budget`."""
+    return SMOOTHING.train_by_budget(data, noise=noise, **({} if sigma is None else {"sigma": sigma}), **options)
+
+
+def train_split(data: BinaryData, sigma: float | None = None, **options: Any) -> Any:
+    """`asymcert.train` of a splitting; see `Kind.train_by_budget`."""
+    return SPLITTING.train_by_budget(data, **({} if sigma is None else {"sigma": sigma}), **options)

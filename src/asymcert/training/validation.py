@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,45 +13,42 @@ from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
 from asymcert.training.balance import balanced_threshold, threshold_for_rate
 from asymcert.training.config import TrainConfig
+from asymcert.training.recipe import Recipe
 
 
-@dataclass(frozen=True)
-class Validation:
-    """Figures of one validation.
-
-    Parameters
-    ----------
-    threshold
-        Chosen on the same data.
-    accuracy_sensitive, accuracy_other
-        Share of each class that is classified right.
-    medians
-        Median closed-form radius over the sensitive class, wrong predictions counting 0, by norm's name.
-    certified
-        Certified accuracy of the sensitive class at the config's target radii, averaged over norms.
-    """
-
-    threshold: float
-    accuracy_sensitive: float
-    accuracy_other: float
-    medians: dict[str, float]
-    certified: float
-
-
-def choose_threshold(config: TrainConfig, scores: Tensor, sensitive: Tensor) -> float:
+def choose_threshold(recipe: Recipe, scores: Tensor, sensitive: Tensor) -> float:
     """The configured threshold on validation scores: balanced, or for a false-positive rate."""
-    if config.false_positive_rate >= 0:
-        return threshold_for_rate(scores, sensitive, config.false_positive_rate)
+    if recipe.false_positive_rate >= 0:
+        return threshold_for_rate(scores, sensitive, recipe.false_positive_rate)
     return balanced_threshold(scores, sensitive)
 
 
-def validate(model: FeatureConvexClassifier, x: Tensor, sensitive: Tensor, config: TrainConfig) -> Validation:
+def accuracies(scores: Tensor, sensitive: Tensor) -> dict[str, float]:
+    """Shares of scores (n,) that the balanced threshold puts right, of each class and their mean; labels bool (n,)."""
+    right = scores > balanced_threshold(scores, sensitive)
+    of_sensitive, of_other = float(right[sensitive].double().mean()), float((~right[~sensitive]).double().mean())
+    return {
+        "accuracy": (of_sensitive + of_other) / 2,
+        "accuracy_sensitive": of_sensitive,
+        "accuracy_other": of_other,
+    }
+
+
+def validate(model: FeatureConvexClassifier, x: Tensor, sensitive: Tensor, config: TrainConfig) -> dict[str, Any]:
     """Figures of `model` on validation data, whatever threshold it carries.
 
     Parameters
     ----------
     x, sensitive
         (n, *input_shape) and bool (n,).
+
+    Returns
+    -------
+    dict
+        ``threshold``, chosen on the same data; ``accuracy_sensitive`` and ``accuracy_other``, the share of each class
+        that is classified right; ``medians`` of the closed-form radius over the sensitive class, wrong predictions
+        counting 0, by norm's name; ``certified``, the certified accuracy of the sensitive class at the config's target
+        radii, averaged over norms.
     """
     threats = [ThreatModel(norm) for norm in NORMS]
     scores, slopes = [], []
@@ -66,10 +63,10 @@ def validate(model: FeatureConvexClassifier, x: Tensor, sensitive: Tensor, confi
     radii = torch.where(right, (score - threshold) / slope, 0.0)[:, sensitive]  # (norms, sensitive samples)
     targets = config.targets or {2.0: float(radii[1].median())}
     certified = [(radii[NORMS.index(norm)] > target).double().mean() for norm, target in targets.items()]
-    return Validation(
-        threshold,
-        float(right[sensitive].double().mean()),
-        float((~right[~sensitive]).double().mean()),
-        {norm_name(norm): float(row.median()) for norm, row in zip(NORMS, radii, strict=True)},
-        float(torch.stack(certified).mean()),
-    )
+    return {
+        "threshold": threshold,
+        "accuracy_sensitive": float(right[sensitive].double().mean()),
+        "accuracy_other": float((~right[~sensitive]).double().mean()),
+        "medians": {norm_name(norm): float(row.median()) for norm, row in zip(NORMS, radii, strict=True)},
+        "certified": float(torch.stack(certified).mean()),
+    }

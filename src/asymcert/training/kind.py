@@ -1,0 +1,86 @@
+"""A kind of model that can be trained by name: its recipe, its presets, its objective."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from asymcert._checks import check_choice, refuse
+from asymcert.datasets import BinaryData
+from asymcert.training.recipe import Recipe
+from asymcert.training.trainer import Build, fit
+from asymcert.training.validation import choose_threshold
+
+
+def _unchanged(recipe: Any, preset: str, data: BinaryData) -> Any:
+    return recipe
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of model that can be trained by name.
+
+    Parameters
+    ----------
+    name
+        What it goes by.
+    config
+        Its recipe's class.
+    build
+        Its objective, with the arguments of `Objective`.
+    presets
+        Recipes by name: families of data sets and ``table`` for all others, or budgets, the first by default.
+    adapt
+        Returns a preset's recipe, given its name, with what depends on the data.
+    """
+
+    name: str
+    config: type[Recipe]
+    build: Build
+    presets: Mapping[str, Any]
+    adapt: Callable[[Any, str, BinaryData], Any] = _unchanged
+
+    def recipe(self, data: BinaryData, preset: str | None = None, **overrides: Any) -> Any:
+        """The recipe of a preset, by default the one of the data's family, with fields changed.
+
+        Raises
+        ------
+        InputError
+            The preset or a field is unknown, or a value is outside its range.
+        """
+        name = family_of(data, self.presets) if preset is None else preset
+        check_choice("preset", name, tuple(self.presets))
+        return self.adapt(self.presets[name], name, data).changed(f"model {self.name!r}", overrides)
+
+    def train(self, data: BinaryData, preset: str | None = None, *, config: Any = None, **options: Any) -> Any:
+        """Train a classifier of this kind; arguments and errors are those of `asymcert.train`."""
+        if not isinstance(data, BinaryData):
+            raise refuse("data", "BinaryData", type(data).__name__, "Arrays go into asymcert.estimator.")
+        if preset is not None and config is not None:
+            raise refuse("config", "given without a preset", "both")
+        if config is not None and not isinstance(config, self.config):
+            wanted = f"a {self.config.__name__} for model {self.name!r}"
+            raise refuse("config", wanted, f"a {type(config).__name__}", "Name the model it is for.")
+        recipe = config if config is not None else self.recipe(data, preset)
+        train, val = ((split.x, split.y.long()) for split in (data.train, data.val))
+        origin = {"data": data.name, "data_digest": data.digest, "model": self.name}
+        trained = fit(self.build, recipe, train, val, 2, origin, owner=f"model {self.name!r}", **options)
+        model = trained.deploy((data.other, data.sensitive))
+        model.scaling = data.scaling
+        scores = trained.scores(model, data.val.x).cpu()
+        return model.cpu().with_threshold(choose_threshold(trained.recipe, scores, data.val.y))
+
+    def train_by_budget(
+        self, data: BinaryData, *, budget: str | None = None, recipe: Any = None, **options: Any
+    ) -> Any:
+        """`train` as an earlier version called it: `budget` is the preset, `recipe` the config."""
+        return self.train(data, budget, config=recipe, **options)
+
+
+def family_of(data: BinaryData, presets: Collection[str]) -> str:
+    """The first part of a named data set's name where there is a preset of that name, else ``table`` or the first."""
+    family = data.name.split("-")[0]
+    if data.scaling is None and family in presets:
+        return family
+    return "table" if "table" in presets else next(iter(presets))

@@ -1,0 +1,100 @@
+"""What a kind of model brings to the one training loop."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from asymcert.training.validation import accuracies
+
+
+class Objective(nn.Module, ABC):
+    """A loss with everything that is trained by it, drawn from torch's global generator.
+
+    Parameters
+    ----------
+    recipe
+        What it is trained by.
+    x
+        Training inputs (n, *input_shape), for their shape and what is measured on them.
+    classes
+        How many there are; the label of the sensitive one is the last.
+    seed
+        Of draws that the deployed classifier keeps.
+    """
+
+    parallel: ClassVar[bool] = False  # whether processes may share its batches
+    partly_used = False  # whether some of its parameters play no part in the loss
+
+    def __init__(self, recipe: Any, x: Tensor, classes: int = 2, seed: int = 0):
+        super().__init__()
+        self.recipe, self.input_shape, self.classes, self.seed = recipe, tuple(x.shape[1:]), classes, seed
+        self.info: dict[str, Any] = {}  # of the deployed classifier; the trainer knows it
+
+    def advance(self, progress: float) -> None:
+        """Set what depends on the part of training in [0, 1) that is done."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, labels: Tensor, draws: torch.Generator) -> Tensor:
+        """Loss of one batch, in train mode: (n, *input_shape), int64 (n,), source of all draws -> ()."""
+
+    def weights(self, labels: Tensor) -> Tensor:
+        """Weight of each sample in a batch's loss: int64 (n,) -> (n,)."""
+        return torch.ones_like(labels, dtype=torch.float32)
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        """The optimiser at the start of training; each group's rate is its peak."""
+        return self.recipe.optimizer_for(self.parameters())
+
+    def project_(self) -> None:
+        """Put weights back where they may be, after each step."""
+
+    def facts(self) -> dict[str, Any]:
+        """What an epoch's record says besides loss and validation."""
+        return {}
+
+    @abstractmethod
+    def validate(self, x: Tensor, labels: Tensor) -> dict[str, Any]:
+        """Figures on validation data, in eval mode; ``certified``, or else ``accuracy``, says which epoch is best."""
+
+    @abstractmethod
+    def deploy(self, classes: tuple[str, ...]) -> Any:
+        """What is trained for, on the CPU and of threshold 0; classes are named by label."""
+
+    def scores(self, model: Any, x: Tensor) -> Tensor:
+        """What the threshold of the deployed `model` is chosen on: (n, *input_shape) -> (n,)."""
+        return model.margin(x)
+
+    def names(self, classes: tuple[str, ...]) -> dict[str, Any]:
+        """Arguments of a classifier of two classes that say what it is about."""
+        return {"input_shape": self.input_shape, **self.origin(classes)}
+
+    def origin(self, classes: tuple[str, ...]) -> dict[str, Any]:
+        """The same without the shape, which a base network knows."""
+        other, sensitive = classes
+        return {"other": other, "sensitive": sensitive, "info": self.info}
+
+
+class Scored(Objective):
+    """An objective whose validation is the accuracy of a score for the sensitive class."""
+
+    network: Any  # a module
+
+    def score(self, x: Tensor, labels: Tensor, draws: torch.Generator) -> Tensor:
+        """Scores of one batch, the greater the more sensitive, here from two logits: (n,)."""
+        logits = self.network(x)
+        return logits[:, 1] - logits[:, 0]
+
+    def is_sensitive(self, labels: Tensor) -> Tensor:
+        """Int64 (n,) -> bool (n,)."""
+        return labels == self.classes - 1
+
+    @torch.no_grad()
+    def validate(self, x: Tensor, labels: Tensor) -> dict[str, Any]:
+        """Accuracies at the threshold that balances them."""
+        draws = torch.Generator(x.device).manual_seed(0)
+        parts = zip(x.split(self.recipe.batch_size), labels.split(self.recipe.batch_size), strict=True)
+        return accuracies(torch.cat([self.score(*part, draws) for part in parts]), self.is_sensitive(labels))
