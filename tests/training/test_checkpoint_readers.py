@@ -12,7 +12,7 @@ from asymcert.training.checkpoint import KEY, Checkpoint
 from contracts.hostile import deep
 from contracts.readers import ReaderContract
 
-FACTS = {"log": [{"epoch": 1}], "best_certified": 0.5, "validations_since_best": 2, "stopped": False}
+FACTS = {"log": [{"epoch": 1}]}
 
 
 def checkpoint(path):
