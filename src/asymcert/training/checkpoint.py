@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -111,13 +109,21 @@ def _restore(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.O
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+class _opened:  # noqa: N801
     """`safe_open` with this package's error."""
-    try:
-        with safe_open(path, framework="pt") as opened:
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __enter__(self) -> Any:
+        try:
+            self.file = safe_open(self.path, framework="pt")
+            opened = self.file.__enter__()
             if KEY not in (opened.metadata() or {}):
                 raise SafetensorError("no checkpoint metadata")
-            yield opened
-    except (SafetensorError, OSError) as error:
-        raise RunError(f"{path}: not a readable checkpoint ({error}). Delete it to start again.") from error
+            return opened
+        except (SafetensorError, OSError) as error:
+            raise RunError(f"{self.path}: not a readable checkpoint ({error}). Delete it to start again.") from error
+
+    def __exit__(self, *details: object) -> None:
+        self.file.__exit__(*details)
