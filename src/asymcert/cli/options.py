@@ -47,15 +47,19 @@ def with_fields_of(*configs: type, panel: str) -> Callable[[Callable[..., Any]],
 
 def _parameter(same: list[Field[Any]], hint: Any, panel: str) -> inspect.Parameter:
     """A keyword parameter that Typer turns into ``--name``; None means not given."""
-    name, choices = same[0].name, same[0].metadata.get("choices")
+    name = same[0].name
     flag = f"--{name.replace('_', '-')}"
-    text = " ".join(dict.fromkeys(item.metadata["help"] for item in same))
-    text += f" One of {', '.join(choices)}." if choices else ""
+    text = " ".join(dict.fromkeys(map(_help, same)))
     names = (f"{flag}/--no-{flag[2:]}",) if hint is bool else (flag,)
     option = typer.Option(*names, help=text, rich_help_panel=panel, show_default=False)
     kind = next((kind for kind in (bool, int, float) if hint in (kind, kind | None)), str)
     annotation = Annotated[kind | None, option]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _help(item: Field[Any]) -> str:
+    choices = item.metadata.get("choices")
+    return item.metadata["help"] + (f" One of {', '.join(choices)}." if choices else "")
 
 
 def _parse(name: str, hint: Any, value: Any) -> Any:

@@ -118,12 +118,12 @@ def fit(
     """Train into a run folder, continuing what is there if it is the same run."""
     with show.progress("train", recipe.epochs, quiet) as update:
 
-        def shown(record: dict[str, Any]) -> None:
-            update(record["epoch"], show.epoch_note(record))
-
         def trained(checkpoint: Path, on_epoch: OnEpoch) -> BinaryClassifier:
             options: dict[str, Any] = {"seed": seed, "device": device, "checkpoint": checkpoint}
             return train_model(data, model, config=recipe, on_epoch=on_epoch, **options)
+
+        def shown(record: dict[str, Any]) -> None:
+            update(record["epoch"], show.epoch_note(record))
 
         return fit_run(run, RunFacts.of(data, {"model": model, **asdict(recipe)}, seed), trained, shown)
 

@@ -41,6 +41,18 @@ def threshold_for_rate(scores: Tensor, sensitive: Tensor, rate: float) -> float:
     return float(candidates[allowed[0]])
 
 
+def choose_threshold(rate: float, scores: Tensor, sensitive: Tensor) -> float:
+    """The balanced threshold on validation scores, or the one for a false-positive rate that is not negative."""
+    return balanced_threshold(scores, sensitive) if rate < 0 else threshold_for_rate(scores, sensitive, rate)
+
+
+def accuracies(scores: Tensor, sensitive: Tensor, threshold: float) -> dict[str, float]:
+    """Shares of scores (n,) that a threshold puts right, of each class; labels bool (n,)."""
+    right = scores > threshold
+    of_sensitive, of_other = right[sensitive].double().mean(), (~right[~sensitive]).double().mean()
+    return {"accuracy_sensitive": float(of_sensitive), "accuracy_other": float(of_other)}
+
+
 def _between(scores: Tensor) -> Tensor:
     """Midpoints between distinct scores, and one value beyond either end, ascending."""
     values = scores.double().unique()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from asymcert._checks import check_count, check_number, option, refuse
+from asymcert._checks import check_number, option, refuse
 from asymcert.datasets import BinaryData
 from asymcert.models.cayley import cayley_network, cayley_resnet
 from asymcert.models.lipschitz import LipschitzClassifier
@@ -41,10 +41,8 @@ class CayleyRecipe(Recipe):
     def __post_init__(self) -> None:
         super().__post_init__()
         for width in (*self.widths, self.width):
-            check_count("widths", width, 2)
             if width % 2:
                 raise refuse("widths", "even, for MaxMin", width)
-        check_count("halvings", self.halvings, 0)
         check_number("margin", self.margin, 0.0, open_low=True)
 
 
@@ -68,7 +66,8 @@ class Orthogonal(Scored):
 
     def deploy(self, classes: tuple[str, ...]) -> LipschitzClassifier:
         """In float64."""
-        return LipschitzClassifier.fold(copy.deepcopy(self.network).cpu().eval(), **self.names(classes))
+        network = copy.deepcopy(self.network).cpu().eval()
+        return LipschitzClassifier.fold(network, input_shape=self.input_shape, **self.names(classes))
 
 
 def _for_data(recipe: CayleyRecipe, preset: str, data: BinaryData) -> CayleyRecipe:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from asymcert._checks import check_count, check_number, option, refuse
+from asymcert._checks import check_number, option, refuse
 from asymcert.training.recipe import Recipe, instead
 
 ARCHITECTURES = ("mlp", "conv")
@@ -55,11 +55,6 @@ class TrainConfig(Recipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_count("hinge_count", self.hinge_count)
-        check_count("shift", self.shift, 0)
-        targets = ("target_l1", "target_l2", "target_linf")
-        for name in (*targets, "soft_width", "radius_weight", "penalty_weight", "penalty_max"):
-            check_number(name, getattr(self, name), 0.0)
         check_number("warmup", self.warmup, 0.0, 1.0)
         if self.loss != "cross-entropy" and not any(self.targets.values()):
             raise refuse("target_l2", "positive for at least one norm", "all targets 0", "Set target_l2=0.5.")

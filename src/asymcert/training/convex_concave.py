@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from asymcert._checks import check_count, option
+from asymcert._checks import option
 from asymcert.convex import ConvexMLP
 from asymcert.features import Centre
 from asymcert.models.convex_concave import ConvexConcaveClassifier
@@ -26,11 +26,6 @@ class ConvexConcaveRecipe(Recipe):
     learning_rate: float = instead("learning_rate", 0.005)
     schedule: str = instead("schedule", "constant")
     hidden: tuple[int, ...] = option((64, 32), "mlp: widths of the hidden layers.")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for width in self.hidden:
-            check_count("hidden", width)
 
 
 class ConvexConcave(Scored):

@@ -8,13 +8,9 @@ from typing import Any
 
 from asymcert._checks import check_choice, refuse
 from asymcert.datasets import BinaryData
+from asymcert.training.balance import choose_threshold
 from asymcert.training.recipe import Recipe
 from asymcert.training.trainer import Build, fit
-from asymcert.training.validation import choose_threshold
-
-
-def _unchanged(recipe: Any, preset: str, data: BinaryData) -> Any:
-    return recipe
 
 
 @dataclass(frozen=True)
@@ -39,7 +35,7 @@ class Kind:
     config: type[Recipe]
     build: Build
     presets: Mapping[str, Any]
-    adapt: Callable[[Any, str, BinaryData], Any] = _unchanged
+    adapt: Callable[[Any, str, BinaryData], Any] = lambda recipe, preset, data: recipe
 
     def recipe(self, data: BinaryData, preset: str | None = None, **overrides: Any) -> Any:
         """The recipe of a preset, by default the one of the data's family, with fields changed.
@@ -69,7 +65,7 @@ class Kind:
         model = trained.deploy((data.other, data.sensitive))
         model.scaling = data.scaling
         scores = trained.scores(model, data.val.x).cpu()
-        return model.cpu().with_threshold(choose_threshold(trained.recipe, scores, data.val.y))
+        return model.cpu().with_threshold(choose_threshold(trained.recipe.false_positive_rate, scores, data.val.y))
 
     def train_by_budget(
         self, data: BinaryData, *, budget: str | None = None, recipe: Any = None, **options: Any

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from asymcert._checks import check_count, check_number, option, refuse
+from asymcert._checks import check_number, option, refuse
 from asymcert.linf.net import PUBLISHED, LinfDistanceNet
 from asymcert.training.recipe import Recipe, instead
 
@@ -44,7 +44,7 @@ class LinfConfig(Recipe):
     head: int = option(0, "linf-net: units of a linear-tanh-linear head; 0 for none.")
     features: int = option(64, "linf-convex: distances that the convex network sees.")
     convex: tuple[int, ...] = option((), "linf-convex: widths of the convex network's hidden layers.")
-    centre: float = option(0.0, "linf: subtracted from inputs.")
+    centre: float = option(0.0, "linf: subtracted from inputs.", low=-math.inf)
     deviation: float = option(0.3081, "linf: what centred inputs are divided by.")
     epsilon: float = option(0.45, "linf: radius to train for.")
     epsilon_other: float = option(0.0, "linf: the same for all classes but the sensitive one; 0 for no difference.")
@@ -60,11 +60,8 @@ class LinfConfig(Recipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_count("features", self.features)
         for name in POSITIVE:
             check_number(name, getattr(self, name), 0.0, open_low=True)
-        for name in ("epsilon_other", "scale_rate"):
-            check_number(name, getattr(self, name), 0.0)
         for name in ("rise_from", "rise_until"):
             check_number(name, getattr(self, name), 0.0, 1.0)
         if not 1 <= self.p_start <= self.p_end < math.inf:

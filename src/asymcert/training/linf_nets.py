@@ -21,10 +21,6 @@ CONVEX_ABOVE = {"features": 16, "convex": (16,)}  # what linf-convex adds to a r
 FARTHER = 1.2  # its radius in training by the net's: then both are as accurate on MNIST's validation data
 
 
-def _with_convex(recipe: LinfConfig, preset: str, data: BinaryData) -> LinfConfig:
-    return replace(recipe, **CONVEX_ABOVE, epsilon=FARTHER * recipe.epsilon)
-
-
 def _plain(recipe: LinfConfig, x: Tensor, classes: int, seed: int) -> LinfObjective:
     for name in ("convex", "features"):
         if getattr(recipe, name) != getattr(LinfConfig, name):
@@ -40,7 +36,13 @@ def _convex(recipe: LinfConfig, x: Tensor, classes: int, seed: int) -> LinfObjec
 
 LINF_NET = Kind("linf-net", LinfConfig, _plain, LINF_PRESETS)
 MIXED = {name: recipe for name, recipe in LINF_PRESETS.items() if recipe.loss == "mixed"}
-LINF_CONVEX = Kind("linf-convex", LinfConfig, _convex, MIXED, _with_convex)
+LINF_CONVEX = Kind(
+    "linf-convex",
+    LinfConfig,
+    _convex,
+    MIXED,
+    lambda recipe, preset, data: replace(recipe, **CONVEX_ABOVE, epsilon=FARTHER * recipe.epsilon),
+)
 
 
 def train_linf(data: BinaryData, config: LinfConfig | None = None, **options: Any) -> BinaryClassifier:

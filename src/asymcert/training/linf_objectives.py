@@ -142,7 +142,8 @@ class ConvexAbove(LinfObjective):
             net.layers[-1].bias.sub_(self.shift.running.cpu())  # pyright: ignore
             for layer in (score.first, *score.direct):
                 layer.weight.div_(net.deviation)  # pyright: ignore
-        return FeatureConvexClassifier(DistanceFeatures(net), score, **self.names(classes))
+        features = DistanceFeatures(net)
+        return FeatureConvexClassifier(features, score, input_shape=self.input_shape, **self.names(classes))
 
     def _radius(self, x: Tensor) -> Tensor:
         features = self.shift(self.net.features(x))

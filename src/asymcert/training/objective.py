@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from asymcert.training.validation import accuracies
+from asymcert.training.balance import accuracies, balanced_threshold
 
 
 class Objective(nn.Module, ABC):
@@ -70,10 +70,6 @@ class Objective(nn.Module, ABC):
 
     def names(self, classes: tuple[str, ...]) -> dict[str, Any]:
         """Arguments of a classifier of two classes that say what it is about."""
-        return {"input_shape": self.input_shape, **self.origin(classes)}
-
-    def origin(self, classes: tuple[str, ...]) -> dict[str, Any]:
-        """The same without the shape, which a base network knows."""
         other, sensitive = classes
         return {"other": other, "sensitive": sensitive, "info": self.info}
 
@@ -94,7 +90,9 @@ class Scored(Objective):
 
     @torch.no_grad()
     def validate(self, x: Tensor, labels: Tensor) -> dict[str, Any]:
-        """Accuracies at the threshold that balances them."""
+        """Accuracies at the threshold that balances them, and their mean."""
         draws = torch.Generator(x.device).manual_seed(0)
         parts = zip(x.split(self.recipe.batch_size), labels.split(self.recipe.batch_size), strict=True)
-        return accuracies(torch.cat([self.score(*part, draws) for part in parts]), self.is_sensitive(labels))
+        scores, sensitive = torch.cat([self.score(*part, draws) for part in parts]), self.is_sensitive(labels)
+        shares = accuracies(scores, sensitive, balanced_threshold(scores, sensitive))
+        return {"accuracy": sum(shares.values()) / 2, **shares}

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from asymcert._checks import check_count, option
+from asymcert._checks import option
 from asymcert.training.objective import Objective
 from asymcert.training.recipe import Recipe, instead
 
@@ -21,10 +21,6 @@ class PerceptronRecipe(Recipe):
     learning_rate: float = instead("learning_rate", 0.002)
     schedule: str = instead("schedule", "constant")
     width: int = option(128, "perceptron: hidden units.")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_count("width", self.width)
 
 
 class Perceptron(Objective):

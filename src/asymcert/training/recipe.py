@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, Self
 
 import torch
@@ -48,24 +48,15 @@ class Recipe:
     keep: str = option("last", "Epoch to deploy; `best` by certified accuracy in validation, or accuracy.", KEEP)
     patience: int = option(0, "Stop after this many validations without a better one; 0 never stops early.")
     validate_every: int = option(1, "Epochs between validations.")
-    false_positive_rate: float = option(-1.0, "Threshold for this rate on validation data; -1 balances accuracies.")
+    false_positive_rate: float = option(-1.0, "Threshold for this rate in validation; -1 balances accuracies.", low=-1)
 
     def __post_init__(self) -> None:
         for item in fields(self):
-            value = getattr(self, item.name)
-            if item.metadata["choices"]:
-                check_choice(item.name, value, item.metadata["choices"])
-            if isinstance(item.default, bool) and not isinstance(value, bool):
-                raise refuse(item.name, "True or False", repr(value))
-        for name in ("epochs", "batch_size", "validate_every"):
-            check_count(name, getattr(self, name))
-        for name in ("crop", "patience"):
-            check_count(name, getattr(self, name), 0)
+            _check_kind(item, getattr(self, item.name))
         for name in ("momentum", "beta1", "beta2", "decay", "averaging"):
             check_number(name, getattr(self, name), 0.0, 1.0)
         for name in ("learning_rate", "adam_epsilon"):
             check_number(name, getattr(self, name), 0.0, open_low=True)
-        check_number("weight_decay", self.weight_decay, 0.0)
         if self.false_positive_rate != -1.0:
             check_number("false_positive_rate", self.false_positive_rate, 0.0, 1.0)
 
@@ -96,6 +87,24 @@ class Recipe:
         if progress < RISE:
             return 1.0 - (1.0 - 1.0 / 25.0) * 0.5 * (1.0 + math.cos(math.pi * progress / RISE))
         return 0.5 * (1.0 + math.cos(math.pi * (progress - RISE) / (1.0 - RISE)))
+
+
+def _check_kind(item: Field[Any], value: Any) -> None:
+    """Refuse what is not of a field's kind: a choice, a bool, a count (from 0 where 0 is the default), a number."""
+    name, default = item.name, item.default
+    if item.metadata["choices"]:
+        check_choice(name, value, item.metadata["choices"])
+    elif isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise refuse(name, "True or False", repr(value))
+    elif isinstance(default, int):
+        check_count(name, value, min(default, 1))
+    elif isinstance(default, float):
+        check_number(name, value, item.metadata["low"])
+    else:
+        for part in value:
+            for count in part if isinstance(part, tuple) else (part,):
+                check_count(name, count)
 
 
 def instead(name: str, default: Any) -> Any:

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from asymcert._checks import check_count, check_number, option
-from asymcert.datasets import BinaryData
+from asymcert._checks import check_number, option
 from asymcert.models.relu import ReluClassifier, relu_network
 from asymcert.training.kind import Kind
 from asymcert.training.objective import Scored
@@ -36,10 +35,6 @@ class ReluRecipe(Recipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for width in self.widths:
-            check_count("widths", width)
-        check_count("attack_steps", self.attack_steps)
-        check_number("epsilon", self.epsilon, 0.0)
         check_number("ramp", self.ramp, 0.0, 1.0, open_low=True)
 
 
@@ -69,7 +64,8 @@ class Attacked(Scored):
 
     def deploy(self, classes: tuple[str, ...]) -> ReluClassifier:
         """In float64."""
-        return ReluClassifier.fold(copy.deepcopy(self.network).cpu().eval(), **self.names(classes))
+        network = copy.deepcopy(self.network).cpu().eval()
+        return ReluClassifier.fold(network, input_shape=self.input_shape, **self.names(classes))
 
 
 def attack(
@@ -90,15 +86,11 @@ def attack(
     return moved.detach()
 
 
-def _for_data(recipe: ReluRecipe, preset: str, data: BinaryData) -> ReluRecipe:
-    return replace(recipe, epsilon=EPSILONS.get(data.name, EPSILON))
-
-
 RELU = Kind(
     "relu",
     ReluRecipe,
     Attacked,
     {"cpu": ReluRecipe(ramp=0.5, attack_steps=7, epochs=40), "gpu": ReluRecipe()},  # gpu: the published recipe
-    _for_data,
+    lambda recipe, preset, data: replace(recipe, epsilon=EPSILONS.get(data.name, EPSILON)),
 )
 train_relu = RELU.train_by_budget

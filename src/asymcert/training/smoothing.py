@@ -69,10 +69,6 @@ class SmoothingRecipe(BaseRecipe):
     noise: str = option("gaussian", "smoothing: distribution of the noise.", tuple(NOISES))
     stability: float = option(0.0, "smoothing: weight of answering on noise as without, in place of training on noise.")
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_number("stability", self.stability, 0.0)
-
 
 @dataclass(frozen=True)
 class SplittingRecipe(BaseRecipe):
@@ -107,7 +103,7 @@ class Noisy(Scored):
     def deploy(self, classes: tuple[str, ...]) -> SmoothedClassifier:
         """In float32."""
         network, noise, sigma = copy.deepcopy(self.network).cpu(), self.recipe.noise, self.recipe.sigma
-        return SmoothedClassifier(network, noise, sigma, **self.origin(classes))
+        return SmoothedClassifier(network, noise, sigma, **self.names(classes))
 
     def scores(self, model: SmoothedClassifier, x: Tensor) -> Tensor:
         """Medians over noisy copies, found where training was done."""
@@ -138,7 +134,7 @@ class Split(Scored):
     def deploy(self, classes: tuple[str, ...]) -> SplitClassifier:
         """In float32."""
         base, offsets = copy.deepcopy(self.model.base).cpu(), self.model.offsets.cpu()
-        return SplitClassifier(base, self.model.splits, offsets, **self.origin(classes))
+        return SplitClassifier(base, self.model.splits, offsets, **self.names(classes))
 
     def scores(self, model: SplitClassifier, x: Tensor) -> Tensor:
         """Medians over splits, found where training was done."""

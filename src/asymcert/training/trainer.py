@@ -222,16 +222,9 @@ def fit(
     owner: str = "this model",
     **overrides: Any,
 ) -> Objective:
-    """The trained objective that `build` returns, drawn from `seed`; see `Trainer` and its `fit`.
+    """The objective that `build`, with the arguments of `Objective`, draws from `seed`, trained; see `Trainer`.
 
-    Parameters
-    ----------
-    build
-        Arguments are those of `Objective`.
-    recipe, overrides
-        The recipe, and fields to change.
-    owner
-        Whose fields they are, in an error's words.
+    Overrides are fields of the recipe to change; `owner` says whose they are in an error.
     """
     recipe = recipe.changed(owner, overrides)
     objective = seeded(lambda: build(recipe, train[0], classes, seed), seed)
