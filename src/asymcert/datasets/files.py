@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
+import shutil
 import tarfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +18,10 @@ from asymcert._files import replacing
 from asymcert.errors import DataError
 
 ENVIRONMENT = "ASYMCERT_DATA"
+BLOCK = 2**20  # bytes read at a time
+# A packed file may be a few bytes that stand for gigabytes: so much each may unpack to, unless told otherwise.
+SMALL = 2**28  # bytes
+RATIO = 64  # times its own size, where that is more
 
 
 @dataclass(frozen=True)
@@ -115,11 +123,14 @@ def _unpack(archive: Path, publication: Publication, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tarfile.open(archive) as tar:
         for name in publication.files:
-            stream = tar.extractfile(f"{publication.folder}/{name}")
+            member = tar.getmember(f"{publication.folder}/{name}")
+            stream = tar.extractfile(member)
             if stream is None:
                 raise KeyError(f"{name} is no file in {archive.name}")
-            with replacing(folder / name) as partial:
-                partial.write_bytes(stream.read())
+            if member.size > most_unpacked(archive):
+                raise ValueError(f"{name} of {archive.name} would have {member.size} bytes")
+            with replacing(folder / name) as partial, partial.open("wb") as target:
+                shutil.copyfileobj(stream, target)
 
 
 class _DownloadBar:
@@ -156,13 +167,27 @@ class _DownloadBar:
         self.progress.stop()
 
 
-def read_gzip(path: Path) -> bytes:
-    """Unpacked contents of a gzip file; a `DataError` if it is damaged or unreadable."""
+@contextmanager
+def open_gzip(path: Path) -> Iterator[gzip.GzipFile]:
+    """The unpacked contents of a gzip file, to be read; a `DataError` if it is damaged or unreadable."""
     try:
         with gzip.open(path) as stream:
-            return stream.read()
+            yield stream
     except (OSError, EOFError, zlib.error) as error:
         raise damaged(path, f"not a whole gzip file: {error}") from error
+
+
+def read_blocks(stream: gzip.GzipFile, most: int) -> bytes:
+    """The next bytes, at most so many; memory is taken as they arrive, whatever a header promised."""
+    content = io.BytesIO()
+    while block := stream.read(min(BLOCK, most - content.tell())):
+        content.write(block)
+    return content.getvalue()
+
+
+def most_unpacked(path: Path) -> int:
+    """Bytes that a packed file may unpack to, unless an option says otherwise."""
+    return max(SMALL, RATIO * path.stat().st_size)
 
 
 def damaged(path: Path, what: str) -> DataError:

@@ -114,17 +114,15 @@ class TableScaling:
         DataError
             A column is absent or of another type, or a value is missing or infinite.
         """
-        absent = [column.name for column in self.columns if column.name not in frame.columns]
+        import polars as pl
+
+        known = set(frame.columns)
+        absent = [column.name for column in self.columns if column.name not in known]
         if absent:
             raise DataError(f"The table lacks the columns {absent}. Provide the columns that training had.")
-        frame = clean(frame.select(column.name for column in self.columns))
-        for column in self.columns:
-            values = frame[column.name]
-            if (values.dtype.is_numeric() == column.is_text) and values.null_count() < len(values):
-                want = "text" if column.is_text else "numbers"
-                raise DataError(f"Column '{column.name}' must hold {want}, as in training, got {values.dtype}.")
-            frame = frame.with_columns(column.filled(values))
-        return frame
+        frame = clean(frame[[column.name for column in self.columns]])
+        pairs = zip(self.columns, frame.get_columns(), strict=True)
+        return pl.DataFrame([_filled(column, values) for column, values in pairs])
 
     def transform(self, frame: pl.DataFrame) -> Tensor:
         """Inputs of a table.
@@ -145,7 +143,8 @@ class TableScaling:
             As in `impute`.
         """
         frame = self.impute(frame)
-        parts = [column.encode(frame[column.name]).astype(np.float32) for column in self.columns]
+        pairs = zip(self.columns, frame.get_columns(), strict=True)
+        parts = [column.encode(values).astype(np.float32) for column, values in pairs]
         return torch.from_numpy(np.concatenate(parts, axis=1))
 
     @cached_property
@@ -181,7 +180,9 @@ def running_text(frame: pl.DataFrame) -> str | None:
 
 def clean(frame: pl.DataFrame) -> pl.DataFrame:
     """Numbers and booleans as Float64, text as String, NaN as missing; a `DataError` for infinite or other values."""
-    return frame.select(_clean_column(values) for values in frame.get_columns())
+    import polars as pl
+
+    return pl.DataFrame([_clean_column(values) for values in frame.get_columns()])
 
 
 def _clean_column(values: pl.Series) -> pl.Series:
@@ -198,6 +199,14 @@ def _clean_column(values: pl.Series) -> pl.Series:
     if infinite:
         raise DataError(f"Column '{values.name}' has {infinite} infinite values. Replace them or drop the rows.")
     return numbers
+
+
+def _filled(column: Column, values: pl.Series) -> pl.Series:
+    """Clean values of a column of the table with missing ones filled, or a `DataError`."""
+    if (values.dtype.is_numeric() == column.is_text) and values.null_count() < len(values):
+        want = "text" if column.is_text else "numbers"
+        raise DataError(f"Column '{column.name}' must hold {want}, as in training, got {values.dtype}.")
+    return column.filled(values)
 
 
 def _fit_column(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
 import io
-from collections.abc import Collection
+import re
+from collections import Counter
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asymcert._checks import refuse
-from asymcert.datasets.files import read_gzip
+from asymcert._checks import check_count, refuse
+from asymcert._files import replacing
+from asymcert.datasets.files import BLOCK, most_unpacked, open_gzip, read_blocks
 from asymcert.errors import DataError
 
 if TYPE_CHECKING:
@@ -16,7 +20,10 @@ if TYPE_CHECKING:
 
 EXTENSIONS = (".csv", ".csv.gz", ".parquet")
 MISSING = ("", "nan", "na", "n/a", "#n/a", "null", "none", "?", "-")  # spellings of a missing number, in lower case
+CELL = 8  # bytes of a number or of where a text begins
 MOSTLY = 0.9  # a column with this share of numbers was meant to hold numbers
+COMMA = r"^\s*[-+]?[\d.]*,\d[\d.,]*([eE][-+]?\d+)?\s*$"  # a number with a decimal comma, or one that parts thousands
+FORMULA = re.compile(r"^(?=[=+\-@\t\r])")  # what a spreadsheet would take for one
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
@@ -32,7 +39,7 @@ def is_table_file(path: str | Path) -> bool:
     return Path(path).name.lower().endswith(EXTENSIONS)
 
 
-def read_table(path: str | Path) -> pl.DataFrame:
+def read_table(path: str | Path, max_bytes: int | None = None) -> pl.DataFrame:
     """Read a CSV or Parquet file.
 
     A column of a CSV file with numbers and some of `MISSING` holds numbers with missing values.
@@ -41,14 +48,17 @@ def read_table(path: str | Path) -> pl.DataFrame:
     ----------
     path
         A ``.csv``, ``.csv.gz`` or ``.parquet`` file with a header; a CSV file is UTF-8 text with commas.
+    max_bytes
+        Most bytes that a packed file (``.csv.gz``, ``.parquet``) may unpack to; by default 2^28 (256 MiB) or 64 times
+        its size, whichever is more.
 
     Raises
     ------
     InputError
         Another extension.
     DataError
-        A file that is missing, damaged or without rows; a CSV file in another encoding, with other separators or with
-        columns of one name.
+        A file that is missing, damaged, without rows or unpacks to more than `max_bytes`; a CSV file in another
+        encoding, with other separators or with columns of one name or several without.
     """
     import polars as pl
 
@@ -57,11 +67,11 @@ def read_table(path: str | Path) -> pl.DataFrame:
         raise refuse("path", f"a file ending in {', '.join(EXTENSIONS)}", repr(path.name), "Convert it first.")
     if not path.is_file():
         raise DataError(f"{path}: no such file. Check the path.")
+    if max_bytes is not None:
+        check_count("max_bytes", max_bytes)
     try:
-        if path.name.lower().endswith(".parquet"):
-            frame = pl.read_parquet(io.BytesIO(path.read_bytes()))
-        else:
-            frame = _read_csv(path)
+        limit = most_unpacked(path) if max_bytes is None else max_bytes
+        frame = (_read_parquet if path.name.lower().endswith(".parquet") else _read_csv)(path, limit)
     except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         reason = str(error).partition("\n")[0]  # what follows is advice on polars' own options
         raise DataError(f"{path}: cannot be read as a table: {reason}. Check the file, or write it again.") from error
@@ -70,33 +80,88 @@ def read_table(path: str | Path) -> pl.DataFrame:
     return frame
 
 
-def _read_csv(path: Path) -> pl.DataFrame:
+def write_table(path: Path, frame: pl.DataFrame) -> None:
+    """Write a CSV file; texts and names that a spreadsheet would take for a formula get an apostrophe before them."""
     import polars as pl
 
-    content = read_gzip(path) if path.name.lower().endswith(".gz") else path.read_bytes()
-    try:
-        content.decode()
-    except UnicodeDecodeError as error:
-        message = f"{path}: cannot be read as a table: byte {error.start} is no UTF-8 text. Save it in UTF-8."
-        raise DataError(message) from None
-    header = pl.read_csv(io.BytesIO(content), has_header=False, n_rows=1, infer_schema=False).row(0)
-    _check_header(path, header)
+    safe = frame.with_columns(pl.col(pl.String).str.replace(r"^([=+\-@\t\r])", "'${1}"))
+    safe.columns = [FORMULA.sub("'", name) for name in frame.columns]
+    with replacing(path) as partial:
+        safe.write_csv(partial)
+
+
+def _read_parquet(path: Path, limit: int) -> pl.DataFrame:
+    """A few bytes of Parquet may stand for any number of equal values: what it says of its size is read first."""
+    import polars as pl
+
+    content = io.BytesIO(path.read_bytes())
+    rows, columns = pl.scan_parquet(content).select(pl.len()).collect().item(), len(pl.read_parquet_schema(content))
+    _check_size(path, rows * columns * CELL, limit)
+    frame = pl.read_parquet(content)
+    texts = frame.select(pl.col(pl.String).str.len_bytes().sum().cast(pl.Int64))
+    _check_size(path, sum(texts.row(0)), limit)
+    return frame
+
+
+def _read_csv(path: Path, limit: int) -> pl.DataFrame:
+    import polars as pl
+
+    content = _csv_text(path, limit)
+    first = pl.read_csv(io.BytesIO(content), has_header=False, n_rows=1, infer_schema=False).row(0)
+    names = [name or "" for name in first]
+    _check_header(path, names)
     frame = pl.read_csv(io.BytesIO(content), infer_schema_length=None)
-    return frame.select(_numbers(values) for values in frame.get_columns())
+    frame.columns = names  # polars keeps doubled quotes
+    return pl.DataFrame([_numbers(values) for values in frame.get_columns()])
 
 
-def _check_header(path: Path, names: tuple[str | None, ...]) -> None:
+def _csv_text(path: Path, limit: int) -> bytes:
+    """What is in a CSV file, unpacked: UTF-8 text, its lines separated by line feeds."""
+    if path.name.lower().endswith(".gz"):
+        with open_gzip(path) as stream:
+            content = read_blocks(stream, limit + 1)
+        _check_size(path, len(content), limit)
+    else:
+        content = path.read_bytes()
+    wrong = _first_no_text(content)
+    if wrong is not None:
+        raise DataError(f"{path}: cannot be read as a table: byte {wrong} is no UTF-8 text. Save it in UTF-8.")
+    return content if b"\n" in content else content.replace(b"\r", b"\n")
+
+
+def _first_no_text(content: bytes) -> int | None:
+    """Place of the first byte that is no UTF-8 text or NUL; None where there is none."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for start in range(0, len(content), BLOCK):
+        begun = len(decoder.getstate()[0])  # bytes of a character that the last block had the start of
+        try:
+            decoder.decode(content[start : start + BLOCK], final=start + BLOCK >= len(content))
+        except UnicodeDecodeError as error:
+            return start - begun + error.start
+    place = content.find(b"\0")
+    return None if place < 0 else place
+
+
+def _check_size(path: Path, size: int, limit: int) -> None:
+    if size > limit:
+        raise DataError(
+            f"{path}: unpacks to more than {limit} bytes. Raise `max_bytes` (--max-bytes) if you trust the file."
+        )
+
+
+def _check_header(path: Path, names: Sequence[str]) -> None:
     """Polars would rename columns of one name, and take other separators for parts of a name."""
-    twice = sorted({name for name in names if name is not None and names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
-        raise DataError(f"{path}: has several columns named {', '.join(map(repr, twice))}. Rename them.")
+        listed = ", ".join(repr(name) if name else "nothing" for name in twice)
+        raise DataError(f"{path}: has several columns named {listed}. Rename them.")
     for mark, word in SEPARATORS.items():
-        if len(names) == 1 and mark in (names[0] or ""):
+        if len(names) == 1 and mark in names[0]:
             raise DataError(f"{path}: its columns are separated by {word}. Save it with commas.")
 
 
 def check_numbers(path: str | Path, frame: pl.DataFrame, not_features: Collection[str]) -> None:
-    """Refuse features that hold numbers, but for a few texts, which would make categories of all of them.
+    """Refuse features that hold numbers, but for a few texts or with commas, which would make categories of all.
 
     Raises
     ------
@@ -109,11 +174,16 @@ def check_numbers(path: str | Path, frame: pl.DataFrame, not_features: Collectio
         if values.dtype != pl.String or values.name in not_features:
             continue
         words = values.filter(_parsed(values).is_null() & ~_absent(values))
-        if 0 < len(words) <= (1 - MOSTLY) * (len(values) - values.null_count()):
-            raise DataError(
-                f"{path}: column '{values.name}' holds numbers, but in {len(words)} of {len(values)} rows text such as "
-                f"{words[0]!r}. Correct these, leave them empty, or drop the column."
-            )
+        commas = words.filter(words.str.contains(COMMA))
+        if len(words) == 0 or len(words) - len(commas) > (1 - MOSTLY) * (len(values) - values.null_count()):
+            continue
+        shown, what, remedy = words, "text", "Correct these, leave them empty"
+        if len(commas):
+            shown, what, remedy = commas, "with a comma", "Write a point for decimals and nothing between thousands"
+        raise DataError(
+            f"{path}: column '{values.name}' holds numbers, but in {len(shown)} of {len(values)} rows {what} such as "
+            f"{shown[0]!r}. {remedy}, or drop the column."
+        )
 
 
 def _numbers(values: pl.Series) -> pl.Series:

@@ -63,6 +63,7 @@ def load_table(
     categories: int = 20,
     words: int = 1024,
     seed: int = 0,
+    max_bytes: int | None = None,
 ) -> BinaryData:
     """Load a table, split it by distinct row and scale it to [0, 1].
 
@@ -96,6 +97,8 @@ def load_table(
         Number of inputs for running text.
     seed
         Of the splits.
+    max_bytes
+        Most bytes that a packed file may unpack to; by default 256 MiB or 64 times its size, whichever is more.
 
     Returns
     -------
@@ -111,8 +114,8 @@ def load_table(
     """
     check_count("seed", seed, low=0)
     options = TableOptions(label, drop, impute, scaling, text, categories, words)
-    frame = read_table(path)
-    test_frame = None if test is None else read_table(test)
+    frame = read_table(path, max_bytes)
+    test_frame = None if test is None else read_table(test, max_bytes)
     for file, read in ((path, frame), (test, test_frame)):
         if file is not None and read is not None:
             check_numbers(file, read, {label, *options.drop, text or label})
@@ -120,6 +123,7 @@ def load_table(
         **asdict(options),
         "drop": list(options.drop),
         "test": None if test is None else str(Path(test).absolute()),
+        **({} if max_bytes is None else {"max_bytes": max_bytes}),
     }
     source = DataSource(str(Path(path).absolute()), str(sensitive), seed, stored)
     return split_table(table_name(path), frame, test_frame, sensitive, options, source)
@@ -181,14 +185,16 @@ def _assemble(
 def _features(frame: pl.DataFrame, options: TableOptions) -> pl.DataFrame:
     """Clean feature columns."""
     check_choice("label", options.label, frame.columns)
+    names = dict.fromkeys(frame.columns)
     for name in options.drop:
-        check_choice("drop", name, frame.columns)
-    rest = frame.drop(options.label, *options.drop)
-    if rest.width == 0:
+        check_choice("drop", name, names)
+    left_out = {options.label, *options.drop}
+    kept = [name for name in names if name not in left_out]
+    if not kept:
         raise refuse("drop", "such that a feature column is left", repr(options.drop))
     if options.text is not None:
-        check_choice("text", options.text, rest.columns)
-    return clean(rest)
+        check_choice("text", options.text, kept)
+    return clean(frame[kept])
 
 
 def _same_rows(frames: Sequence[pl.DataFrame], options: TableOptions) -> list[NDArray[np.int64]]:
@@ -202,7 +208,7 @@ def _same_rows(frames: Sequence[pl.DataFrame], options: TableOptions) -> list[ND
         absent = sorted(set(columns) - set(frame.columns))
         if absent:
             raise DataError(f"The test file lacks the columns {absent}. Provide the columns that the first file has.")
-        keys = (_key(row, place) for row in frame.select(columns).iter_rows())
+        keys = (_key(row, place) for row in frame[columns].iter_rows())
         result.append(np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64))
     return result
 
