@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import os
 import shutil
 import tarfile
@@ -18,10 +17,7 @@ from asymcert._files import replacing
 from asymcert.errors import DataError
 
 ENVIRONMENT = "ASYMCERT_DATA"
-BLOCK = 2**20  # bytes read at a time
-# A packed file may be a few bytes that stand for gigabytes: so much each may unpack to, unless told otherwise.
-SMALL = 2**28  # bytes
-RATIO = 64  # times its own size, where that is more
+MOST_BYTES = 2**28  # that a packed file may unpack to: more than any published here has
 
 
 @dataclass(frozen=True)
@@ -127,7 +123,7 @@ def _unpack(archive: Path, publication: Publication, folder: Path) -> None:
             stream = tar.extractfile(member)
             if stream is None:
                 raise KeyError(f"{name} is no file in {archive.name}")
-            if member.size > most_unpacked(archive):
+            if member.size > MOST_BYTES:
                 raise ValueError(f"{name} of {archive.name} would have {member.size} bytes")
             with replacing(folder / name) as partial, partial.open("wb") as target:
                 shutil.copyfileobj(stream, target)
@@ -175,19 +171,6 @@ def open_gzip(path: Path) -> Iterator[gzip.GzipFile]:
             yield stream
     except (OSError, EOFError, zlib.error) as error:
         raise damaged(path, f"not a whole gzip file: {error}") from error
-
-
-def read_blocks(stream: gzip.GzipFile, most: int) -> bytes:
-    """The next bytes, at most so many; memory is taken as they arrive, whatever a header promised."""
-    content = io.BytesIO()
-    while block := stream.read(min(BLOCK, most - content.tell())):
-        content.write(block)
-    return content.getvalue()
-
-
-def most_unpacked(path: Path) -> int:
-    """Bytes that a packed file may unpack to, unless an option says otherwise."""
-    return max(SMALL, RATIO * path.stat().st_size)
 
 
 def damaged(path: Path, what: str) -> DataError:

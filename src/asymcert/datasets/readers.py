@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from asymcert.datasets.files import damaged, most_unpacked, open_gzip, read_blocks
+from asymcert.datasets.files import MOST_BYTES, damaged, open_gzip
 from asymcert.errors import DataError
 
 Bytes = NDArray[np.uint8]
@@ -37,10 +37,10 @@ def read_idx(path: Path, ndim: int, sha256: str | None = None) -> Bytes:
         Not a gzip file, a wrong magic number or size, or a wrong checksum.
     """
     with open_gzip(path) as stream:
-        header = read_blocks(stream, 4 + 4 * ndim)
+        header = stream.read(4 + 4 * ndim)
         shape = _idx_shape(path, header, ndim)
         size = math.prod(shape)
-        content = read_blocks(stream, size + 1)  # the one more tells whether the file ends here
+        content = stream.read(size + 1)  # the one more tells whether the file ends here
     if len(content) != size:
         raise damaged(path, f"shape {shape} needs {size} bytes, got {'more' if len(content) > size else len(content)}")
     digest = hashlib.sha256(header)
@@ -55,8 +55,8 @@ def _idx_shape(path: Path, header: bytes, ndim: int) -> tuple[int, ...]:
     if len(header) < 4 + 4 * ndim or magic != 0x0800 + ndim:
         raise damaged(path, f"magic number must be {0x0800 + ndim} (IDX bytes of {ndim} dimensions), got {magic}")
     shape = tuple(int(size) for size in np.frombuffer(header, ">u4", offset=4))
-    if not 0 < math.prod(shape) <= most_unpacked(path):
-        raise damaged(path, f"shape {shape} must hold from 1 to {most_unpacked(path)} bytes")
+    if not 0 < math.prod(shape) <= MOST_BYTES:
+        raise damaged(path, f"shape {shape} must hold from 1 to {MOST_BYTES} bytes")
     return shape
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from asymcert._checks import check_count, refuse
 from asymcert._files import replacing
-from asymcert.datasets.files import BLOCK, most_unpacked, open_gzip, read_blocks
+from asymcert.datasets.files import MOST_BYTES, open_gzip
 from asymcert.errors import DataError
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 EXTENSIONS = (".csv", ".csv.gz", ".parquet")
 MISSING = ("", "nan", "na", "n/a", "#n/a", "null", "none", "?", "-")  # spellings of a missing number, in lower case
+RATIO = 64  # times its size: what a large packed table may unpack to, unless told otherwise
+BLOCK = 2**20  # bytes looked at in one go
 CELL = 8  # bytes of a number or of where a text begins
 MOSTLY = 0.9  # a column with this share of numbers was meant to hold numbers
 COMMA = r"^\s*[-+]?[\d.]*,\d[\d.,]*([eE][-+]?\d+)?\s*$"  # a number with a decimal comma, or one that parts thousands
@@ -70,7 +72,7 @@ def read_table(path: str | Path, max_bytes: int | None = None) -> pl.DataFrame:
     if max_bytes is not None:
         check_count("max_bytes", max_bytes)
     try:
-        limit = most_unpacked(path) if max_bytes is None else max_bytes
+        limit = max(MOST_BYTES, RATIO * path.stat().st_size) if max_bytes is None else max_bytes
         frame = (_read_parquet if path.name.lower().endswith(".parquet") else _read_csv)(path, limit)
     except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         reason = str(error).partition("\n")[0]  # what follows is advice on polars' own options
@@ -119,8 +121,10 @@ def _csv_text(path: Path, limit: int) -> bytes:
     """What is in a CSV file, unpacked: UTF-8 text, its lines separated by line feeds."""
     if path.name.lower().endswith(".gz"):
         with open_gzip(path) as stream:
-            content = read_blocks(stream, limit + 1)
-        _check_size(path, len(content), limit)
+            size = stream.seek(limit + 1)  # unpacks to the limit or the file's end, and keeps nothing
+            _check_size(path, size, limit)
+            stream.seek(0)
+            content = stream.read(size)
     else:
         content = path.read_bytes()
     wrong = _first_no_text(content)
