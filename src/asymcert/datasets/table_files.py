@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import io
 import re
 from collections import Counter
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from asymcert._checks import check_count, refuse
 from asymcert._files import replacing
+from asymcert.datasets.columns import unnamed
 from asymcert.datasets.files import MOST_BYTES, open_gzip
 from asymcert.errors import DataError
 
@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 EXTENSIONS = (".csv", ".csv.gz", ".parquet")
 MISSING = ("", "nan", "na", "n/a", "#n/a", "null", "none", "?", "-")  # spellings of a missing number, in lower case
 RATIO = 64  # times its size: what a large packed table may unpack to, unless told otherwise
-BLOCK = 2**20  # bytes looked at in one go
 CELL = 8  # bytes of a number or of where a text begins
 MOSTLY = 0.9  # a column with this share of numbers was meant to hold numbers
 COMMA = r"^\s*[-+]?[\d.]*,\d[\d.,]*([eE][-+]?\d+)?\s*$"  # a number with a decimal comma, or one that parts thousands
-FORMULA = re.compile(r"^(?=[=+\-@\t\r])")  # what a spreadsheet would take for one
+FORMULA = r"^([=+\-@\t\r])"  # what a spreadsheet would take for one
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
@@ -86,8 +85,8 @@ def write_table(path: Path, frame: pl.DataFrame) -> None:
     """Write a CSV file; texts and names that a spreadsheet would take for a formula get an apostrophe before them."""
     import polars as pl
 
-    safe = frame.with_columns(pl.col(pl.String).str.replace(r"^([=+\-@\t\r])", "'${1}"))
-    safe.columns = [FORMULA.sub("'", name) for name in frame.columns]
+    safe = frame.with_columns(pl.col(pl.String).str.replace(FORMULA, "'${1}"))
+    safe.columns = [re.sub(FORMULA, r"'\1", name) for name in frame.columns]
     with replacing(path) as partial:
         safe.write_csv(partial)
 
@@ -100,8 +99,8 @@ def _read_parquet(path: Path, limit: int) -> pl.DataFrame:
     rows, columns = pl.scan_parquet(content).select(pl.len()).collect().item(), len(pl.read_parquet_schema(content))
     _check_size(path, rows * columns * CELL, limit)
     frame = pl.read_parquet(content)
-    texts = frame.select(pl.col(pl.String).str.len_bytes().sum().cast(pl.Int64))
-    _check_size(path, sum(texts.row(0)), limit)
+    texts = [unnamed(v.cast(pl.String)) for v in frame.get_columns() if v.dtype in (pl.String, pl.Categorical, pl.Enum)]
+    _check_size(path, sum(int(text.str.len_bytes().cast(pl.Int64).sum()) for text in texts), limit)
     return frame
 
 
@@ -114,7 +113,7 @@ def _read_csv(path: Path, limit: int) -> pl.DataFrame:
     _check_header(path, names)
     frame = pl.read_csv(io.BytesIO(content), infer_schema_length=None)
     frame.columns = names  # polars keeps doubled quotes
-    return pl.DataFrame([_numbers(values) for values in frame.get_columns()])
+    return pl.DataFrame({values.name: _numbers(values) for values in frame.get_columns()})
 
 
 def _csv_text(path: Path, limit: int) -> bytes:
@@ -127,23 +126,14 @@ def _csv_text(path: Path, limit: int) -> bytes:
             content = stream.read(size)
     else:
         content = path.read_bytes()
-    wrong = _first_no_text(content)
-    if wrong is not None:
+    try:
+        content.decode()
+        wrong = content.find(b"\0")
+    except UnicodeDecodeError as error:
+        wrong = error.start
+    if wrong >= 0:
         raise DataError(f"{path}: cannot be read as a table: byte {wrong} is no UTF-8 text. Save it in UTF-8.")
     return content if b"\n" in content else content.replace(b"\r", b"\n")
-
-
-def _first_no_text(content: bytes) -> int | None:
-    """Place of the first byte that is no UTF-8 text or NUL; None where there is none."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    for start in range(0, len(content), BLOCK):
-        begun = len(decoder.getstate()[0])  # bytes of a character that the last block had the start of
-        try:
-            decoder.decode(content[start : start + BLOCK], final=start + BLOCK >= len(content))
-        except UnicodeDecodeError as error:
-            return start - begun + error.start
-    place = content.find(b"\0")
-    return None if place < 0 else place
 
 
 def _check_size(path: Path, size: int, limit: int) -> None:
@@ -178,7 +168,7 @@ def check_numbers(path: str | Path, frame: pl.DataFrame, not_features: Collectio
         if values.dtype != pl.String or values.name in not_features:
             continue
         words = values.filter(_parsed(values).is_null() & ~_absent(values))
-        commas = words.filter(words.str.contains(COMMA))
+        commas = words.filter(unnamed(words).str.contains(COMMA))
         if len(words) == 0 or len(words) - len(commas) > (1 - MOSTLY) * (len(values) - values.null_count()):
             continue
         shown, what, remedy = words, "text", "Correct these, leave them empty"
@@ -204,8 +194,9 @@ def _numbers(values: pl.Series) -> pl.Series:
 def _parsed(values: pl.Series) -> pl.Series:
     import polars as pl
 
-    return values.str.strip_chars().cast(pl.Float64, strict=False).fill_nan(None)
+    return unnamed(values).str.strip_chars().cast(pl.Float64, strict=False).fill_nan(None)
 
 
 def _absent(values: pl.Series) -> pl.Series:
+    values = unnamed(values)
     return values.is_null() | values.str.strip_chars().str.to_lowercase().is_in(MISSING)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from asymcert._checks import check_choice, check_count, refuse
 from asymcert.datasets.binary import BinaryData, Split
-from asymcert.datasets.columns import words_of
+from asymcert.datasets.columns import unnamed, words_of
 from asymcert.datasets.scaling import IMPUTATIONS, SCALINGS, TableScaling, clean, running_text
 from asymcert.datasets.source import DataSource
 from asymcert.datasets.splitting import three_way, two_way
@@ -224,7 +224,7 @@ def _sensitive_rows(labels: list[pl.Series], sensitive: object) -> tuple[str, st
     missing = sum(values.null_count() for values in labels)
     if missing:
         raise DataError(f"Label column '{labels[0].name}' has {missing} missing values. Drop these rows.")
-    values = labels[0].unique().sort().to_list()
+    values = unnamed(labels[0]).unique().sort().to_list()
     chosen = [value for value in values if _is_same(value, sensitive)]
     if not chosen:
         listed = ", ".join(map(str, values[:MOST_LISTED])) + (", ..." if len(values) > MOST_LISTED else "")
@@ -233,7 +233,9 @@ def _sensitive_rows(labels: list[pl.Series], sensitive: object) -> tuple[str, st
         raise DataError(
             f"Label column '{labels[0].name}' has one value only, {values[0]}. Provide rows of two classes."
         )
-    rest = {str(value) for part in labels for value in part.unique().to_list() if not _is_same(value, sensitive)}
+    rest = {
+        str(value) for part in labels for value in unnamed(part).unique().to_list() if not _is_same(value, sensitive)
+    }
     other = rest.pop() if len(rest) == 1 else f"not {chosen[0]}"
     y = [np.array([_is_same(value, sensitive) for value in part.to_list()]) for part in labels]
     return str(chosen[0]), other, y
