@@ -26,6 +26,7 @@ from asymcert.cli.parameters import (
 )
 from asymcert.cli.steps import certify_run, check_inside, chosen_split, score_file, threats_for
 from asymcert.cli.summaries import room_rows, summary_rows, unit_rows
+from asymcert.datasets.table_files import read_table
 from asymcert.evaluate import floor_significant
 from asymcert.evaluate.explain import explain
 from asymcert.evaluate.labels import method_labels
@@ -83,7 +84,8 @@ def certify(
             raise refuse("--table", "used without --proof, --limit and --explain", "one of them")
         if table is None or out is None:
             raise refuse("--table", "given together with --out", "one of them", "Example: --out radii.csv")
-        show.result(score_file(model, table, out, threats, certifier, quiet, max_bytes), as_json)
+        frame = read_table(table, max_bytes)
+        show.result(score_file(model, frame, out, threats, certifier, quiet), as_json)
         return
     if explain_index is not None:
         if proof is not None or limit is not None:

@@ -14,7 +14,7 @@ from asymcert.certify import Certifier
 from asymcert.cli import show
 from asymcert.cli.options import parse_norm
 from asymcert.datasets import BinaryData, Split
-from asymcert.datasets.table_files import read_table, write_table
+from asymcert.datasets.table_files import write_table
 from asymcert.evaluate import evaluate, threat_key
 from asymcert.evaluate.audit import audit
 from asymcert.evaluate.labels import method_labels
@@ -115,16 +115,14 @@ def certify_run(
 
 def score_file(
     model: BinaryClassifier,
-    table: Path,
+    frame: pl.DataFrame,
     out: Path,
     threats: list[ThreatModel],
     certifier: Certifier,
     quiet: bool,
-    max_bytes: int | None,
 ) -> dict[str, Any]:
-    """Certify the rows of a table's file into a CSV file; returns how many there are, and how many are sensitive."""
+    """Certify the rows of a table into a CSV file; returns how many there are, and how many are sensitive."""
     target = output_file("--out", out)
-    frame = read_table(table, max_bytes)
     with show.progress("certify", len(frame), quiet) as update:
         rows = score_table(
             model, frame, threats, certifier, _chunk(certifier), progress=lambda done, total: update(done)

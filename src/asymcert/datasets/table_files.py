@@ -138,9 +138,7 @@ def _csv_text(path: Path, limit: int) -> bytes:
 
 def _check_size(path: Path, size: int, limit: int) -> None:
     if size > limit:
-        raise DataError(
-            f"{path}: unpacks to more than {limit} bytes. Raise `max_bytes` (--max-bytes) if you trust the file."
-        )
+        raise DataError(f"{path}: unpacks to over {limit} bytes. If you trust it, raise `max_bytes` (--max-bytes).")
 
 
 def _check_header(path: Path, names: Sequence[str]) -> None:

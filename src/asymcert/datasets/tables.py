@@ -233,9 +233,8 @@ def _sensitive_rows(labels: list[pl.Series], sensitive: object) -> tuple[str, st
         raise DataError(
             f"Label column '{labels[0].name}' has one value only, {values[0]}. Provide rows of two classes."
         )
-    rest = {
-        str(value) for part in labels for value in unnamed(part).unique().to_list() if not _is_same(value, sensitive)
-    }
+    known = [value for part in labels for value in unnamed(part).unique().to_list()]
+    rest = {str(value) for value in known if not _is_same(value, sensitive)}
     other = rest.pop() if len(rest) == 1 else f"not {chosen[0]}"
     y = [np.array([_is_same(value, sensitive) for value in part.to_list()]) for part in labels]
     return str(chosen[0]), other, y
