@@ -7,6 +7,10 @@ class AsymcertError(Exception):
     def __init__(self, message: str = ""):
         super().__init__(" ".join(message.splitlines()))
 
+    def __str__(self) -> str:
+        """The message in one line: names and values out of files may hold line breaks and codes for terminals."""
+        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in super().__str__())
+
 
 class InputError(AsymcertError, ValueError):
     """An argument has the wrong value, shape or type."""

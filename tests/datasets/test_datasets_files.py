@@ -99,7 +99,7 @@ def test_damaged_idx_is_refused_by_name(tmp_path):
         (gzip.compress(b"\0\0\x08\x01" + content[4:]), "magic number must be 2051"),
         (gzip.compress(b"\0\0\x08\x03"), "magic number must be 2051"),
         (gzip.compress(content[:-1]), "needs 60 bytes, got 59"),
-        (gzip.compress(content + b"\0"), "needs 60 bytes, got 61"),
+        (gzip.compress(content + b"\0"), "needs 60 bytes, got more"),
         (gzip.compress(changed), "does not have the publisher's SHA-256"),
     ]
     path = tmp_path / "broken.gz"

@@ -1,11 +1,18 @@
 """Tables as people save them: what would be read as something else is refused, by column and with a remedy."""
 
+import dataclasses
+import gzip
+
+import numpy as np
 import polars as pl
 import pytest
 
-from asymcert.datasets import load_table
-from asymcert.datasets.table_files import MISSING, check_numbers, read_table
-from asymcert.errors import DataError
+from asymcert.datasets import DataSource, load_source, load_table
+from asymcert.datasets.columns import NumericColumn
+from asymcert.datasets.scaling import TableScaling
+from asymcert.datasets.table_files import MISSING, check_numbers, read_table, write_table
+from asymcert.errors import DataError, InputError
+from contracts.readers import stopped_after
 
 
 def saved(path, values, label=("x", "y")):
@@ -64,6 +71,9 @@ def test_a_label_that_is_nan_is_a_missing_one(tmp_path):
     [
         ("größe,y\n1,0\n".encode("latin-1"), r"byte 2 is no UTF-8 text. Save it in UTF-8\."),
         (b"a,a,y\n1,2,0\n3,4,1\n", r"has several columns named 'a'\. Rename them\."),
+        (b",,a,a,y\n1,2,3,3,0\n", r"has several columns named nothing, 'a'\. Rename them\."),
+        (b"a,y\n1,0\n\0,1\n", r"byte 8 is no UTF-8 text"),
+        ("a,y\n1,0\n".encode("utf-16-le"), r"byte 1 is no UTF-8 text"),
         (b"a;y\n1;0\n2;1\n", r"its columns are separated by semicolons\. Save it with commas\."),
         (b"a\ty\n1\t0\n2\t1\n", r"separated by tabs"),
         (b"a,y\n1,0\n1,2,3,4\n", r"cannot be read as a table: found more fields than defined in 'Schema'\. Check"),
@@ -80,3 +90,98 @@ def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path):
     path = saved(tmp_path / "t.csv", NUMBERS)
     path.write_text(path.read_text(), encoding="utf-8-sig")
     assert read_table(path).columns == ["size", "class"]
+
+
+def test_names_are_what_the_header_says(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text('"a ""raw""","b, scaled",,*,^a$,é,a b\n1,2,3,4,5,6,7\n', encoding="utf-8")
+    frame = read_table(path)
+    assert frame.columns == ['a "raw"', "b, scaled", "", "*", "^a$", "é", "a b"]
+    assert frame.row(0) == (1, 2, 3, 4, 5, 6, 7)
+
+
+@pytest.mark.parametrize("drop", [(), ("^a.*$",), ("*",), ("a", "*")])
+def test_no_name_is_taken_as_a_pattern(tmp_path, drop):
+    draw = np.random.default_rng(0)
+    columns = {name: [*draw.random(79), None] for name in ("*", "^a.*$", "a", "ab")}
+    columns |= {"^k$": ["b", "c", "b", None] * 20, "^n$": ["1", "-", "2", "3"] * 20}
+    pl.DataFrame({**columns, "^y$": ["u", "v"] * 40}).write_csv(tmp_path / "t.csv")
+    data = load_table(tmp_path / "t.csv", "^y$", "u", drop=drop, scaling="min-max", impute="most-frequent")
+    plain = pl.read_csv(tmp_path / "t.csv", has_header=False, skip_rows=1)
+    plain.columns = [f"p{i}" for i in range(7)]
+    plain.write_csv(tmp_path / "plain.csv")
+    left_out = [f"p{list(columns).index(name)}" for name in drop]
+    same = load_table(tmp_path / "plain.csv", "p6", "u", drop=left_out, scaling="min-max", impute="most-frequent")
+    assert data.digest == same.digest
+    assert [column.name for column in data.scaling.columns] == [name for name in columns if name not in drop]
+
+
+def test_lines_may_end_with_carriage_returns_alone(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"a,y\r1,0\r2,1\r")
+    assert read_table(path).rows() == [(1, 0), (2, 1)]
+    path.write_bytes(b"a,y\r\n1,0\r\n2,1\r\n")
+    assert read_table(path).rows() == [(1, 0), (2, 1)]
+
+
+@pytest.mark.parametrize("numbers", [["1,5", "2,5"], ["1.234,5", "-2"], ["1,234", "5,678.9"], [" ,5 ", "1,5e-3", ""]])
+def test_numbers_with_commas_are_refused_by_column(tmp_path, numbers):
+    values = [f'"{value}"' for value in numbers * 30]
+    path = saved(tmp_path / "t.csv", values)
+    with pytest.raises(
+        DataError, match=r"column 'size' holds numbers, but in \d0 of \d+ rows with a comma such as '.*,"
+    ):
+        load_table(path, "class", "x")
+    with pytest.raises(InputError, match="feature column is left"):
+        load_table(path, "class", "x", drop=("size",))
+
+
+def test_lists_of_words_with_commas_stay_text(tmp_path):
+    path = saved(tmp_path / "t.csv", ['"red, blue"', '"1, 2 or 3"', "red"] * 20)
+    check_numbers(path, read_table(path), {"class"})
+
+
+def test_a_packed_table_unpacks_to_as_much_as_the_option_says(tmp_path):
+    text = "a,y\n" + "1,0\n2,1\n" * 50
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress(text.encode()))
+    read_table(tmp_path / "t.csv.gz").write_parquet(tmp_path / "t.parquet")
+    pl.DataFrame({"a": ["long " * 30] * 20}).write_parquet(tmp_path / "texts.parquet")
+    for name, size in (("t.csv.gz", len(text)), ("t.parquet", 100 * 2 * 8), ("texts.parquet", 150 * 20)):
+        assert read_table(tmp_path / name, size).height in (100, 20)
+        with pytest.raises(DataError, match=rf"unpacks to over {size - 1} bytes\. If you trust it, raise `max"):
+            read_table(tmp_path / name, size - 1)
+    with pytest.raises(InputError, match="`max_bytes` must be an integer of at least 1"):
+        read_table(tmp_path / "t.parquet", 0)
+
+
+def test_the_limit_of_a_loaded_table_is_kept_with_its_source(tmp_path):
+    frame = pl.DataFrame({"a": range(60), "y": [0, 1] * 30})
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress(frame.write_csv().encode()))
+    data = load_table(tmp_path / "t.csv.gz", "y", 1, max_bytes=1000)
+    assert load_source(DataSource.from_dict(data.source.to_dict())).digest == data.digest
+    with pytest.raises(DataError, match="unpacks to over 100 bytes"):
+        load_source(dataclasses.replace(data.source, options={**data.source.options, "max_bytes": 100}))
+
+
+def test_texts_that_a_spreadsheet_would_run_are_written_as_texts(tmp_path):
+    runs = ["=HYPERLINK(1)", "+1", "-1", "@SUM(1)", "\tx", "\rx"]
+    stay = ["a=1", "'=1", "", " -", None, "é"]
+    frame = pl.DataFrame({"=name": runs + stay, "number": [-1.5] * 12, "-count": [-1] * 12})
+    write_table(tmp_path / "t.csv", frame)
+    again = pl.read_csv(tmp_path / "t.csv")
+    assert again.columns == ["'=name", "number", "'-count"]
+    assert again["'=name"].to_list() == [*(f"'{text}" for text in runs), "a=1", "'=1", "", " -", None, "é"]
+    assert again["number"].to_list() == [-1.5] * 12
+    assert again["'-count"].to_list() == [-1] * 12
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
+
+
+def test_many_columns_cost_no_more_than_their_number(tmp_path):
+    names = [f"c{i}" for i in range(100_000)]
+    path = tmp_path / "t.csv"
+    path.write_text(",".join(names) + "\n" + ",".join(["0.5"] * len(names)) + "\n")
+    scaling = TableScaling(tuple(NumericColumn(name, None, 0.0, 1.0) for name in names))
+    with stopped_after(30):  # hours where each column walks over all
+        x = scaling.transform(read_table(path))
+    assert x.shape == (1, len(names))
+    assert bool((x == 0.5).all())

@@ -11,9 +11,22 @@ from asymcert._checks import check_count, refuse
 from asymcert.certify import CERTIFIERS, Certifier, certifier_for, default_method
 from asymcert.cli import show
 from asymcert.cli.options import OF_METHOD, with_fields_of
-from asymcert.cli.parameters import Box, DataDir, Json, Limit, Method, Norms, Quiet, RunPath, SplitName, Threats
+from asymcert.cli.parameters import (
+    Box,
+    DataDir,
+    Json,
+    Limit,
+    MaxBytes,
+    Method,
+    Norms,
+    Quiet,
+    RunPath,
+    SplitName,
+    Threats,
+)
 from asymcert.cli.steps import certify_run, check_inside, chosen_split, output_file, score_file, threats_for
 from asymcert.cli.summaries import room_rows, summary_rows, unit_rows
+from asymcert.datasets.table_files import read_table
 from asymcert.evaluate import floor_significant
 from asymcert.evaluate.explain import explain
 from asymcert.evaluate.labels import method_labels
@@ -47,6 +60,7 @@ def certify(
         Path | None,
         typer.Option(help="With --table: CSV file for a verdict and radii of each row.", show_default=False),
     ] = None,
+    max_bytes: MaxBytes = None,
     data_dir: DataDir = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -65,13 +79,14 @@ def certify(
     model = opened.model
     certifier = certifier_for(method or default_method(model), **overrides)
     threats = threats_for(model, norm, threat, box)
-    if table is not None or out is not None:
+    if any(option is not None for option in (table, out, max_bytes)):
         if any(option is not None for option in (proof, limit, explain_index)):
             raise refuse("--table", "used without --proof, --limit and --explain", "one of them")
         if table is None or out is None:
             raise refuse("--table", "given together with --out", "one of them", "Example: --out radii.csv")
         output_file("--out", out, [table, *(threat or []), *opened.folder.own_files])
-        show.result(score_file(model, table, out, threats, certifier, quiet), as_json)
+        frame = read_table(table, max_bytes)
+        show.result(score_file(model, frame, out, threats, certifier, quiet), as_json)
         return
     if explain_index is not None:
         if proof is not None or limit is not None:

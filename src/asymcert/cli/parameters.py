@@ -24,6 +24,9 @@ Method = Annotated[
 Limit = Annotated[int | None, typer.Option(help="Only the first samples of the split.", show_default=False)]
 SplitName = Annotated[str, typer.Option("--split", help="train, val or test.")]
 DataDir = Annotated[Path | None, typer.Option(help="Folder with the data, where it is not where training found it.")]
+MaxBytes = Annotated[
+    int | None, typer.Option(help="Table: most bytes that a packed file may unpack to.", show_default=False)
+]
 PublishedData = Annotated[
     Path | None, typer.Option(help="Folder with published data; else $ASYMCERT_DATA, cache, download.")
 ]

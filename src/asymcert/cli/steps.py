@@ -15,7 +15,7 @@ from asymcert.certify import Certifier
 from asymcert.cli import show
 from asymcert.cli.options import parse_norm
 from asymcert.datasets import BinaryData, Split
-from asymcert.datasets.table_files import read_table
+from asymcert.datasets.table_files import write_table
 from asymcert.errors import InputError
 from asymcert.evaluate import evaluate, threat_key
 from asymcert.evaluate.audit import audit
@@ -122,16 +122,20 @@ def certify_run(
 
 
 def score_file(
-    model: BinaryClassifier, table: Path, out: Path, threats: list[ThreatModel], certifier: Certifier, quiet: bool
+    model: BinaryClassifier,
+    frame: pl.DataFrame,
+    out: Path,
+    threats: list[ThreatModel],
+    certifier: Certifier,
+    quiet: bool,
 ) -> dict[str, Any]:
-    """Certify the rows of a table's file into a CSV file; returns how many there are, and how many are sensitive."""
+    """Certify the rows of a table into a CSV file; returns how many there are, and how many are sensitive."""
     target = output_file("--out", out)
-    frame = read_table(table)
     with show.progress("certify", len(frame), quiet) as update:
         rows = score_table(
             model, frame, threats, certifier, _chunk(certifier), progress=lambda done, total: update(done)
         )
-    rows.write_csv(target)
+    write_table(target, rows)
     return {"rows": len(rows), "sensitive": int((rows["margin"] > 0).sum()), "out": str(out)}
 
 

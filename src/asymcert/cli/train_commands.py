@@ -14,7 +14,7 @@ from asymcert._checks import check_choice, refuse
 from asymcert.certify import certifier_for
 from asymcert.cli import show
 from asymcert.cli.options import with_fields_of
-from asymcert.cli.parameters import Json, PublishedData, Quiet
+from asymcert.cli.parameters import Json, MaxBytes, PublishedData, Quiet
 from asymcert.cli.steps import audit_run, certify_run, report_run, threats_for
 from asymcert.cli.summaries import summary_rows, table_remarks
 from asymcert.datasets import BinaryData
@@ -67,6 +67,7 @@ def train(
     impute: Annotated[str | None, typer.Option(help="Table: fill missing values, such as `median`.")] = None,
     scaling: Annotated[str, typer.Option(help="Table: `quantile` or `min-max`.")] = "quantile",
     text: Annotated[str | None, typer.Option(help="Table: column of free text, made into hashed word counts.")] = None,
+    max_bytes: MaxBytes = None,
     model: Annotated[str, typer.Option(help=f"{', '.join(MODELS)}.")] = DEFAULT,
     preset: Annotated[str | None, typer.Option(help="Recipe of another data set.")] = None,
     recipe: Annotated[str, typer.Option(help="`asymcert`, or `published` as in Pfrommer et al. 2023.")] = "asymcert",
@@ -89,9 +90,9 @@ def train(
     _refuse_several_processes()
     if is_path(data):
         options = {"test": test, "drop": tuple(drop or ()), "impute": impute, "scaling": scaling, "text": text}
-        loaded = load_table(Path(data), label, sensitive, seed, options)
+        loaded = load_table(Path(data), label, sensitive, seed, {**options, "max_bytes": max_bytes})
     else:
-        _refuse_table_options(label=label, test=test, drop=drop, impute=impute, text=text)
+        _refuse_table_options(label=label, test=test, drop=drop, impute=impute, text=text, max_bytes=max_bytes)
         loaded = data_sets.load(data, data_dir, sensitive, seed)
     if recipe == "published":
         preset = _published_preset(model, preset or loaded.name.split("-")[0])
@@ -170,4 +171,5 @@ def _published_preset(model: str, family: str) -> str:
 def _refuse_table_options(**given: Any) -> None:
     for name, value in given.items():
         if value:
-            raise refuse(f"--{name}", "left out for a named data set", repr(value), "It describes a table's columns.")
+            option = f"--{name.replace('_', '-')}"
+            raise refuse(option, "left out for a named data set", repr(value), "It describes a table's columns.")

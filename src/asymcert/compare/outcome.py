@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from asymcert._checks import refuse
+from asymcert._checks import check_norm, check_number, refuse
+from asymcert._files import parse_json
 from asymcert._version import __version__
 from asymcert.compare.methods import METHODS
 from asymcert.compare.run import CHUNK, CompareOptions, Result
 from asymcert.datasets import BinaryData
-from asymcert.errors import InputError
 from asymcert.evaluate.curves import certified_accuracy, summary
 from asymcert.report.series import COLOURS, DASHES, GREY, Series, drawn_curve
 
@@ -158,27 +158,32 @@ def read_published(path: Path, name: str) -> dict[str, pl.DataFrame]:
     Raises
     ------
     InputError
-        The file is missing, no such JSON, or does not hold the data set.
+        The file is missing, no such JSON, or does not hold curves of the data set: norms of at least 1, radii that are
+        finite and not negative, shares in [0, 1].
     """
     try:
-        curves = json.loads(path.read_text(encoding="utf-8"))["curves"]
-        norms = curves[name]
-        parts = [
-            pl.DataFrame(
-                {"radius": [float(p[0]) for p in points], "accuracy": [float(p[1]) for p in points]}
-            ).with_columns(norm=pl.lit(float(norm.removeprefix("l"))), method=pl.lit(method))
-            for norm, methods in norms.items()
-            for method, points in methods.items()
-        ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        rows = _published_rows(parse_json(path.read_bytes())["curves"][name])
+        if not rows:
+            raise ValueError("no point of a curve")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"no {error.args[0]!r} in it" if isinstance(error, KeyError) else str(error)
         remedy = 'Its form is {"curves": {data set: {"l1", "l2" or "linf": {method: [[radius, share], ...]}}}}.'
-        raise refuse("published", f"a file with curves of {name!r}", f"{path} ({_reason(error)})", remedy) from error
-    frame = pl.concat(parts).select("method", pl.col("norm", "radius", "accuracy").cast(pl.Float64))
-    if not frame.is_empty() and float(frame["accuracy"].max()) > 1.0:  # pyright: ignore
-        raise InputError(f"`published` must hold accuracies as fractions, got a greater one in {path}.")
-    return {
-        f"published: {key[0]}": part.drop("method") for key, part in frame.partition_by("method", as_dict=True).items()
-    }
+        raise refuse("published", f"a file with curves of {name!r}", f"{path} ({reason})", remedy) from error
+    frame = pl.DataFrame(rows, ["method", "norm", "radius", "accuracy"], orient="row")
+    return {str(key[0]): part.drop("method") for key, part in frame.partition_by("method", as_dict=True).items()}
+
+
+def _published_rows(norms: Mapping[str, Mapping[str, Sequence[Any]]]) -> list[tuple[str, float, float, float]]:
+    """Method, norm, radius and share of every point; all are floats, since integers would make other columns."""
+    rows = []
+    for key, methods in norms.items():
+        norm = check_norm(float(key.removeprefix("l")))
+        for method, points in methods.items():
+            for radius, share in points:
+                check_number("radius", radius, 0.0, sys.float_info.max)
+                check_number("share", share, 0.0, 1.0)
+                rows.append((f"published: {method}", norm, float(radius), float(share)))
+    return rows
 
 
 def published_half(curve: pl.DataFrame, norm: float) -> float | None:
@@ -192,10 +197,6 @@ def published_half(curve: pl.DataFrame, norm: float) -> float | None:
         row.select("radius", "accuracy").row(place) for row, place in ((above, -1), (below, 0))
     )
     return start + (end - start) * (high - 0.5) / (high - low)
-
-
-def _reason(error: Exception) -> str:
-    return f"no {error.args[0]!r} in it" if isinstance(error, KeyError) else str(error)
 
 
 def machine_readable(data: BinaryData, lines: Sequence[Line], options: CompareOptions) -> dict[str, Any]:

@@ -42,6 +42,11 @@ def bucket_of(word: str, size: int) -> int:
     return zlib.crc32(word.encode("utf-8", "surrogatepass")) % size
 
 
+def unnamed(values: pl.Series) -> pl.Series:
+    """The same values by a plain name: methods of a series whose name is `*` or `^a$` take it as a pattern."""
+    return values.alias("values")
+
+
 @dataclass(frozen=True)
 class Column(ABC):
     """A column, its features and what stands in for a missing value (`fill`; None refuses missing values)."""
@@ -82,7 +87,7 @@ class Column(ABC):
                 f"Column '{self.name}' has {missing} missing values. "
                 "Name an imputation as `impute` (mean, median, zero or most-frequent), or drop the rows."
             )
-        return values.fill_null(self.fill) if missing else values
+        return unnamed(values).fill_null(self.fill) if missing else values
 
 
 @dataclass(frozen=True)

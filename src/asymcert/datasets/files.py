@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gzip
 import os
+import shutil
 import tarfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +17,7 @@ from asymcert._files import replacing
 from asymcert.errors import DataError
 
 ENVIRONMENT = "ASYMCERT_DATA"
+MOST_BYTES = 2**28  # that a packed file may unpack to: more than any published here has
 
 
 @dataclass(frozen=True)
@@ -115,11 +119,14 @@ def _unpack(archive: Path, publication: Publication, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tarfile.open(archive) as tar:
         for name in publication.files:
-            stream = tar.extractfile(f"{publication.folder}/{name}")
+            member = tar.getmember(f"{publication.folder}/{name}")
+            stream = tar.extractfile(member)
             if stream is None:
                 raise KeyError(f"{name} is no file in {archive.name}")
-            with replacing(folder / name) as partial:
-                partial.write_bytes(stream.read())
+            if member.size > MOST_BYTES:
+                raise ValueError(f"{name} of {archive.name} would have {member.size} bytes")
+            with replacing(folder / name) as partial, partial.open("wb") as target:
+                shutil.copyfileobj(stream, target)
 
 
 class _DownloadBar:
@@ -156,11 +163,12 @@ class _DownloadBar:
         self.progress.stop()
 
 
-def read_gzip(path: Path) -> bytes:
-    """Unpacked contents of a gzip file; a `DataError` if it is damaged or unreadable."""
+@contextmanager
+def open_gzip(path: Path) -> Iterator[gzip.GzipFile]:
+    """The unpacked contents of a gzip file, to be read; a `DataError` if it is damaged or unreadable."""
     try:
         with gzip.open(path) as stream:
-            return stream.read()
+            yield stream
     except (OSError, EOFError, zlib.error) as error:
         raise damaged(path, f"not a whole gzip file: {error}") from error
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from asymcert.datasets.files import damaged, read_gzip
+from asymcert.datasets.files import MOST_BYTES, damaged, open_gzip
 from asymcert.errors import DataError
 
 Bytes = NDArray[np.uint8]
@@ -35,17 +36,28 @@ def read_idx(path: Path, ndim: int, sha256: str | None = None) -> Bytes:
     DataError
         Not a gzip file, a wrong magic number or size, or a wrong checksum.
     """
-    content = read_gzip(path)
-    start = 4 + 4 * ndim
-    magic = int.from_bytes(content[:4], "big")
-    if len(content) < start or magic != 0x0800 + ndim:
-        raise damaged(path, f"magic number must be {0x0800 + ndim} (IDX bytes of {ndim} dimensions), got {magic}")
-    shape = tuple(int(size) for size in np.frombuffer(content, ">u4", count=ndim, offset=4))
-    if len(content) - start != math.prod(shape):
-        raise damaged(path, f"shape {shape} needs {math.prod(shape)} bytes, got {len(content) - start}")
-    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+    with open_gzip(path) as stream:
+        header = stream.read(4 + 4 * ndim)
+        shape = _idx_shape(path, header, ndim)
+        size = math.prod(shape)
+        content = stream.read(size + 1)  # the one more tells whether the file ends here
+    if len(content) != size:
+        raise damaged(path, f"shape {shape} needs {size} bytes, got {'more' if len(content) > size else len(content)}")
+    digest = hashlib.sha256(header)
+    digest.update(content)
+    if sha256 is not None and digest.hexdigest() != sha256:
         raise damaged(path, "the unpacked content does not have the publisher's SHA-256")
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def _idx_shape(path: Path, header: bytes, ndim: int) -> tuple[int, ...]:
+    magic = int.from_bytes(header[:4], "big")
+    if len(header) < 4 + 4 * ndim or magic != 0x0800 + ndim:
+        raise damaged(path, f"magic number must be {0x0800 + ndim} (IDX bytes of {ndim} dimensions), got {magic}")
+    shape = tuple(int(size) for size in np.frombuffer(header, ">u4", offset=4))
+    if not 0 < math.prod(shape) <= MOST_BYTES:
+        raise damaged(path, f"shape {shape} must hold from 1 to {MOST_BYTES} bytes")
+    return shape
 
 
 def read_cifar(path: Path, classes: Sequence[int]) -> tuple[Bytes, Bytes]:
@@ -86,23 +98,31 @@ def read_png(path: Path, size: int) -> Bytes:
     Raises
     ------
     DataError
-        Not a readable PNG file, or not 8-bit greyscale.
+        Not a readable PNG file, not 8-bit greyscale, of several frames, or of more than about 9 x 10^7 pixels.
     """
     from PIL import Image
 
     try:
-        with Image.open(path, formats=["PNG"]) as image:
-            if image.mode != "L":
-                raise DataError(f"{path}: must be 8-bit greyscale (mode L), got mode {image.mode}. Convert it first.")
-            pixels = np.asarray(image)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=["PNG"]) as image:
+                _check_png(path, image.mode, getattr(image, "n_frames", 1))
+                pixels = np.asarray(image)
     except DataError:
         raise
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise damaged(path, f"not a readable PNG image: {error}") from error
     result = np.zeros((size, size), np.uint8)
     (source_y, target_y), (source_x, target_x) = (_centred(length, size) for length in pixels.shape)
     result[target_y, target_x] = pixels[source_y, source_x]
     return result
+
+
+def _check_png(path: Path, mode: str, frames: int) -> None:
+    if mode != "L":
+        raise DataError(f"{path}: must be 8-bit greyscale (mode L), got mode {mode}. Convert it first.")
+    if frames != 1:
+        raise DataError(f"{path}: must be one image, got an animation of {frames}. Save its frames apart.")
 
 
 def _centred(length: int, size: int) -> tuple[slice, slice]:

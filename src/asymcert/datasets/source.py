@@ -8,7 +8,7 @@ from typing import Any
 
 from asymcert._checks import check_types, refuse
 
-TABLE_OPTIONS = ("label", "test", "drop", "impute", "scaling", "text", "categories", "words")
+TABLE_OPTIONS = ("label", "test", "drop", "impute", "scaling", "text", "categories", "words", "max_bytes")
 
 
 @dataclass(frozen=True)

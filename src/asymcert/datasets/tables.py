@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from asymcert._checks import check_choice, check_count, refuse
 from asymcert.datasets.binary import BinaryData, Split
-from asymcert.datasets.columns import words_of
+from asymcert.datasets.columns import unnamed, words_of
 from asymcert.datasets.scaling import IMPUTATIONS, SCALINGS, TableScaling, clean, running_text
 from asymcert.datasets.source import DataSource
 from asymcert.datasets.splitting import three_way, two_way
@@ -63,6 +63,7 @@ def load_table(
     categories: int = 20,
     words: int = 1024,
     seed: int = 0,
+    max_bytes: int | None = None,
 ) -> BinaryData:
     """Load a table, split it by distinct row and scale it to [0, 1].
 
@@ -96,6 +97,8 @@ def load_table(
         Number of inputs for running text.
     seed
         Of the splits.
+    max_bytes
+        Most bytes that a packed file may unpack to; by default 256 MiB or 64 times its size, whichever is more.
 
     Returns
     -------
@@ -111,8 +114,8 @@ def load_table(
     """
     check_count("seed", seed, low=0)
     options = TableOptions(label, drop, impute, scaling, text, categories, words)
-    frame = read_table(path)
-    test_frame = None if test is None else read_table(test)
+    frame = read_table(path, max_bytes)
+    test_frame = None if test is None else read_table(test, max_bytes)
     for file, read in ((path, frame), (test, test_frame)):
         if file is not None and read is not None:
             check_numbers(file, read, {label, *options.drop, text or label})
@@ -120,6 +123,7 @@ def load_table(
         **asdict(options),
         "drop": list(options.drop),
         "test": None if test is None else str(Path(test).absolute()),
+        **({} if max_bytes is None else {"max_bytes": max_bytes}),
     }
     source = DataSource(str(Path(path).absolute()), str(sensitive), seed, stored)
     return split_table(table_name(path), frame, test_frame, sensitive, options, source)
@@ -181,14 +185,16 @@ def _assemble(
 def _features(frame: pl.DataFrame, options: TableOptions) -> pl.DataFrame:
     """Clean feature columns."""
     check_choice("label", options.label, frame.columns)
+    names = dict.fromkeys(frame.columns)
     for name in options.drop:
-        check_choice("drop", name, frame.columns)
-    rest = frame.drop(options.label, *options.drop)
-    if rest.width == 0:
+        check_choice("drop", name, names)
+    left_out = {options.label, *options.drop}
+    kept = [name for name in names if name not in left_out]
+    if not kept:
         raise refuse("drop", "such that a feature column is left", repr(options.drop))
     if options.text is not None:
-        check_choice("text", options.text, rest.columns)
-    return clean(rest)
+        check_choice("text", options.text, kept)
+    return clean(frame[kept])
 
 
 def _same_rows(frames: Sequence[pl.DataFrame], options: TableOptions) -> list[NDArray[np.int64]]:
@@ -202,7 +208,7 @@ def _same_rows(frames: Sequence[pl.DataFrame], options: TableOptions) -> list[ND
         absent = sorted(set(columns) - set(frame.columns))
         if absent:
             raise DataError(f"The test file lacks the columns {absent}. Provide the columns that the first file has.")
-        keys = (_key(row, place) for row in frame.select(columns).iter_rows())
+        keys = (_key(row, place) for row in frame[columns].iter_rows())
         result.append(np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64))
     return result
 
@@ -218,7 +224,7 @@ def _sensitive_rows(labels: list[pl.Series], sensitive: object) -> tuple[str, st
     missing = sum(values.null_count() for values in labels)
     if missing:
         raise DataError(f"Label column '{labels[0].name}' has {missing} missing values. Drop these rows.")
-    values = labels[0].unique().sort().to_list()
+    values = unnamed(labels[0]).unique().sort().to_list()
     chosen = [value for value in values if _is_same(value, sensitive)]
     if not chosen:
         listed = ", ".join(map(str, values[:MOST_LISTED])) + (", ..." if len(values) > MOST_LISTED else "")
@@ -227,7 +233,8 @@ def _sensitive_rows(labels: list[pl.Series], sensitive: object) -> tuple[str, st
         raise DataError(
             f"Label column '{labels[0].name}' has one value only, {values[0]}. Provide rows of two classes."
         )
-    rest = {str(value) for part in labels for value in part.unique().to_list() if not _is_same(value, sensitive)}
+    known = [value for part in labels for value in unnamed(part).unique().to_list()]
+    rest = {str(value) for value in known if not _is_same(value, sensitive)}
     other = rest.pop() if len(rest) == 1 else f"not {chosen[0]}"
     y = [np.array([_is_same(value, sensitive) for value in part.to_list()]) for part in labels]
     return str(chosen[0]), other, y
