@@ -11,7 +11,7 @@ import torch
 
 from asymcert import datasets, train
 from asymcert.certify import ClosedForm, Exact, certifier_for
-from asymcert.compare import METHODS, CompareOptions, Curve, compare
+from asymcert.compare import COMPARED, CompareOptions, Curve, compare
 from asymcert.compare.outcome import lines_of, machine_readable, verdicts
 from asymcert.compare.page import write_comparison
 from asymcert.errors import InputError, RunError
@@ -56,7 +56,7 @@ CURVES = {
         Curve("bab", certifier_for("branch-and-bound", steps=6, time_limit=0.2), 0.1),
     ),
 }
-QUICK = {name: replace(m, train=TRAINS[name], curves=CURVES.get(name, m.curves)) for name, m in METHODS.items()}
+QUICK = {name: replace(m, train=TRAINS[name], curves=CURVES.get(name, m.curves)) for name, m in COMPARED.items()}
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def done(data, tmp_path_factory):
 
 def test_every_method_is_there_with_every_norm(done):
     _, results = done
-    assert [result.method.name for result in results if result.curve is result.method.curves[0]] == list(METHODS)
+    assert [result.method.name for result in results if result.curve is result.method.curves[0]] == list(COMPARED)
     for result in results:
         assert sorted(result.rows["norm"].unique().to_list()) == [1.0, 2.0, math.inf]
         expected = max(2, math.ceil(20 * result.curve.share))
@@ -144,7 +144,7 @@ def test_the_page_the_picture_and_the_file(done, data):
     published = {"published: x": pl.DataFrame({"norm": [2.0, 2.0], "radius": [0.0, 1.0], "accuracy": [1.0, 0.2]})}
     page = write_comparison(data, results, out, OPTIONS, published)
     text = page.read_text(encoding="utf-8")
-    for method in METHODS.values():
+    for method in COMPARED.values():
         assert method.label in text
         assert method.deviations["cpu"].split(";")[0] in text
     assert "published: x" in text

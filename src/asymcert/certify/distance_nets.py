@@ -164,7 +164,7 @@ class ClassCertificate:
     certificate: Certificate
 
 
-CERTIFIERS: dict[str, type[DistanceLipschitz] | type[DistanceIntervals]] = {
+BY_METHOD: dict[str, type[DistanceLipschitz] | type[DistanceIntervals]] = {
     kind.method: kind for kind in (DistanceLipschitz, DistanceIntervals)
 }
 
@@ -192,8 +192,8 @@ def certify_classes(
     options
         Of the method: ``steps`` for interval.
     """
-    check_choice("method", method, tuple(CERTIFIERS))
-    certifier = CERTIFIERS[method](sound=sound, **options)
+    check_choice("method", method, tuple(BY_METHOD))
+    certifier = BY_METHOD[method](sound=sound, **options)
     return certifier.certify_classes(model, x, threat if threat is not None else ThreatModel(norm=math.inf))
 
 

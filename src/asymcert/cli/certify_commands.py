@@ -17,12 +17,12 @@ from asymcert.cli.parameters import (
     Json,
     Limit,
     MaxBytes,
-    Method,
+    MethodName,
     Norms,
     Quiet,
     RunPath,
     SplitName,
-    Threats,
+    ThreatFiles,
 )
 from asymcert.cli.steps import certify_run, check_inside, chosen_split, output_file, score_file, threats_for
 from asymcert.cli.summaries import room_rows, summary_rows, unit_rows
@@ -39,8 +39,8 @@ from asymcert.threats.model import ThreatModel
 def certify(
     run: RunPath,
     norm: Norms = None,
-    threat: Threats = None,
-    method: Method = None,
+    threat: ThreatFiles = None,
+    method: MethodName = None,
     split: SplitName = "test",
     limit: Limit = None,
     box: Box = True,
@@ -100,7 +100,7 @@ def certify(
 @with_fields_of(*CERTIFIERS, panel=OF_METHOD)
 def evaluate(
     run: RunPath,
-    method: Method = None,
+    method: MethodName = None,
     split: SplitName = "test",
     data_dir: DataDir = None,
     as_json: Json = False,

@@ -41,13 +41,13 @@ def compare(
 
     Example: asymcert compare digits-3-8 --methods feature-convex,linf-net,cayley --samples 60 --seed 0 --seed 1
     """
-    from asymcert.compare import METHODS, CompareOptions
+    from asymcert.compare import COMPARED, CompareOptions
     from asymcert.compare import compare as run_comparison
     from asymcert.compare.outcome import read_published
     from asymcert.compare.page import write_comparison
 
     named = (name.strip() for name in methods.split(","))
-    names = tuple(METHODS) if methods == "all" else tuple(dict.fromkeys(name for name in named if name))
+    names = tuple(COMPARED) if methods == "all" else tuple(dict.fromkeys(name for name in named if name))
     runs = [CompareOptions(names, budget, samples, audited, number, device) for number in dict.fromkeys(seed or [0])]
     loaded = [data_sets.load(data, data_dir, None, options.seed) for options in runs]
     overlay = None if published is None else read_published(published, data)

@@ -9,11 +9,11 @@ import typer
 
 RunPath = Annotated[Path, typer.Argument(help="Run folder that `asymcert train` made.")]
 Norms = Annotated[list[str] | None, typer.Option("--norm", help="1, 2, inf or any p of at least 1; repeat for more.")]
-Threats = Annotated[
+ThreatFiles = Annotated[
     list[Path] | None,
     typer.Option("--threat", help="TOML or JSON file with a threat model, see docs/threat_models.md; repeat for more."),
 ]
-Method = Annotated[
+MethodName = Annotated[
     str | None,
     typer.Option(
         help="Feature-convex: closed-form (default, fastest), tangent, refined or exact (slowest); "

@@ -12,7 +12,7 @@ from asymcert._checks import check_choice, refuse
 from asymcert.certify import CERTIFIERS, ClosedForm, certifier_for, default_method
 from asymcert.cli import show
 from asymcert.cli.options import OF_METHOD, parse_norm, with_fields_of
-from asymcert.cli.parameters import Box, DataDir, Json, Norms, Quiet, RunPath, SplitName, Threats
+from asymcert.cli.parameters import Box, DataDir, Json, Norms, Quiet, RunPath, SplitName, ThreatFiles
 from asymcert.cli.steps import SPLITS, audit_run, certify_run, own_rows, report_run, threats_for, uncertified
 from asymcert.errors import RunError
 from asymcert.evaluate import floor_percent, floor_significant, threat_key
@@ -25,7 +25,7 @@ from asymcert.threats.file import read_threat
 def audit(
     run: RunPath,
     norm: Norms = None,
-    threat: Threats = None,
+    threat: ThreatFiles = None,
     method: Annotated[str | None, typer.Option(help="Certify by this method first, if that was not done.")] = None,
     split: SplitName = "test",
     box: Box = True,

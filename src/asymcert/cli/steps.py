@@ -11,6 +11,7 @@ import polars as pl
 from torch import Tensor
 
 from asymcert._checks import check_choice, check_count, refuse
+from asymcert._floats import NORMS
 from asymcert.certify import Certifier
 from asymcert.cli import show
 from asymcert.cli.options import parse_norm
@@ -31,7 +32,6 @@ from asymcert.threats.model import ThreatModel
 from asymcert.threats.table import TableThreat
 
 SPLITS = ("train", "val", "test")
-NORMS = ("1", "2", "inf")
 MOST_SHOWN = 10  # broken certificates
 CHUNKS = {"exact": 16, "refined": 128}  # samples between two savings
 CHUNK = 256
@@ -52,10 +52,9 @@ def threats_for(
     model: BinaryClassifier, norms: list[str] | None = None, files: list[Path] | None = None, box: bool = True
 ) -> list[ThreatModel]:
     """Threat models of files, and one for each norm, in [0, 1] if `box`; the three usual norms if none is named."""
-    if not norms and not files:
-        norms = list(NORMS)
+    named = NORMS if not norms and not files else [parse_norm(norm) for norm in norms or []]
     bounds: dict[str, Any] = {"lower": 0.0, "upper": 1.0} if box else {}
-    plain = [ThreatModel(parse_norm(norm), **bounds) for norm in norms or []]
+    plain = [ThreatModel(norm, **bounds) for norm in named]
     return plain + [read_threat(path, model) for path in files or []]
 
 

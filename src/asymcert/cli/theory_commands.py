@@ -20,12 +20,12 @@ from asymcert.theory.separability import separate as separate_classes
 from asymcert.theory.separability import summarise
 
 Splits = Annotated[list[str] | None, typer.Option("--split", help="train (with val) or test; both by default.")]
-Norms = Annotated[list[str] | None, typer.Option("--norm", help="1, 2 or inf; repeat for more; 2 by default.")]
+HullNorms = Annotated[list[str] | None, typer.Option("--norm", help="1, 2 or inf; repeat for more; 2 by default.")]
 
 
 def separate(
     data: Annotated[str, typer.Argument(help="Name of a data set (see `asymcert datasets`).")],
-    norm: Norms = None,
+    norm: HullNorms = None,
     sensitive: Annotated[str | None, typer.Option(help="The class that is to be separated from the other.")] = None,
     split: Splits = None,
     both: Annotated[bool, typer.Option(help="Also the other class against the sensitive one's hull.")] = True,

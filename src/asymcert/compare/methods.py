@@ -15,7 +15,7 @@ from asymcert.models.base import BinaryClassifier
 from asymcert.training.models import MODELS, train
 
 BUDGETS = ("cpu", "gpu")
-Train = Callable[..., BinaryClassifier]  # (data, budget=, seed=, device=, checkpoint=, on_epoch=)
+TrainMethod = Callable[..., BinaryClassifier]  # (data, budget=, seed=, device=, checkpoint=, on_epoch=)
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Method:
     name: str
     label: str
     own: tuple[float, ...]
-    train: Train
+    train: TrainMethod
     curves: tuple[Curve, ...]
     deviations: dict[str, str]
     published: str
@@ -184,4 +184,4 @@ _ALL = (
         "ab-crown (points)",
     ),
 )
-METHODS: dict[str, Method] = {method.name: method for method in _ALL}
+COMPARED: dict[str, Method] = {method.name: method for method in _ALL}

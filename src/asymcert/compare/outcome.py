@@ -16,7 +16,7 @@ import polars as pl
 from asymcert._checks import check_norm, check_number, refuse
 from asymcert._files import parse_json
 from asymcert._version import __version__
-from asymcert.compare.methods import METHODS
+from asymcert.compare.methods import COMPARED
 from asymcert.compare.run import CHUNK, CompareOptions, Result
 from asymcert.datasets import BinaryData
 from asymcert.evaluate.curves import certified_accuracy, summary
@@ -72,7 +72,7 @@ class Line:
 
 def lines_of(results: Sequence[Result]) -> list[Line]:
     """All lines, norms ascending, in the order of the results; a method keeps its colour, a certifier its dash."""
-    order = list(dict.fromkeys([*METHODS, *(result.method.name for result in results)]))
+    order = list(dict.fromkeys([*COMPARED, *(result.method.name for result in results)]))
     lines = []
     for result in results:
         colour = PALETTE[order.index(result.method.name) % len(PALETTE)]
@@ -140,7 +140,7 @@ def _against(norm: float, ours: Sequence[Line], rival: Line | None) -> Verdict:
 
 def coloured(published: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
     """Published curves with a column ``colour``, that of the method they are of; grey for others."""
-    known = {f"published: {method.published}": index for index, method in enumerate(METHODS.values())}
+    known = {f"published: {method.published}": index for index, method in enumerate(COMPARED.values())}
     return {
         name: frame.with_columns(colour=pl.lit(PALETTE[known[name] % len(PALETTE)] if name in known else GREY))
         for name, frame in published.items()

@@ -12,7 +12,7 @@ import polars as pl
 
 from asymcert._checks import check_choice, check_count, refuse
 from asymcert._floats import NORMS
-from asymcert.compare.methods import BUDGETS, METHODS, Curve, Method
+from asymcert.compare.methods import BUDGETS, COMPARED, Curve, Method
 from asymcert.datasets import BinaryData, Split
 from asymcert.errors import InputError
 from asymcert.evaluate import RunFacts, RunFolder, evaluate
@@ -25,7 +25,7 @@ from asymcert.threats.model import ThreatModel
 
 SAMPLES = 1000
 CHUNK = 100  # samples certified between two savings, and at a time
-Progress = Callable[[str, int, int], None]  # what, done, of
+StageProgress = Callable[[str, int, int], None]  # what, done, of
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class CompareOptions:
     Parameters
     ----------
     methods
-        Names, by default all of `METHODS`.
+        Names, by default all of `COMPARED`.
     budget
         ``cpu`` or ``gpu``, which takes the published base networks.
     samples
@@ -53,7 +53,7 @@ class CompareOptions:
         An unknown method or budget, or a number out of range.
     """
 
-    methods: tuple[str, ...] = tuple(METHODS)
+    methods: tuple[str, ...] = tuple(COMPARED)
     budget: str = "cpu"
     samples: int = SAMPLES
     audited: int = 50
@@ -63,9 +63,9 @@ class CompareOptions:
     def __post_init__(self) -> None:
         check_choice("budget", self.budget, BUDGETS)
         for name in self.methods:
-            check_choice("methods", name, tuple(METHODS))
+            check_choice("methods", name, tuple(COMPARED))
         if not self.methods:
-            raise refuse("methods", "at least one", "none", f"Choose from {', '.join(METHODS)}.")
+            raise refuse("methods", "at least one", "none", f"Choose from {', '.join(COMPARED)}.")
         check_count("samples", self.samples, 2)
         check_count("audited", self.audited, 0)
 
@@ -85,8 +85,8 @@ def compare(
     data: BinaryData,
     out: Path,
     options: CompareOptions | None = None,
-    progress: Progress | None = None,
-    known: Mapping[str, Method] = METHODS,
+    progress: StageProgress | None = None,
+    known: Mapping[str, Method] = COMPARED,
 ) -> list[Result]:
     """Run the comparison into a folder, one run folder for each method; what is finished is not done again.
 
@@ -132,7 +132,7 @@ def threats() -> list[ThreatModel]:
 
 
 def _model(
-    data: BinaryData, run: RunFolder, method: Method, options: CompareOptions, report: Progress
+    data: BinaryData, run: RunFolder, method: Method, options: CompareOptions, report: StageProgress
 ) -> BinaryClassifier:
     facts = RunFacts.of(data, {"model": method.name, "budget": options.budget}, options.seed)
 
@@ -153,7 +153,7 @@ def _result(
     method: Method,
     curve: Curve,
     options: CompareOptions,
-    report: Progress,
+    report: StageProgress,
 ) -> Result:
     count = max(2, math.ceil(curve.share * options.samples))
     split = Split(data.test.x[:count], data.test.y[:count])

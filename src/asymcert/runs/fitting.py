@@ -1,4 +1,4 @@
-"""Train into a run folder, continuing what an interruption left."""
+"""TrainInto into a run folder, continuing what an interruption left."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from asymcert.runs.folder import RunFolder
 from asymcert.training.models import with_defaults
 from asymcert.training.trainer import OnEpoch
 
-Train = Callable[[Path, OnEpoch], BinaryClassifier]  # takes the checkpoint's path
+TrainInto = Callable[[Path, OnEpoch], BinaryClassifier]  # takes the checkpoint's path
 
 
-def fit_run(run: RunFolder, facts: RunFacts, train: Train, on_epoch: OnEpoch | None = None) -> BinaryClassifier:
+def fit_run(run: RunFolder, facts: RunFacts, train: TrainInto, on_epoch: OnEpoch | None = None) -> BinaryClassifier:
     """The run's model: trained, or continued from its checkpoint, or as it was stored.
 
     Raises
@@ -41,7 +41,7 @@ def fit_run(run: RunFolder, facts: RunFacts, train: Train, on_epoch: OnEpoch | N
         return model
 
 
-def _trained(run: RunFolder, train: Train, on_epoch: OnEpoch | None, was_there: bool) -> BinaryClassifier:
+def _trained(run: RunFolder, train: TrainInto, on_epoch: OnEpoch | None, was_there: bool) -> BinaryClassifier:
     """What training gives; where it did not begin, the folder is as it was."""
 
     def logged(record: dict[str, Any]) -> None:

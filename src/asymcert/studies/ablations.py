@@ -26,7 +26,7 @@ from asymcert.training import preset_for, train
 from asymcert.training.smoothing import train_smoothed
 
 SMOOTHING_SAMPLES = 200  # of each class: every one costs thousands of passes
-Train = Callable[..., BinaryClassifier]  # (data, seed=, **overrides)
+TrainVariant = Callable[..., BinaryClassifier]  # (data, seed=, **overrides)
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Study:
     """
 
     variants: Mapping[str, Mapping[str, Any]]
-    train: Train = train
+    train: TrainVariant = train
     limit: int | None = None
     certify: Mapping[str, Any] = field(default_factory=dict)
 
@@ -85,7 +85,7 @@ def ablate(
     folder: str | Path | None = None,
     progress: Progress | None = None,
 ) -> pl.DataFrame:
-    """Train every variant with every seed, and measure it on the test split.
+    """TrainVariant every variant with every seed, and measure it on the test split.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ from asymcert._floats import NORMS
 from asymcert.datasets import BinaryData
 from asymcert.theory.hull import HullDistances, hull_distances
 
-SPLITS = ("train", "test")
+HULL_SPLITS = ("train", "test")
 SCHEMA = {
     "split": pl.String,
     "class": pl.String,
@@ -42,7 +42,7 @@ def separate(
     data: BinaryData,
     norms: Sequence[float] = (2.0,),
     *,
-    splits: Sequence[str] = SPLITS,
+    splits: Sequence[str] = HULL_SPLITS,
     both: bool = True,
     limit: int | None = None,
     tolerance: float = 1e-3,
@@ -205,7 +205,7 @@ def _check_options(norms: Sequence[float], splits: Sequence[str], limit: int | N
         if check_norm(norm) not in NORMS:
             raise refuse("norms", "among 1, 2 and inf", norm)
     for split in splits:
-        check_choice("splits", split, SPLITS)
+        check_choice("splits", split, HULL_SPLITS)
     if limit is not None:
         check_count("limit", limit)
 
