@@ -1,0 +1,1 @@
+"""Run folders: what was run, the model, and tables of rows that grow safely."""
