@@ -4,9 +4,6 @@
 class AsymcertError(Exception):
     """Base of every error that this package raises for a user's mistake; its message is one line."""
 
-    def __init__(self, message: str = ""):
-        super().__init__(" ".join(message.splitlines()))
-
     def __str__(self) -> str:
         """The message in one line: names and values out of files may hold line breaks and codes for terminals."""
         return "".join(c if c.isprintable() else repr(c)[1:-1] for c in super().__str__())

@@ -42,11 +42,13 @@ class Slow(Careless):
         time.sleep(count / 6000)
 
 
+class TwoLines(DataError):
+    __str__ = Exception.__str__  # as it came
+
+
 class Wordy(Careless):
     def cost(self, count):
-        error = DataError()
-        error.args = ("two\nlines",)  # by itself the package makes it one
-        raise error
+        raise TwoLines("two\nlines")
 
 
 class Untidy(Careless):
@@ -67,6 +69,10 @@ def test_what_promises_nothing_is_held_to_nothing(tmp_path):
 def test_a_broken_promise_is_caught(kind, why, tmp_path):
     with pytest.raises(AssertionError, match=why):
         kind().test_hostile_files(tmp_path)
+
+
+def test_a_message_is_one_line_whatever_it_quotes():
+    assert str(DataError("column 'a\nb', \x1b[31m, é, \u202e")) == "column 'a\\nb', \\x1b[31m, é, \\u202e"
 
 
 def test_any_other_error_is_caught(tmp_path):
