@@ -91,5 +91,6 @@ class Scored(Objective):
         draws = torch.Generator(x.device).manual_seed(0)
         parts = zip(x.split(self.recipe.batch_size), labels.split(self.recipe.batch_size), strict=True)
         scores, sensitive = torch.cat([self.score(*part, draws) for part in parts]), labels == self.sensitive_label
+        scores, sensitive = scores.cpu(), sensitive.cpu()
         shares = accuracies(scores, sensitive, balanced_threshold(scores, sensitive))
         return {"accuracy": sum(shares.values()) / 2, **shares}
