@@ -48,7 +48,8 @@ class ConvexConcave(Scored):
         self.feature_map = Centre(x.mean(0))
         self.networks = nn.ModuleList(ConvexMLP(self.input_shape, recipe.hidden) for _ in range(classes))
         others = list(range(classes))
-        self.order = [others.pop(sensitive_class), *others]
+        self.sensitive_label = others.pop(sensitive_class)
+        self.order = [self.sensitive_label, *others]
 
     def logits(self, x: Tensor) -> Tensor:
         """(n, *input_shape) -> (n, classes), the convex one first."""
@@ -70,10 +71,6 @@ class ConvexConcave(Scored):
         """The convex logit before the greatest of the others."""
         logits = self.logits(x)
         return logits[:, 0] - logits[:, 1:].amax(1)
-
-    def is_sensitive(self, labels: Tensor) -> Tensor:
-        """Int64 (n,) -> bool (n,)."""
-        return labels == self.order[0]
 
     def deploy(self, classes: tuple[str, ...]) -> ConvexConcaveClassifier:
         """In float64."""

@@ -32,6 +32,7 @@ class Objective(nn.Module, ABC):
     def __init__(self, recipe: Any, x: Tensor, classes: int = 2, seed: int = 0):
         super().__init__()
         self.recipe, self.input_shape, self.classes, self.seed = recipe, tuple(x.shape[1:]), classes, seed
+        self.sensitive_label = classes - 1
         self.info: dict[str, Any] = {}  # of the deployed classifier; the trainer knows it
 
     def advance(self, progress: float) -> None:
@@ -84,15 +85,12 @@ class Scored(Objective):
         logits = self.network(x)
         return logits[:, 1] - logits[:, 0]
 
-    def is_sensitive(self, labels: Tensor) -> Tensor:
-        """Int64 (n,) -> bool (n,)."""
-        return labels == self.classes - 1
-
     @torch.no_grad()
     def validate(self, x: Tensor, labels: Tensor) -> dict[str, Any]:
         """Accuracies at the threshold that balances them, and their mean."""
         draws = torch.Generator(x.device).manual_seed(0)
         parts = zip(x.split(self.recipe.batch_size), labels.split(self.recipe.batch_size), strict=True)
-        scores, sensitive = torch.cat([self.score(*part, draws) for part in parts]), self.is_sensitive(labels)
+        scores, sensitive = torch.cat([self.score(*part, draws) for part in parts]), labels == self.sensitive_label
+        scores, sensitive = scores.cpu(), sensitive.cpu()
         shares = accuracies(scores, sensitive, balanced_threshold(scores, sensitive))
         return {"accuracy": sum(shares.values()) / 2, **shares}

@@ -1,0 +1,62 @@
+"""Every kind of model is trained by the one command, with the fields of its own recipe."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+from typer.testing import CliRunner
+
+from asymcert import datasets
+from asymcert.cli.app import app
+from asymcert.evaluate import RunFacts, RunFolder
+from asymcert.training import MODELS
+
+OWN = {
+    "feature-convex": ("hidden", "8", [8]),
+    "linf-net": ("p-end", "100", 100.0),
+    "linf-convex": ("features", "8", 8),
+    "smoothing": ("noise", "laplacian", "laplacian"),
+    "splitting": ("sigma", "0.02", 0.02),
+    "cayley": ("margin", "0.5", 0.5),
+    "relu": ("attack-steps", "2", 2),
+    "convex-concave": ("hidden", "8,4", [8, 4]),
+}
+
+
+def run_command(*arguments):
+    return CliRunner().invoke(app, [*map(str, arguments), "--quiet"])
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_kind_trains_with_its_own_fields(model, tmp_path):
+    option, text, value = OWN[model]
+    given = ("--epochs", 2, "--schedule", "constant", f"--{option}", text)
+    done = run_command("train", "digits-3-8", "--model", model, "--out", tmp_path / "run", *given)
+    assert done.exit_code == 0, done.output
+    run = RunFolder(tmp_path / "run")
+    config = run.facts().config
+    assert (config["model"], config["schedule"], config[option.replace("-", "_")]) == (model, "constant", value)
+    assert run.load_model().info["model"] == model
+    log = [json.loads(line) for line in (run.path / "train_log.jsonl").read_text().splitlines()]
+    assert [record["epoch"] for record in log] == [1, 2]
+    other = next(name for name in ("attack_steps", "hidden", "noise") if not hasattr(MODELS[model].config, name))
+    refused = run_command(
+        "train", "digits-3-8", "--model", model, "--out", tmp_path / "b", f"--{other.replace('_', '-')}", 3
+    )
+    assert f"`{other}` must be left out for model '{model}'" in str(refused.exception)
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_run_begun_before_a_field_was_there_goes_on(tmp_path):
+    data = datasets.load("digits-3-8")
+    config = {"model": "feature-convex", **asdict(MODELS["feature-convex"].recipe(data, epochs=1))}
+    run = RunFolder(tmp_path / "run")
+    run.create(RunFacts.of(data, {name: value for name, value in config.items() if name != "beta1"}, 0))
+    arguments = ("train", "digits-3-8", "--out", run.path, "--epochs", 1)
+    assert "config (beta1 0.9, not 0.5)" in str(run_command(*arguments, "--beta1", 0.5).exception)
+    assert run_command(*arguments).exit_code == 0
+
+
+def test_an_unknown_model_is_answered_by_the_nearest():
+    done = run_command("train", "digits-3-8", "--out", "x", "--model", "caley")
+    assert "got 'caley'. Did you mean cayley?" in str(done.exception)
