@@ -79,7 +79,10 @@ CASES = {
         lambda: certify(MODEL, torch.ones(2, 4)),
         "`x` must be a real tensor of shape (n, 3), got torch.float32",
     ),
-    "x complex": (lambda: certify(MODEL, X.to(torch.complex64)), "`x` must be a dense tensor of real numbers, got torch.complex64"),
+    "x complex": (
+        lambda: certify(MODEL, X.to(torch.complex64)),
+        "`x` must be a dense tensor of real numbers, got torch.complex64",
+    ),
     "x nan": (
         lambda: certify(MODEL, X * nan),
         "`x` must be finite, got 6 NaN or infinite entries, the first at [0, 0].",

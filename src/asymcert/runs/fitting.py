@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from asymcert._files import locked
-from asymcert.models.base import BinaryClassifier
 from asymcert.errors import RunError
+from asymcert.models.base import BinaryClassifier
 from asymcert.runs.facts import RunFacts
 from asymcert.runs.folder import RunFolder
 from asymcert.training.models import with_defaults

@@ -17,8 +17,8 @@ import polars as pl
 
 from asymcert._checks import check_types, refuse
 from asymcert._files import flush_folder, parse_json
-from asymcert.models.base import BinaryClassifier
 from asymcert.errors import InputError, RunError
+from asymcert.models.base import BinaryClassifier
 from asymcert.runs.facts import RunFacts
 from asymcert.runs.rows import (
     AUDIT_SCHEMA,
