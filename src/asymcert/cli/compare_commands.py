@@ -49,8 +49,8 @@ def compare(
     named = (name.strip() for name in methods.split(","))
     names = tuple(COMPARED) if methods == "all" else tuple(dict.fromkeys(name for name in named if name))
     runs = [CompareOptions(names, budget, samples, audited, number, device) for number in dict.fromkeys(seed or [0])]
-    loaded = [data_sets.load(data, data_dir, None, options.seed) for options in runs]
     overlay = None if published is None else read_published(published, data)
+    loaded = [data_sets.load(data, data_dir, None, options.seed) for options in runs]
     with show.progress("compare", 1, quiet) as update:
         found = [
             run_comparison(split, out / f"seed-{options.seed}", options, _noted(update, options.seed))

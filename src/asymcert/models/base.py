@@ -196,7 +196,8 @@ class BinaryClassifier(nn.Module, ABC):
             model = kinds[name].from_contents(tensors, metadata)
             _check_told(model, tensors, metadata)
         except (ValueError, LookupError, TypeError, AttributeError, RuntimeError, ArithmeticError) as error:
-            raise ModelFileError(f"{path}: not a valid model: {error}") from error
+            reason = " ".join(str(error).split())  # PyTorch's go over several lines
+            raise ModelFileError(f"{path}: not a valid model: {reason}") from error
         if not isinstance(model, cls):
             raise ModelFileError(f"{path}: holds a {name}, not a {cls.__name__}. Load it as that.")
         return model, digest
