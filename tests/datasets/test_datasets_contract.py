@@ -56,7 +56,10 @@ class TestCsv(TableContract):
             "no line at all": b"",
             "one quote": b'"',
             "open quote": b'a,y\n"1,spam\n' * 9,
-            "only commas": b"," * 10**5,
+            "only commas": b"," * 10**6,
+            "a million names": ",".join(map(str, range(10**6))).encode(),
+            "a long name": b"a" * 10**6,
+            "short lines below many names": ",".join(map(str, range(10**4))).encode() + b"\n1" * 10**5,
             "only line feeds": b"\n" * 10**6,
             "only carriage returns": b"\r" * 10**6,
             "a number of many digits": b"a,y\n" + b"9" * 10**6 + b",spam\n1,ham\n",
@@ -74,6 +77,8 @@ class TestPackedCsv(TableContract):
         return {
             "a table of equal rows": gzip_bomb(folder / "rows.csv.gz", b"a,y\n", b"0,spam\n0,ham \n", 2**33),
             "a name without end": gzip_bomb(folder / "name.csv.gz", b"", b"a", 2**30),
+            "commas within the limit": gzip_bomb(folder / "commas.csv.gz", b"", b",", 2**26),
+            "line feeds within the limit": gzip_bomb(folder / "lines.csv.gz", b"a,y\n", b"\n", 2**26),
             "no gzip": saved(folder / "plain.csv.gz", b"a,y\n1,spam\n"),
             "rubbish after it": saved(folder / "after.csv.gz", packed + b"rubbish"),
         }

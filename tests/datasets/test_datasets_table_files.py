@@ -116,6 +116,24 @@ def test_no_name_is_taken_as_a_pattern(tmp_path, drop):
     assert [column.name for column in data.scaling.columns] == [name for name in columns if name not in drop]
 
 
+def test_short_lines_and_texts_of_several_lines_are_read(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(b'"a\nb",y,z\n"first\n""second"", third",0\n,1,2\n')
+    frame = read_table(path)
+    assert frame.columns == ["a\nb", "y", "z"]
+    assert frame.rows() == [('first\n"second", third', 0, None), (None, 1, 2)]
+
+
+def test_lines_and_columns_without_values_are_limited(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(",".join(f"c{i}" for i in range(1000)) + "\n1" * 20_000)
+    with pytest.raises(DataError, match="unpacks to over 268435456 bytes"):
+        read_table(path)
+    path.write_text(",".join(f"c{i}" for i in range(2**17 + 1)) + "\n1")
+    with pytest.raises(DataError, match="has 131073 columns, at most 131072 can be read"):
+        read_table(path)
+
+
 def test_lines_may_end_with_carriage_returns_alone(tmp_path):
     path = tmp_path / "t.csv"
     path.write_bytes(b"a,y\r1,0\r2,1\r")

@@ -58,7 +58,10 @@ def certify(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="With --table: CSV file for a verdict and radii of each row.", show_default=False),
+        typer.Option(
+            help="With --table: CSV file for a verdict and radii of each row; texts like formulas get an apostrophe.",
+            show_default=False,
+        ),
     ] = None,
     max_bytes: MaxBytes = None,
     data_dir: DataDir = None,

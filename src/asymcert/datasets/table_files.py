@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 from collections import Counter
@@ -22,6 +23,8 @@ EXTENSIONS = (".csv", ".csv.gz", ".parquet")
 MISSING = ("", "nan", "na", "n/a", "#n/a", "null", "none", "?", "-")  # spellings of a missing number, in lower case
 RATIO = 64  # times its size: what a large packed table may unpack to, unless told otherwise
 CELL = 8  # bytes of a number or of where a text begins
+MOST_COLUMNS = 2**17  # each takes time, however short its name
+LONGEST_HEADER = 2**24  # bytes
 MOSTLY = 0.9  # a column with this share of numbers was meant to hold numbers
 COMMA = r"^\s*[-+]?[\d.]*,\d[\d.,]*([eE][-+]?\d+)?\s*$"  # a number with a decimal comma, or one that parts thousands
 FORMULA = r"^([=+\-@\t\r])"  # what a spreadsheet would take for one
@@ -50,8 +53,8 @@ def read_table(path: str | Path, max_bytes: int | None = None) -> pl.DataFrame:
     path
         A ``.csv``, ``.csv.gz`` or ``.parquet`` file with a header; a CSV file is UTF-8 text with commas.
     max_bytes
-        Most bytes that a packed file (``.csv.gz``, ``.parquet``) may unpack to; by default 2^28 (256 MiB) or 64 times
-        its size, whichever is more.
+        Most bytes that a packed file (``.csv.gz``, ``.parquet``) or lines that are too short may unpack to; by default
+        2^28 (256 MiB) or 64 times the file's size, whichever is more.
 
     Raises
     ------
@@ -59,7 +62,7 @@ def read_table(path: str | Path, max_bytes: int | None = None) -> pl.DataFrame:
         Another extension.
     DataError
         A file that is missing, damaged, without rows or unpacks to more than `max_bytes`; a CSV file in another
-        encoding, with other separators or with columns of one name or several without.
+        encoding, with other separators, with columns of one name or several without, or with more than 2^17 columns.
     """
     import polars as pl
 
@@ -73,7 +76,7 @@ def read_table(path: str | Path, max_bytes: int | None = None) -> pl.DataFrame:
     try:
         limit = max(MOST_BYTES, RATIO * path.stat().st_size) if max_bytes is None else max_bytes
         frame = (_read_parquet if path.name.lower().endswith(".parquet") else _read_csv)(path, limit)
-    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+    except (OSError, csv.Error, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         reason = str(error).partition("\n")[0]  # what follows is advice on polars' own options
         raise DataError(f"{path}: cannot be read as a table: {reason}. Check the file, or write it again.") from error
     if frame.height == 0:
@@ -108,9 +111,11 @@ def _read_csv(path: Path, limit: int) -> pl.DataFrame:
     import polars as pl
 
     content = _csv_text(path, limit)
-    first = pl.read_csv(io.BytesIO(content), has_header=False, n_rows=1, infer_schema=False).row(0)
-    names = [name or "" for name in first]
+    with io.TextIOWrapper(io.BytesIO(content[:LONGEST_HEADER]), "utf-8-sig", "replace", "") as lines:
+        names = next(csv.reader(lines), [])
     _check_header(path, names)
+    cells = (content.count(b"\n") + 1) * len(names)  # polars fills short lines, of which each costs a byte only
+    _check_size(path, 2 * CELL * cells, max(limit, 2 * CELL * len(content)))
     frame = pl.read_csv(io.BytesIO(content), infer_schema_length=None)
     frame.columns = names  # polars keeps doubled quotes
     return pl.DataFrame({values.name: _numbers(values) for values in frame.get_columns()})
@@ -142,7 +147,9 @@ def _check_size(path: Path, size: int, limit: int) -> None:
 
 
 def _check_header(path: Path, names: Sequence[str]) -> None:
-    """Polars would rename columns of one name, and take other separators for parts of a name."""
+    """Polars would rename columns of one name, take other separators for parts of a name, and any number of columns."""
+    if len(names) > MOST_COLUMNS:
+        raise DataError(f"{path}: has {len(names)} columns, at most {MOST_COLUMNS} can be read. Leave some out.")
     twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         listed = ", ".join(repr(name) if name else "nothing" for name in twice)
@@ -182,7 +189,7 @@ def _numbers(values: pl.Series) -> pl.Series:
     """A column of texts that are numbers, but for missing ones, as numbers; others as they are."""
     import polars as pl
 
-    if values.dtype != pl.String:
+    if values.dtype != pl.String or values.null_count() == len(values):
         return values
     numbers = _parsed(values)
     only_missing = numbers.null_count() == len(numbers)
