@@ -218,7 +218,7 @@ def test_a_model_of_another_table_is_refused(run, facts, model):
 def test_the_model_of_a_table_comes_back(run, facts, model):
     scaling = TableScaling.fit(pl.DataFrame({"size": [0.1, 1.0], "kind": ["a", "b"]}))
     own = RunFolder(run.path.with_name("table"))
-    own.create(replace(facts, scaling=scaling.to_dict(), input_shape=(3,)))
-    score = linear_score(torch.ones(3))
-    FeatureConvexClassifier(Identity(), score, input_shape=(3,), scaling=scaling).save(own.model_path)
+    own.create(replace(facts, scaling=scaling.to_dict(), input_shape=(4,)))
+    score = linear_score(torch.ones(4))
+    FeatureConvexClassifier(Identity(), score, input_shape=(4,), scaling=scaling).save(own.model_path)
     assert own.load_model().scaling == scaling
