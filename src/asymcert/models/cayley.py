@@ -57,8 +57,8 @@ class Pad(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, h, w) -> (n, c, h + 2 amount, w + 2 amount)."""
-        if not 0 <= self.amount <= min(x.shape[2:]):
-            raise refuse("network", "padded by the image's side at most", self.amount)
+        if not 0 <= self.amount <= 2 * min(x.shape[2:]):
+            raise refuse("network", "padded by at most twice the image's side", self.amount)
         return functional.pad(x, 4 * [self.amount])
 
 
