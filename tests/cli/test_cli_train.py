@@ -60,3 +60,26 @@ def test_a_run_begun_before_a_field_was_there_goes_on(tmp_path):
 def test_an_unknown_model_is_answered_by_the_nearest():
     done = run_command("train", "digits-3-8", "--out", "x", "--model", "caley")
     assert "got 'caley'. Did you mean cayley?" in str(done.exception)
+
+
+def test_every_option_of_a_table_reaches_its_data(tmp_path):
+    rows = [
+        f"{index % 2 + index / 100},{'abcd'[index % 4]},{index},{'bad' if index % 2 else 'ok'}" for index in range(80)
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(["size,kind,number,class", *rows]))
+    options = {"label": "class", "drop": ["number"], "impute": "median", "scaling": "min-max", "text": None}
+    given = [f"--{name}={value}" for name, value in options.items() if isinstance(value, str)]
+    command = ["train", tmp_path / "t.csv", "--sensitive", "bad", "--out", tmp_path / "run", "--epochs", "1", *given]
+    done = CliRunner().invoke(app, [*map(str, command), "--drop", "number", "--categories", "2", "--words", "64"])
+    assert done.exit_code == 0, done.output
+    stored = RunFolder(tmp_path / "run").facts().source["options"]
+    assert {name: stored[name] for name in (*options, "categories", "words")} == options | {
+        "categories": 2,
+        "words": 64,
+    }
+
+
+@pytest.mark.parametrize("option", ["--scaling=min-max", "--words=3", "--max-bytes=9"])
+def test_options_of_a_table_are_refused_for_a_named_data_set(option, tmp_path):
+    done = CliRunner().invoke(app, ["train", "digits-3-8", "--out", str(tmp_path / "run"), option])
+    assert f"`{option.split('=')[0]}` must be left out for a named data set" in str(done.exception)

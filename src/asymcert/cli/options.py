@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import Field, fields
 from typing import Annotated, Any, get_type_hints
 
@@ -15,11 +15,13 @@ from asymcert._checks import check_norm, refuse
 OF_METHOD = "Of the method (defaults are its own)"
 
 
-def with_fields_of(*configs: type, panel: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorator: the command takes one option per field of the dataclasses, collected in its argument ``overrides``.
+def with_fields_of(
+    *configs: type, panel: str, into: str = "overrides"
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorator: the command takes one option per field of the dataclasses, collected in its argument `into`.
 
     Fields of one name share an option, described as in every dataclass that describes it otherwise. Only options that
-    were given reach ``overrides``, so presets keep their own values for the others.
+    were given are collected, so presets keep their own values for the others.
     """
     hints: dict[str, Any] = {}
     items: dict[str, list[Field[Any]]] = {}
@@ -29,13 +31,13 @@ def with_fields_of(*configs: type, panel: str) -> Callable[[Callable[..., Any]],
             hints.setdefault(item.name, get_type_hints(config)[item.name])
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "overrides"]
+        own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != into]
         generated = [_parameter(same, hints[name], panel) for name, same in items.items()]
 
         def wrapper(**arguments: Any) -> Any:
             given = {name: arguments.pop(name) for name in items}
             overrides = {name: _parse(name, hints[name], value) for name, value in given.items() if value is not None}
-            return command(**arguments, overrides=overrides)
+            return command(**arguments, **{into: overrides})
 
         wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
         wrapper.__signature__ = inspect.Signature([*own, *generated])  # pyright: ignore[reportFunctionMemberAccess]
@@ -53,6 +55,7 @@ def _parameter(same: list[Field[Any]], hint: Any, panel: str) -> inspect.Paramet
     names = (f"{flag}/--no-{flag[2:]}",) if hint is bool else (flag,)
     option = typer.Option(*names, help=text, rich_help_panel=panel, show_default=False)
     kind = next((kind for kind in (bool, int, float) if hint in (kind, kind | None)), str)
+    kind = list[str] if hint == Sequence[str] else kind
     annotation = Annotated[kind | None, option]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 

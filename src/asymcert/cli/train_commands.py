@@ -18,6 +18,7 @@ from asymcert.cli.parameters import Json, MaxBytes, PublishedData, Quiet
 from asymcert.cli.steps import audit_run, certify_run, report_run, threats_for
 from asymcert.cli.summaries import summary_rows, table_remarks
 from asymcert.datasets import BinaryData
+from asymcert.datasets.tables import TableOptions
 from asymcert.errors import RunError
 from asymcert.evaluate import RunFacts, RunFolder
 from asymcert.models.base import BinaryClassifier
@@ -54,19 +55,15 @@ def demo(
     raise typer.Exit(1 if successes else 0)
 
 
+@with_fields_of(TableOptions, panel="Of a table", into="table")
 @with_fields_of(*dict.fromkeys(kind.config for kind in MODELS.values()), panel="Recipe (defaults come from the preset)")
 def train(
     data: Annotated[
         str, typer.Argument(help="Name of a data set (see `asymcert datasets`), or a CSV or Parquet file.")
     ],
     out: Annotated[Path, typer.Option(help="Run folder to make, or to continue after an interruption.")],
-    label: Annotated[str | None, typer.Option(help="Table: name of the label column.")] = None,
     sensitive: Annotated[str | None, typer.Option(help="The class that an adversary wants to escape from.")] = None,
     test: Annotated[Path | None, typer.Option(help="Table: file with the test rows.")] = None,
-    drop: Annotated[list[str] | None, typer.Option(help="Table: column to leave out; repeat for more.")] = None,
-    impute: Annotated[str | None, typer.Option(help="Table: fill missing values, such as `median`.")] = None,
-    scaling: Annotated[str, typer.Option(help="Table: `quantile` or `min-max`.")] = "quantile",
-    text: Annotated[str | None, typer.Option(help="Table: column of free text, made into hashed word counts.")] = None,
     max_bytes: MaxBytes = None,
     model: Annotated[str, typer.Option(help=f"{', '.join(MODELS)}.")] = DEFAULT,
     preset: Annotated[str | None, typer.Option(help="Recipe of another data set.")] = None,
@@ -77,6 +74,7 @@ def train(
     as_json: Json = False,
     quiet: Quiet = False,
     *,
+    table: dict[str, Any],
     overrides: dict[str, Any],
 ) -> None:
     """Train a classifier into a run folder; an interrupted training continues.
@@ -89,10 +87,9 @@ def train(
     check_choice("recipe", recipe, RECIPES)
     _refuse_several_processes()
     if is_path(data):
-        options = {"test": test, "drop": tuple(drop or ()), "impute": impute, "scaling": scaling, "text": text}
-        loaded = load_table(Path(data), label, sensitive, seed, {**options, "max_bytes": max_bytes})
+        loaded = load_table(Path(data), sensitive, seed, {**table, "test": test, "max_bytes": max_bytes})
     else:
-        _refuse_table_options(label=label, test=test, drop=drop, impute=impute, text=text, max_bytes=max_bytes)
+        _refuse_table_options(test=test, max_bytes=max_bytes, **table)
         loaded = data_sets.load(data, data_dir, sensitive, seed)
     if recipe == "published":
         preset = _published_preset(model, preset or loaded.name.split("-")[0])
@@ -134,13 +131,13 @@ def is_path(data: str) -> bool:
     return bool(Path(data).suffix) or len(Path(data).parts) > 1 or Path(data).is_file()
 
 
-def load_table(path: Path, label: str | None, sensitive: str | None, seed: int, options: dict[str, Any]) -> BinaryData:
+def load_table(path: Path, sensitive: str | None, seed: int, options: dict[str, Any]) -> BinaryData:
     """The user's own table; `label` and `sensitive` cannot be guessed."""
-    if label is None:
+    if "label" not in options:
         raise refuse("--label", "given for a table", "nothing", "Name the column that holds the classes.")
     if sensitive is None:
         raise refuse("--sensitive", "given for a table", "nothing", "Name the class that must not be talked away.")
-    return data_sets.load_table(path, label, sensitive, seed=seed, **options)
+    return data_sets.load_table(path, sensitive=sensitive, seed=seed, **options)
 
 
 def _unfinished(run: RunFolder) -> RunFolder:

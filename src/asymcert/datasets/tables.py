@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from asymcert._checks import check_choice, check_count, refuse
+from asymcert._checks import check_choice, check_count, option, refuse
 from asymcert.datasets.binary import BinaryData, Split
 from asymcert.datasets.columns import unnamed, words_of
 from asymcert.datasets.scaling import IMPUTATIONS, SCALINGS, TableScaling, clean, running_text
@@ -30,13 +30,13 @@ MOST_LISTED = 10
 class TableOptions:
     """What to make of a table's columns; the fields are arguments of `load_table`."""
 
-    label: str
-    drop: Sequence[str] = ()
-    impute: str | None = None
-    scaling: str = "quantile"
-    text: str | None = None
-    categories: int = 20
-    words: int = 1024
+    label: str = option(MISSING, "Table: name of the label column.")
+    drop: Sequence[str] = option((), "Table: column to leave out; repeat for more.")
+    impute: str | None = option(None, "Table: fill missing values.", IMPUTATIONS)
+    scaling: str = option("quantile", "Table: how numbers become inputs.", SCALINGS)
+    text: str | None = option(None, "Table: column of free text, made into hashed word counts.")
+    categories: int = option(20, "Table: most values of a text column with an input of their own; the rest share one.")
+    words: int = option(1024, "Table: inputs for free text.")
 
     def __post_init__(self) -> None:
         if isinstance(self.drop, str) or not all(isinstance(name, str) for name in self.drop):

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import polars as pl
 
@@ -20,6 +20,7 @@ from asymcert._files import flush_folder, parse_json
 from asymcert.errors import InputError, RunError
 from asymcert.models.base import BinaryClassifier
 from asymcert.runs.facts import RunFacts
+from asymcert.runs.log import append_record, read_records
 from asymcert.runs.rows import (
     AUDIT_SCHEMA,
     GALLERY_SCHEMA,
@@ -38,13 +39,6 @@ CERTIFICATES, GALLERY, AUDIT, THREATS = "certificates", "gallery", "audit", "thr
 SCHEMAS = {CERTIFICATES: SCHEMA, GALLERY: GALLERY_SCHEMA, AUDIT: AUDIT_SCHEMA}
 LOG = "train_log.jsonl"
 _PART = re.compile(r"part-([0-9]{5,18})-[0-9a-f]{8}-([0-9a-f]{16})\.parquet")
-
-
-class _Epoch(TypedDict, total=False):
-    """What the report reads of a training log's record, besides numbers."""
-
-    epoch: int
-    medians: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -246,11 +240,7 @@ class RunFolder:
     def append_log(self, record: Mapping[str, Any]) -> None:
         """Add one epoch's record to ``train_log.jsonl``; a last line that was cut off, as by a full disk, goes."""
         self._require()
-        line = json.dumps(dict(record)) + "\n"
-        with (self.path / LOG).open("ab+") as file:
-            file.seek(0)
-            file.truncate(file.read().rfind(b"\n") + 1)
-            file.write(line.encode())
+        append_record(self.path / LOG, record)
 
     def read_log(self) -> list[dict[str, Any]]:
         """Records of ``train_log.jsonl``, in order; a last line that was cut off is left out.
@@ -262,19 +252,7 @@ class RunFolder:
         RunError
             A line before the last is no record.
         """
-        path = self.path / LOG
-        lines = path.read_bytes().splitlines() if path.is_file() else []
-        records: dict[object, dict[str, Any]] = {}
-        for number, line in enumerate(lines, 1):
-            try:
-                record = dict(parse_json(line))
-                check_types(_Epoch, record)
-                records[record.get("epoch", f"line {number}")] = record
-            except (ValueError, TypeError) as error:
-                if number < len(lines):
-                    message = f"{path}: line {number} is damaged ({error}). Delete the line or the file."
-                    raise RunError(message) from error
-        return list(records.values())
+        return read_records(self.path / LOG)
 
     def _require(self) -> None:
         if not self.exists:
