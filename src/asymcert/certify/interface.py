@@ -57,7 +57,7 @@ def certify(
     model
         The classifier.
     x
-        Inputs of shape (n, *input_shape).
+        Inputs of shape (n, *input_shape), dense and of real numbers; n may be 0, a single sample is ``x[None]``.
     threat
         The adversary, by default any change measured in l2.
     method
@@ -65,7 +65,8 @@ def certify(
         the order of their radii; for an l_inf-distance net ``interval`` or ``lipschitz`` (fastest); for other
         kinds the method of the kind, such as ``smoothing`` or ``splitting``. By default the first of the model's kind.
     sound
-        Whether the radius holds in the floating point that is run: bounds on all rounding errors are subtracted.
+        Whether the radius holds in the floating point that is run, in full precision whatever autocast and TF32 are set
+        to (see `BinaryClassifier`): bounds on all rounding errors are subtracted.
     options
         Of the method: ``cuts`` for refined; ``tolerance``, ``time_limit``, ``workers`` for exact; ``steps`` for
         interval; ``n``, ``n0``, ``alpha``, ``seed`` for smoothing.
