@@ -10,8 +10,8 @@ import pytest
 
 from asymcert.errors import AsymcertError
 
-TRUNCATIONS = 24
-FLIPS = 48
+TRUNCATIONS = 16
+FLIPS = 32
 
 
 class ReaderContract:
