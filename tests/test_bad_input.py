@@ -81,7 +81,7 @@ CASES = {
     ),
     "x complex": (
         lambda: certify(MODEL, X.to(torch.complex64)),
-        "`x` must be a dense tensor of real numbers, got torch.complex64",
+        "`x` must be a dense tensor of real numbers, got Tensor of torch.complex64",
     ),
     "x nan": (
         lambda: certify(MODEL, X * nan),

@@ -134,12 +134,15 @@ def check_inputs(x: Tensor, shape: tuple[int, ...], dtype: torch.dtype | None = 
     """Return `x` as a floating tensor of shape (n, *shape), refusing anything else.
 
     Integer tensors are converted to `dtype`, by default float64, which must hold them exactly: a certificate is about
-    the input as given. Nothing is clipped or reshaped.
+    the input as given. Nothing is clipped or reshaped. What comes back are the values alone: no step of somebody's
+    training, no subclass with an arithmetic of its own, nor (outside that) bound to inference mode.
     """
     if not isinstance(x, Tensor):
         raise refuse("x", "a torch.Tensor", type(x).__name__, "Convert it with torch.as_tensor(x).")
-    if x.layout != torch.strided or x.is_nested or x.is_meta or x.dtype not in REAL:
-        what = f"{x.dtype}, {str(x.layout).removeprefix('torch.')}{', nested' if x.is_nested else ''}, on {x.device}"
+    wraps = type(x).__torch_dispatch__ is not Tensor.__torch_dispatch__  # pyright: ignore[reportAttributeAccessIssue]
+    if x.layout != torch.strided or x.is_nested or x.is_meta or wraps or x.dtype not in REAL:
+        layout = f"{str(x.layout).removeprefix('torch.')}{', nested' if x.is_nested else ''}"
+        what = f"{type(x).__name__} of {x.dtype}, {layout}, on {x.device}"
         raise refuse("x", "a dense tensor of real numbers", what, "Convert it: x.to_dense().double().")
     if tuple(x.shape[1:]) != tuple(shape) or x.ndim == 0:
         want = f"a real tensor of shape (n, {', '.join(map(str, shape))})"
@@ -149,6 +152,7 @@ def check_inputs(x: Tensor, shape: tuple[int, ...], dtype: torch.dtype | None = 
         dtype = torch.float64
         if bool((x.to(dtype).abs() >= EXACT).any()):
             raise refuse("x", "made of integers below 2^53 in size", "greater ones", "Scale the input.")
-    x = x if dtype is None else x.to(dtype)
+    x = x.detach().as_subclass(Tensor)
+    x = (x.clone() if x.is_inference() else x).to(x.dtype if dtype is None else dtype)
     check_finite("x", x, "Impute or drop missing values first.")
     return x

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -48,11 +48,19 @@ def full_precision(device: torch.device) -> Iterator[None]:
                 operation.fp32_precision = before
 
 
+@contextmanager
+def undisturbed(device: torch.device) -> Iterator[None]:
+    """A block that no mode set outside reaches: `full_precision`, no inference mode, new tensors on the CPU."""
+    elsewhere = torch.get_default_device().type != "cpu"  # naming a device slows every operation
+    with torch.inference_mode(False), full_precision(device), torch.device("cpu") if elsewhere else nullcontext():
+        yield
+
+
 def _operations(device: torch.device) -> list[Any]:
-    """PyTorch's settings of how exact a device's products are; none in versions that had other switches."""
-    names = {"cuda": (("cuda", "matmul"), ("cudnn", "conv")), "cpu": (("mkldnn", "matmul"), ("mkldnn", "conv"))}
-    found = [getattr(getattr(torch.backends, part), what, None) for part, what in names.get(device.type, ())]
-    return [operation for operation in found if hasattr(operation, "fp32_precision")]
+    """PyTorch's settings of how exact a device's products are."""
+    cpu, cuda, cudnn = torch.backends.mkldnn, torch.backends.cuda, torch.backends.cudnn
+    settings: dict[str, list[Any]] = {"cpu": [cpu.matmul, cpu.conv], "cuda": [cuda.matmul, cudnn.conv]}
+    return settings.get(device.type, [])
 
 
 def up(roundings: float) -> float:

@@ -1,6 +1,7 @@
 """Certificates hold under every mode that PyTorch can be put into, or are refused in one line."""
 
 import contextlib
+import math
 
 import pytest
 import torch
@@ -10,7 +11,11 @@ from asymcert.certify import certifier_for
 from asymcert.convex import ConvexMLP
 from asymcert.errors import InputError
 from asymcert.features import Centre
+from asymcert.linf.net import LinfDistanceNet
+from asymcert.models import ConvexConcaveClassifier, DistanceClassifier, LipschitzClassifier, SplitClassifier
+from asymcert.models.cayley import cayley_network
 from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.models.networks import base_network
 from contracts.models import balanced, randomise, seeded
 
 SHAPE = (1, 6, 6)
@@ -181,3 +186,33 @@ def test_odd_inputs_are_refused_in_one_line(model, x, kind):
 def test_narrow_inputs_are_certified_as_the_numbers_they_hold(model, x, dtype):
     narrow = (4 * x[:50]).to(dtype)
     assert torch.equal(certify(model, narrow).radius, certify(model, narrow.double()).radius)
+
+
+def kinds():
+    """A small classifier of every other kind, in float32."""
+    generator = seeded(7)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        net = DistanceClassifier(LinfDistanceNet(SHAPE, 2, width=16, depth=2))
+        lipschitz = LipschitzClassifier.fold(cayley_network(SHAPE, (8,)), input_shape=SHAPE)
+        scores = [randomise(ConvexMLP(SHAPE, (8,)), generator) for _ in range(3)]
+        split = SplitClassifier(base_network("mlp", SHAPE, width=16), 5, seed=0)
+    concave = ConvexConcaveClassifier(
+        Centre(torch.rand(SHAPE)), scores[0], scores[1:], input_shape=SHAPE, classes="abc"
+    )
+    return [kind.float() for kind in (net, lipschitz, concave, split)]
+
+
+@pytest.mark.parametrize("model", kinds(), ids=lambda model: type(model).__name__)
+@pytest.mark.parametrize("mode", ["autocast", "bfloat16 products", "inference mode"])
+def test_every_kind_answers_and_certifies_alike(model, x, mode):
+    few, threat = x[:4], ThreatModel(math.inf)
+    answers = [name for name in ("margin", "logits", "votes") if hasattr(model, name)]
+    given = few if not isinstance(model, SplitClassifier) else few.float()
+    plain = {name: getattr(model, name)(given) for name in answers}
+    certificate = certify(model, few, threat)
+    with MODES[mode]():
+        for name in answers:
+            assert torch.equal(getattr(model, name)(given.clone()), plain[name]), name
+        assert torch.equal(certify(model, few.clone(), threat).radius, certificate.radius)
+        assert all(len(getattr(model, name)(given[:0])) == 0 for name in answers)

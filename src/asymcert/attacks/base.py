@@ -11,7 +11,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from asymcert._checks import refuse
+from asymcert._checks import check_inputs, refuse
 from asymcert.attacks.exact_size import at_most, rounding_slack
 from asymcert.attacks.problem import scaled_interval
 from asymcert.attacks.projection import project
@@ -79,7 +79,7 @@ class Attack(ABC):
     def run(
         self, model: BinaryClassifier, x: Tensor, threat: ThreatModel, size: Tensor, generator: torch.Generator
     ) -> AttackResult:
-        """Attack a batch of any size, in chunks of bounded memory.
+        """Attack a batch of any size, in chunks of bounded memory, whatever modes are set outside.
 
         Parameters
         ----------
@@ -97,11 +97,13 @@ class Attack(ABC):
         Raises
         ------
         InputError
-            The input does not fit the model or its box, or a size is NaN, negative or of the wrong shape.
+            The input does not fit the model or its box, a size is NaN, negative or of the wrong shape, or the model was
+            built in inference mode.
         """
-        size = check_sizes(size, len(x)).to(model.device)
         results, done = [], 0
-        with in_evaluation_mode(model):
+        with in_evaluation_mode(model), model.undisturbed():
+            x = check_inputs(x, model.input_shape)
+            size = check_sizes(size, len(x)).to(model.device)
             for chunk in model.chunks(x):
                 inputs, budget = chunk.double(), size[done : done + len(chunk)]
                 delta = self.search(model, inputs, threat, budget, generator)
@@ -134,8 +136,14 @@ def score(model: BinaryClassifier, x: Tensor, delta: Tensor, threat: ThreatModel
     Raises
     ------
     InputError
-        An input lies outside its own box, or a size is NaN, negative or of the wrong shape.
+        The input does not fit the model, lies outside its own box, or a size is NaN, negative or of the wrong shape.
     """
+    with model.undisturbed(), torch.no_grad():
+        return _judged(model, check_inputs(x, model.input_shape), delta, threat, size)
+
+
+def _judged(model: BinaryClassifier, x: Tensor, delta: Tensor, threat: ThreatModel, size: Tensor) -> AttackResult:
+    """What `score` returns for checked inputs."""
     x = x.to(model.device, model.dtype).double()  # the input that the classifier sees
     delta = delta.to(x)
     size = check_sizes(size, len(x)).to(x)

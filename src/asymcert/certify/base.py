@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
 
-from asymcert._checks import refuse
-from asymcert._floats import full_precision
+from asymcert._checks import check_inputs, refuse
 from asymcert.models.base import BinaryClassifier
 from asymcert.threats.model import ThreatModel
 
@@ -105,34 +105,38 @@ class Certifier(ABC):
     sound: bool
 
     def certify(self, model: BinaryClassifier, x: Tensor, threats: Threats) -> list[Certificate]:
-        """One certificate per threat model for inputs of shape (n, *input_shape), none of them for n = 0.
+        """One certificate per threat model for inputs of shape (n, *input_shape).
 
-        Runs in full precision, whatever autocast, TF32 or inference mode are set outside.
+        For n = 0 certificates of no samples, with the parts that others have. Runs in full precision, whatever
+        autocast, TF32, inference mode or default device are set outside.
 
         Raises
         ------
         InputError
-            The model is of another kind or was built in inference mode, or the input does not fit it or a threat
-            model's box.
+            The model is of another kind, in half precision, quantised or built in inference mode, or the input does
+            not fit it or a threat model's box.
         """
-        model = expect(model, self.kind, self.method)
         for threat in threats:
             if not isinstance(threat, ThreatModel):
                 raise refuse("threat", "a ThreatModel", type(threat).__name__, "Use ThreatModel(norm=2).")
-        if any(weight.is_inference() for weight in model.state_dict().values()):
-            raise refuse("model", "built outside torch.inference_mode", "one from inside", "Build or load it before.")
-        with torch.inference_mode(False), torch.no_grad(), full_precision(model.device):
-            x = _detached(x) if isinstance(x, Tensor) else x
-            return self._certificates(model, x, threats)
+        with self._prepared(model, x) as checked:
+            return self._certificates(model, checked, threats)
+
+    @contextmanager
+    def _prepared(self, model: BinaryClassifier, x: Tensor) -> Iterator[Tensor]:
+        """A block in which the model computes as it is certified to, with the checked inputs."""
+        model = expect(model, self.kind, self.method)
+        types = {getattr(weight, "dtype", "packed values") for weight in model.state_dict().values()}
+        others = types - {torch.float32, torch.float64, torch.int64}  # whole numbers count the batches of training
+        if others and (self.sound or "packed values" in others):
+            remedy = "Deploy the model in one of them, or certify with sound=False."
+            raise refuse("model", "deployed in float32 or float64", ", ".join(sorted(map(str, others))), remedy)
+        with model.undisturbed(), torch.no_grad():
+            yield check_inputs(x, model.input_shape)
 
     @abstractmethod
     def _certificates(self, model: Any, x: Tensor, threats: Threats) -> list[Certificate]:
         """What `certify` returns, for a model of this certifier's kind."""
-
-
-def _detached(x: Tensor) -> Tensor:
-    """The values alone: a certificate is a number, not a step of somebody's training, nor bound to inference mode."""
-    return x.detach().clone() if x.is_inference() else x.detach()
 
 
 def expect(model: object, kind: type[Kind], method: str) -> Kind:

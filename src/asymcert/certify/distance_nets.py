@@ -37,14 +37,14 @@ class _DistanceCertifier(Certifier, ABC):
 
     def certify_classes(self, model: DistanceClassifier, x: Tensor, threat: ThreatModel) -> ClassCertificate:
         """Radii within which the predicted class, whichever it is, stays the same; the threshold plays no part."""
-        bounds, prediction = self._bounds(model), model.predict_class(x)
-        return ClassCertificate(prediction, self._certificate(model, bounds, x, threat, prediction, 0.0))
+        with self._prepared(model, x) as checked:
+            bounds, prediction = self._bounds(model), model.predict_class(checked)
+            return ClassCertificate(prediction, self._certificate(model, bounds, checked, threat, prediction, 0.0))
 
     def _bounds(self, model: DistanceClassifier) -> MarginBounds:
         exact = model if model.dtype == torch.float64 else copy.deepcopy(model).double()
         return MarginBounds.of(exact, model.dtype, self.sound)
 
-    @torch.no_grad()
     def _certificate(
         self,
         model: DistanceClassifier,

@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from asymcert._checks import check_count, check_inputs, check_number, option, refuse
+from asymcert._checks import check_count, check_number, option, refuse
 from asymcert._floats import NORMS
 from asymcert.attacks.base import in_evaluation_mode
 from asymcert.certify.base import Certificate, Certifier
@@ -77,7 +77,7 @@ class Exact(Certifier):
         for threat in threats:
             _check_norm(threat.norm)
         check_composition_convex(model)
-        x = check_inputs(x, model.input_shape).to(model.device, torch.float64)
+        x = x.to(model.device, torch.float64)
         for threat in threats:
             threat.check(x)
         limits = Limits(self.tolerance, self.time_limit, self.max_cuts)

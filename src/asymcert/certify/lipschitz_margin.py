@@ -9,11 +9,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from asymcert._checks import option, refuse
+from asymcert._checks import option
 from asymcert._floats import TINY, UNIT, UP, down, scaled_norm
 from asymcert.certify.base import Certificate, Certifier, Threats
 from asymcert.certify.norms import radius_against
-from asymcert.certify.rounding import ARITHMETIC
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.lipschitz import Blend, Dense, LipschitzClassifier, SpectralConv
 
@@ -115,16 +114,7 @@ class _Growth:
 
 
 def deployed_error(model: LipschitzClassifier, size: Tensor) -> Tensor:
-    """Bound (n,) on the error of the deployed margin at any input of l2 norm at most `size` (n,).
-
-    Raises
-    ------
-    InputError
-        The model is deployed in a type whose rounding is not known.
-    """
-    if model.dtype not in ARITHMETIC:
-        remedy = "Deploy the model in one of them, or certify with sound=False."
-        raise refuse("model", "deployed in float32 or float64", str(model.dtype), remedy)
+    """Bound (n,) on the error of the deployed margin at any input of l2 norm at most `size` (n,)."""
     arithmetic = torch.finfo(model.dtype)
     unit, inputs = arithmetic.eps / 2.0, math.prod(model.input_shape)
     conversion = unit * size + arithmetic.tiny * inputs

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from asymcert._checks import option, refuse
+from asymcert._checks import option
 from asymcert._floats import down
 from asymcert.certify.base import Certificate, Certifier, Threats, join
 from asymcert.certify.norms import radius_against
@@ -42,8 +42,6 @@ class Splitting(Certifier):
     sound: bool = option(True, "Subtract bounds on all rounding errors.")
 
     def _certificates(self, model: SplitClassifier, x: Tensor, threats: Threats) -> list[Certificate]:
-        if model.offsets.dtype not in (torch.float32, torch.float64):  # fewer digits do not hold the offsets
-            raise refuse("model", "deployed in float32 or float64", str(model.offsets.dtype))
         parts: list[tuple[Tensor, ...]] = []
         for chunk in model.chunks(x):
             for threat in threats:

@@ -6,7 +6,8 @@ import copy
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from asymcert._checks import check_count, check_inputs, refuse
-from asymcert._floats import full_precision
+from asymcert._floats import full_precision, undisturbed
 from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import ModelFileError
 from asymcert.models.files import digest_of, read_contents, write_contents
@@ -111,7 +112,7 @@ class BinaryClassifier(nn.Module, ABC):
             return super().__call__(*arguments, **named)
 
     def chunks(self, x: Tensor) -> Iterator[Tensor]:
-        """Checked inputs in the model's type and on its device, in pieces of bounded memory.
+        """Checked inputs in the model's type and on its device, in pieces of bounded memory; an empty batch is one.
 
         Raises
         ------
@@ -123,10 +124,28 @@ class BinaryClassifier(nn.Module, ABC):
             yield chunk.to(self.device, self.dtype)
 
     @torch.no_grad()
+    def over_chunks(self, values: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """What `values` makes of a batch of any size, in full precision: (n, *input_shape) -> (n, ...)."""
+        with full_precision(self.device):
+            return torch.cat([values(chunk) for chunk in self.chunks(x)])
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """A block that no mode set outside reaches, in which gradients pass through the classifier.
+
+        Raises
+        ------
+        InputError
+            The classifier was built in inference mode.
+        """
+        if any(weight.is_inference() for weight in (*self.parameters(), *self.buffers())):
+            raise refuse("model", "built outside torch.inference_mode", "one from inside", "Build or load it before.")
+        with undisturbed(self.device):
+            yield
+
     def margin(self, x: Tensor) -> Tensor:
         """Score minus threshold for a batch of any size: (n, *input_shape) -> (n,) on the model's device."""
-        parts = [self(chunk) for chunk in self.chunks(x)]
-        return torch.cat(parts) if parts else torch.empty(0, dtype=self.dtype, device=self.device)
+        return self.over_chunks(self, x)
 
     def margin_at_most(self, x: Tensor) -> Tensor:
         """What the margin that certificates are about does not exceed: (n, *input_shape) -> float64 (n,) on the CPU.

@@ -128,11 +128,9 @@ class ConvexConcaveClassifier(BinaryClassifier):
         logits = self._logits(x)
         return logits[:, 0] - logits[:, 1:].amax(1) - self.threshold
 
-    @torch.no_grad()
     def logits(self, x: Tensor) -> Tensor:
         """Logits of a batch of any size: (n, *input_shape) -> (n, classes), the sensitive class first."""
-        parts = [self._logits(chunk) for chunk in self.chunks(x)]
-        return torch.cat(parts) if parts else torch.empty(0, len(self.classes), dtype=self.dtype, device=self.device)
+        return self.over_chunks(self._logits, x)
 
     def pairs(self) -> list[FeatureConvexClassifier]:
         """One feature-convex classifier for each concave logit, in the type that this one runs in.

@@ -73,11 +73,9 @@ class DistanceClassifier(BinaryClassifier):
         """Values that one sample's forward pass keeps."""
         return self.net.activations
 
-    @torch.no_grad()
     def logits(self, x: Tensor) -> Tensor:
         """Logits for a batch of any size: (n, *input_shape) -> (n, classes) on the model's device."""
-        parts = [self.net(chunk) for chunk in self.chunks(x)]
-        return torch.cat(parts) if parts else torch.empty(0, len(self.classes), dtype=self.dtype, device=self.device)
+        return self.over_chunks(self.net, x)
 
     def predict_class(self, x: Tensor) -> Tensor:
         """Class of the greatest logit, the threshold left out: (n, *input_shape) -> int64 (n,)."""

@@ -83,7 +83,7 @@ class SmoothedClassifier(BinaryClassifier):
 
     def generator(self, sample: Tensor, seed: int) -> torch.Generator:
         """Source of one sample's draws: float32 (*input_shape), fixed by `seed` and the sample's values."""
-        values = sample.detach().cpu().contiguous().numpy().astype("<f4", copy=False)
+        values = sample.detach().cpu().float().contiguous().numpy().astype("<f4", copy=False)
         state = hashlib.sha256(f"{seed} ".encode())
         state.update(values.tobytes())
         return torch.Generator(self.device).manual_seed(int.from_bytes(state.digest()[:8], "little") >> 1)
@@ -107,7 +107,7 @@ class SmoothedClassifier(BinaryClassifier):
             for chunk in self.chunks(x)
             for row in chunk
         ]
-        return torch.tensor(votes, dtype=torch.int64)
+        return torch.tensor(votes, dtype=torch.int64, device="cpu")
 
     def margin_at_most(self, x: Tensor, alpha: float = ALPHA, seed: int = 0) -> Tensor:
         """Upper confidence bound on the probability of *sensitive*, minus 1/2: (n, *input_shape) -> float64 (n,).

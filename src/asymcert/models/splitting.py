@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import check_count, check_number, refuse
+from asymcert._floats import full_precision
 from asymcert.datasets.scaling import TableScaling
 from asymcert.models.base import CHUNK_VALUES, BinaryClassifier, described
 from asymcert.models.networks import BaseNetwork
@@ -164,7 +165,9 @@ class SplitClassifier(BinaryClassifier):
     def _margins(self, levels: Tensor, shifts: Tensor) -> Iterator[Tensor]:
         """Base margins of one sample's splits, in batches of at most `self.batch`."""
         for part in shifts.split(self.batch):
-            yield self.base(self.split(levels, part)) - self.threshold
+            with full_precision(self.device):
+                margins = self.base(self.split(levels, part)) - self.threshold
+            yield margins
 
     def parts(self) -> dict[str, Any]:
         """The base's options and the number of splits."""

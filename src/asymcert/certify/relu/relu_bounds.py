@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from asymcert._checks import refuse
 from asymcert._floats import TINY, UNIT, UP, up
 from asymcert.certify.relu.reach import Falls, Reach
 from asymcert.certify.rounding import ARITHMETIC
@@ -50,21 +49,12 @@ class Network:
 
     @classmethod
     def of(cls, model: ReluClassifier, sound: bool) -> Network:
-        """The network of a deployed classifier.
-
-        Raises
-        ------
-        InputError
-            The classifier is deployed in a type whose rounding is not known.
-        """
+        """The network of a classifier that is deployed, if `sound`, in float32 or float64."""
         exact = model if model.dtype == torch.float64 else copy.deepcopy(model).double()
         layers = [(weight.detach(), bias.detach()) for weight, bias in exact.layers]
         layers[-1] = (layers[-1][0], layers[-1][1] - model.threshold)
         if not sound:
             return cls(layers, abs(model.threshold), 0.0, 0.0, torch.finfo(model.dtype).max)
-        if model.dtype not in ARITHMETIC:
-            remedy = "Deploy the model in one of them, or certify with sound=False."
-            raise refuse("model", "deployed in float32 or float64", str(model.dtype), remedy)
         kind = ARITHMETIC[model.dtype]
         return cls(layers, abs(model.threshold), kind.unit + UNIT, torch.finfo(model.dtype).tiny, kind.greatest)
 
