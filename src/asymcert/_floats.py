@@ -51,7 +51,7 @@ def full_precision(device: torch.device) -> Iterator[None]:
 @contextmanager
 def undisturbed(device: torch.device) -> Iterator[None]:
     """A block that no mode set outside reaches: `full_precision`, no inference mode, new tensors on the CPU."""
-    elsewhere = torch.get_default_device().type != "cpu"  # naming a device slows every operation
+    elsewhere = torch.empty(0).device.type != "cpu"  # naming a device slows every operation
     with torch.inference_mode(False), full_precision(device), torch.device("cpu") if elsewhere else nullcontext():
         yield
 
