@@ -4,6 +4,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, make_classification
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
@@ -16,6 +17,7 @@ from asymcert.errors import InputError
 from asymcert.estimator import FeatureConvexDetector, LinfDistanceDetector
 from asymcert.estimator.base import without_scaling_error
 from asymcert.threats.model import ThreatModel
+from contracts.modes import MODES
 
 SMALL = {"hidden": (8,), "epochs": 5, "min_steps": 150, "random_state": 0}
 SMALL_NET = {"width": 16, "epochs": 5, "min_steps": 100, "random_state": 0}
@@ -234,3 +236,26 @@ def test_a_range_that_overflows_is_refused_by_feature():
     x[:4, 1], x[4:, 1] = -1.7e308, 1.7e308
     with pytest.raises(InputError, match="`X` must be of finite range, got an overflow in feature 1"):
         FeatureConvexDetector(**SMALL).fit(x, np.arange(8) % 2)
+
+
+def test_no_samples_and_no_mode_make_a_difference(fitted, table):
+    x, _ = table
+    for name, shape in (("predict", (0,)), ("decision_function", (0,)), ("predict_proba", (0, 2)), ("certify", (0,))):
+        none = getattr(fitted, name)(x[:0])
+        assert (none.shape, none.dtype) == (shape, getattr(fitted, name)(x[:2]).dtype)
+    with pytest.raises(ValueError, match="0 sample"):
+        clone(fitted).fit(x[:0], np.zeros(0))
+    for mode in MODES.values():
+        plain = [fitted.certify(x[:9]), fitted.decision_function(x[:9])]
+        with mode():
+            assert np.array_equal(fitted.certify(x[:9]), plain[0])
+            assert np.array_equal(fitted.decision_function(x[:9]), plain[1])
+
+
+@pytest.mark.parametrize("mode", ["inference mode", "another default device", "autocast"])
+def test_training_does_not_depend_on_the_mode(table, mode):
+    x, y = table
+    quick = {"hidden": (4,), "epochs": 1, "min_steps": 3, "random_state": 0}
+    with MODES[mode]():
+        inside = FeatureConvexDetector(**quick).fit(x, y)
+    assert inside.model.digest == FeatureConvexDetector(**quick).fit(x, y).model.digest

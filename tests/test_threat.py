@@ -106,3 +106,9 @@ def test_a_name_stands_for_the_parts_in_results():
 def test_the_type_of_a_direction_does_not_tell_threat_models_apart():
     keys = {threat_key(ThreatModel(2, direction=torch.tensor([1, 0], dtype=t))) for t in (torch.int8, torch.float64)}
     assert len(keys) == 1
+
+
+def test_numbers_stay_on_the_cpu_whatever_the_default_device():
+    with torch.device("meta"):
+        threat = ThreatModel(2, lower=0, upper=1, cost=2.0)
+    assert threat.to_dict() == ThreatModel(2, lower=0, upper=1, cost=2.0).to_dict()

@@ -153,3 +153,13 @@ def test_parts_of_the_threat_model_are_stored_as_given(tmp_path):
     }
     model.save(tmp_path / "model")
     Claim(Model(tmp_path / "model"), metadata, tensors).check()
+
+
+def test_no_samples_and_what_is_no_batch(tmp_path):
+    model, x = random_mlp(0)
+    for method in ("closed-form", "refined"):
+        none = certify(model, x[:0], method=method)
+        assert write_proofs(tmp_path, model, x[:0], none) == []
+    for sample in (torch.tensor(1.0), x[0]):
+        with pytest.raises(InputError, match="A single sample needs a batch dimension"):
+            write_proofs(tmp_path, model, sample, none)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from asymcert.attacks import ProjectedGradient, RoundingAttack
+from asymcert.attacks import ProjectedGradient, RandomSearch, RoundingAttack
 from asymcert.attacks.base import admissible
 from asymcert.attacks.projection import dual_direction
 from asymcert.certify import Certificate, Certifier
@@ -31,7 +31,12 @@ MAPS += (SoftThreshold(MEAN, 0.1), Hinges(MEAN, 2))
 
 
 def check_empty(certifier: Certifier, model: BinaryClassifier, x: Tensor, threats: list[ThreatModel]) -> None:
-    """Certificates of no samples hold what those of one sample hold, for none."""
+    """No samples: certificates hold what those of one sample hold, for none, and so do answers and attacks."""
+    assert model.margin(x[:0]).shape == model.predict(x[:0]).shape == model.margin_at_most(x[:0]).shape == (0,)
+    assert model(x[:0].to(model.dtype)).shape == (0,)
+    for attack in (ProjectedGradient(2, 2), RandomSearch(2), RoundingAttack(2, 2, 2)):
+        result = attack.run(model, x[:0], threats[0], torch.zeros(0), seeded(0))
+        assert (result.adversarial.shape, result.success.dtype, len(result)) == (x[:0].shape, torch.bool, 0)
     pairs = zip(certifier.certify(model, x[:1], threats), certifier.certify(model, x[:0], threats), strict=True)
     for one, none in pairs:
         assert (none.threat, none.method, len(none)) == (one.threat, one.method, 0)
@@ -42,6 +47,8 @@ def check_empty(certifier: Certifier, model: BinaryClassifier, x: Tensor, threat
                 assert getattr(none, name).dtype == part.dtype, name
         if one.adversarial is not None:
             assert none.adversarial.shape == x[:0].shape
+        if one.anchors is not None:
+            assert none.anchors.shape == (0, none.weights.shape[1], *x.shape[1:])
 
 
 class CertifierContract:

@@ -18,18 +18,20 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from asymcert._checks import check_choice, check_count, refuse
-from asymcert._floats import UNIT, down
+from asymcert._floats import UNIT, down, undisturbed
 from asymcert.certify import Certificate, certify
 from asymcert.datasets import BinaryData, Split
 from asymcert.models.base import BinaryClassifier
 from asymcert.threats.model import ThreatModel
+
+CPU = torch.device("cpu")
 
 
 class Detector(ClassifierMixin, BaseEstimator, ABC):
     """Binary classifier on arrays, whose sensitive verdicts come with a certified radius; final classes train it.
 
     Features are scaled to [0, 1] by their training range, and a part of the training data is held back for the
-    threshold. Subclasses store these parameters of theirs, among others.
+    threshold. Subclasses store these parameters of theirs, among others. Samples may be none, but for `fit`.
     """
 
     norm: ClassVar[float] = 2
@@ -49,6 +51,7 @@ class Detector(ClassifierMixin, BaseEstimator, ABC):
     def _train(self, data: BinaryData, seed: int) -> BinaryClassifier:
         """A classifier trained on scaled features."""
 
+    @undisturbed(CPU)
     def fit(self, X: Any, y: Any) -> Self:
         """Train on X of shape (n, d) and labels y of shape (n,) with exactly two values.
 
@@ -113,6 +116,7 @@ class Detector(ClassifierMixin, BaseEstimator, ABC):
         """
         return self.certificate(X, norm, cost).radius.numpy()
 
+    @undisturbed(CPU)
     def certificate(self, X: Any, norm: float | None = None, cost: Any = None) -> Certificate:
         """As `certify`, with margins and verdicts."""
         check_is_fitted(self)
@@ -143,12 +147,13 @@ class Detector(ClassifierMixin, BaseEstimator, ABC):
         if not isinstance(self.validation_fraction, Real) or not 0 < self.validation_fraction < 1:
             raise refuse("validation_fraction", "a number above 0 and below 1", repr(self.validation_fraction))
 
+    @undisturbed(CPU)
     def _margin(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
         return self.model_.margin(self._checked(X)).numpy()
 
     def _checked(self, X: Any) -> torch.Tensor:
-        return self._scale(np.asarray(validate_data(self, X, dtype=np.float64, reset=False)))
+        return self._scale(np.asarray(validate_data(self, X, dtype=np.float64, reset=False, ensure_min_samples=0)))
 
     def _scale(self, X: np.ndarray) -> torch.Tensor:
         return torch.as_tensor((X - self.minimum_) / self.range_)

@@ -104,8 +104,9 @@ def write_proofs(
     Raises
     ------
     InputError
-        Another number of samples was certified.
+        `x` does not fit the model, or another number of samples was certified.
     """
+    x = check_inputs(x, model.input_shape)
     if len(x) != len(certificate):
         raise refuse("x", f"the {len(certificate)} inputs that were certified", f"{len(x)} inputs")
     folder, checked = Path(folder), checked or as_checked(model)

@@ -67,7 +67,7 @@ class ThreatModel:
         for name in ("lower", "upper", "cost"):
             value = getattr(self, name)
             if value is not None:
-                value = torch.as_tensor(value, dtype=torch.float64)
+                value = torch.as_tensor(value, dtype=torch.float64, device=None if isinstance(value, Tensor) else "cpu")
                 check_finite(name, value)
                 object.__setattr__(self, name, value)
         self._check_parts()
