@@ -147,8 +147,6 @@ def expect(model: object, kind: type[Kind], method: str) -> Kind:
     return model
 
 
-def join(chunks: Sequence[tuple[Tensor, ...]], columns: int) -> list[Tensor]:
-    """Concatenate the results of chunks, column by column; empty float64 ones if there was no chunk."""
-    if not chunks:
-        return [torch.empty(0, dtype=torch.float64) for _ in range(columns)]
+def join(chunks: Sequence[tuple[Tensor, ...]]) -> list[Tensor]:
+    """Concatenate the results of chunks, of which an empty batch has one, column by column."""
     return [torch.cat(parts) for parts in zip(*chunks, strict=True)]

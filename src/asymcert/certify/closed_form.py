@@ -60,7 +60,7 @@ class ClosedForm(Certifier):
                 threat.check(chunk)
                 slope = slope_bound(exact, size, threat)
                 chunks.append((closed_form_radius(rounding, threat, chunk, margin, slope, deployed), deployed, slope))
-        joined = [(*join(chunks, 3), threat) for chunks, threat in zip(parts, threats, strict=True)]
+        joined = [(*join(chunks), threat) for chunks, threat in zip(parts, threats, strict=True)]
         return [
             Certificate(radius, margin, slope, threat, self.method, self.sound)
             for radius, margin, slope, threat in joined

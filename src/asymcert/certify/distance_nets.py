@@ -65,7 +65,7 @@ class _DistanceCertifier(Certifier, ABC):
             slope = bounds.slope(rows) / float(threat.cost_for(model.input_shape).min()) * up(4)
             radius = torch.where(margin > 0, self._radius(bounds, chunk, threat, rows, threshold, slope), 0.0)
             parts.append((radius, margin, self._reported(slope)))
-        radius, margin, slope = join(parts, 3)
+        radius, margin, slope = join(parts)
         return Certificate(radius, margin, slope, threat, self.method, self.sound)
 
     def _reported(self, slope: Tensor) -> Tensor:

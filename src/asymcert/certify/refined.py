@@ -69,7 +69,7 @@ class Refined(Certifier):
                 search.add_cut()
                 search.improve(self.steps)
             chunks.append(search.result())
-        radius, margin, upper, adversarial, anchors, weights = join(chunks, 6)
+        radius, margin, upper, adversarial, anchors, weights = join(chunks)
         slope = torch.full_like(margin, torch.nan)
         parts = {"upper": upper, "adversarial": adversarial, "anchors": anchors, "weights": weights}
         return Certificate(radius, margin, slope, threat, self.method, self.sound, **parts)

@@ -48,7 +48,7 @@ class Splitting(Certifier):
                 threat.check(chunk)
             votes, distance = model.votes(chunk), model.distance(chunk)
             parts.append((self._radius(model, votes, distance), model.margin_of(votes, distance)))
-        radius, margin = join(parts, 2)
+        radius, margin = join(parts)
         return [self._certificate(model, radius, margin, threat) for threat in threats]
 
     def _radius(self, model: SplitClassifier, votes: Tensor, distance: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ class Tangent(Certifier):
             plane = cuts.radius(weights)
             radius = torch.where(margin > 0, plane.radius, 0.0)
             chunks.append((radius, margin, chunk + plane.change, cuts.anchors, weights))
-        radius, margin, adversarial, anchors, weights = join(chunks, 5)
+        radius, margin, adversarial, anchors, weights = join(chunks)
         slope = torch.full_like(margin, torch.nan)
         parts = {"adversarial": adversarial, "anchors": anchors, "weights": weights}
         return Certificate(radius, margin, slope, threat, self.method, self.sound, **parts)
