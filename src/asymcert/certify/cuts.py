@@ -15,6 +15,7 @@ from asymcert.certify.budgets import radius, solve
 from asymcert.certify.closed_form import closed_form_radius, in_float64, slope_bound, tangent_plane
 from asymcert.certify.drops import Pieces
 from asymcert.certify.rounding import DeployedError, Rounding
+from asymcert.features import CoordinatewiseMap
 from asymcert.models.base import CHUNK_VALUES
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
@@ -43,7 +44,7 @@ class _Plane:
 
     amount: Tensor  # (n,)
     slope: Tensor  # (pieces, n, d)
-    error: Tensor  # (n, d)
+    error: Tensor  # (pieces, n, d)
 
 
 class Planes:
@@ -61,11 +62,13 @@ class Planes:
             raise refuse("model", "one with a coordinatewise feature map", got, "Use method='closed-form'.")
         self.model = in_float64(model)
         self.rounding = Rounding(self.model, model.dtype) if sound else None
+        assert isinstance(self.model.feature_map, CoordinatewiseMap)
         self.pieces = Pieces(self.model.feature_map, self.model.input_shape)
 
     def chunks(self, x: Tensor, cuts: int = 1) -> Iterator[Tensor]:
         """Checked float64 inputs in pieces of bounded memory, for so many cuts."""
-        values = (cuts + 8 * (len(self.pieces.knots) + 1)) * self.pieces.steepest.numel()
+        features = math.prod(self.model.feature_map.output_shape(self.model.input_shape))
+        values = cuts * features + 8 * (len(self.pieces.knots) + 1) * self.pieces.inputs
         budget = CACHED_VALUES if self.model.device.type == "cpu" else CHUNK_VALUES
         size = max(1, budget // max(values, self.model.score.activations))
         for chunk in check_inputs(x, self.model.input_shape).split(size):
@@ -154,7 +157,7 @@ class Cuts:
         found = torch.minimum(torch.where(amount > 0, found, 0.0), self._deployed.limit)
         if weights.shape[1] == 1 and torch.equal(self.anchors[:, 0], self.x):
             found = torch.maximum(found, self._closed_form())  # the same plane: they differ by rounding
-        return PlaneRadius(found, self._worst(gradient, slope, budgets).view_as(self.x))
+        return PlaneRadius(found, self._worst(slope, budgets).view_as(self.x))
 
     def _deployed_error(self) -> DeployedError:
         if self.rounding is not None:
@@ -183,7 +186,7 @@ class Cuts:
             room = size[:, None] / self._cost * up(8)
             low, high = torch.maximum(low, -room), torch.minimum(high, room)
         amount = plane.amount[rows]
-        drops = self.pieces.drops(plane.slope[:, rows], plane.error[rows], x, low, high, self._cost)
+        drops = self.pieces.drops(plane.slope[:, rows], plane.error[:, rows], x, low, high, self._cost)
         budgets, price = solve(amount, drops, self.threat.norm)
         return radius(amount, drops, price, self.threat.dual_norm, self._deployed.rate * UP), budgets
 
@@ -253,19 +256,11 @@ class Cuts:
             last = (last[0][left], last[1][left])
         return valid, budgets
 
-    def _worst(self, gradient: Tensor, slope: Tensor, budgets: Tensor) -> Tensor:
+    def _worst(self, slope: Tensor, budgets: Tensor) -> Tensor:
         """The change within budgets (n, d) that lowers the plane most, coordinate by coordinate: (n, d)."""
         room = torch.minimum(budgets / self._cost, torch.full_like(budgets, FAR))
         low, high = torch.maximum(self._low, -room), torch.minimum(self._high, room)
-        if len(slope) == 1:
-            return torch.where(slope[0] > 0, low, high)
-        best, least = torch.zeros_like(room), torch.zeros_like(room)
-        start = self.features.flatten(1)
-        for change in (low, high, *(torch.clamp(knot - self._flat, low, high) for knot in self.pieces.knots)):
-            moved = self.model.feature_map((self._flat + change).view_as(self.x)).flatten(1) - start
-            fall = (gradient * moved).view(len(room), *self.pieces.steepest.shape).sum(1)
-            best, least = torch.where(fall < least, change, best), torch.minimum(fall, least)
-        return best
+        return self.pieces.worst(slope, self._flat, low, high)
 
 
 def _next_try(
