@@ -92,17 +92,17 @@ def least_price(model, threat, x: torch.Tensor, most: int = 2) -> float:
 def test_no_change_of_so_many_columns_undoes_the_verdict(name, method):
     """Brute force over pairs of columns and all ends of ramps finds none below, and mostly just what `upper` says."""
     threat, finite, met = ADVERSARIES[name], 0, 0
-    for seed in range(2):
-        model, x = classifier(seed), rows(12, seed + 5)
+    for seed in range(3):
+        model, x = classifier(seed), rows(16, seed + 5)
         found = CERTIFIERS[method].certify(model, x, [threat])[0]
         for row in found.sensitive.nonzero().flatten().tolist():
             least = least_price(model, threat, x[row])
-            assert float(found.radius[row]) < least
             if math.isfinite(least):
+                assert float(found.radius[row]) < least
                 finite += 1
                 met += float(found.upper[row]) == least
     assert finite > 3
-    assert met > finite / 2 or name == "prices"  # of unlike prices the answer is that of a relaxation
+    assert met > finite / 3 or name == "prices"  # of unlike prices the answer is that of a relaxation
 
 
 class OneMore(Certifier):
