@@ -132,7 +132,7 @@ def test_a_run_without_certificates_is_refused(tmp_path, run):
         write_report(empty)
     rows = run.read("certificates")
     empty.append("certificates", rows.with_columns(data_digest=pl.lit("another data set")))
-    with pytest.raises(RunError, match="no certificates of its data set"):
+    with pytest.raises(RunError, match="no certificates of its model and data set"):
         write_report(empty)
     empty.append("certificates", rows.filter(~pl.col("label")))
     with pytest.raises(RunError, match="no sensitive sample"):

@@ -6,14 +6,16 @@ from typing import Any
 
 import polars as pl
 
-from asymcert.datasets import BinaryData
+from asymcert.datasets import BinaryData, Split
 from asymcert.datasets.columns import CategoryColumn, WordColumn
 from asymcert.datasets.tables import TableOptions
 from asymcert.evaluate import floor_percent, floor_significant, summary
+from asymcert.evaluate.detection import RATES, TITLES, detection, figure_text
 from asymcert.evaluate.explain import ColumnRoom
 from asymcert.evaluate.formatting import ceil_significant
 from asymcert.evaluate.labels import method_labels, threat_labels
 from asymcert.evaluate.units import amount_text, radius_in_units
+from asymcert.models.base import BinaryClassifier
 from asymcert.runs.run import Run
 from asymcert.threats.table import is_constant
 
@@ -75,6 +77,17 @@ def unit_rows(run: Run, rows: pl.DataFrame, as_json: bool) -> list[dict[str, Any
         {"column": column.name, **{title: text(each[column.name]) for title, each in zip(titles, amounts, strict=True)}}
         for column in scaling.columns
     ]
+
+
+def validation_facts(model: BinaryClassifier, split: Split, as_json: bool) -> dict[str, Any]:
+    """How the model does on validation data, at its threshold and over all."""
+    margin = (model.scores(split.x) - model.threshold).numpy()
+    found = detection(split.y.numpy(), margin, RATES[:1])
+    names = ("accuracy", "roc_auc", "recall", "false_positive_rate", f"tpr_at_fpr_{RATES[0]:g}")
+    chosen = {name: found[name] for name in names}
+    if as_json:
+        return {"validation": {name: each._asdict() for name, each in chosen.items()}}
+    return {f"validation {TITLES[name]}": figure_text(name, each) for name, each in chosen.items()}
 
 
 def room_rows(rooms: list[ColumnRoom], as_json: bool) -> list[dict[str, Any]]:

@@ -104,17 +104,17 @@ def read_report_data(run: RunFolder, overlay: Mapping[str, pl.DataFrame] | None 
         A frame of `overlay` lacks the columns norm, radius and accuracy.
     """
     facts = run.facts()
-    rows = distinct(run.read(CERTIFICATES).filter(pl.col("data_digest") == facts.data_digest))
+    rows = distinct(run.read(CERTIFICATES).filter(run.own))
     if rows.is_empty():
-        raise RunError(f"{run.path}: holds no certificates of its data set. Run `asymcert certify` first.")
+        raise RunError(f"{run.path}: holds no certificates of its model and data set. Run `asymcert certify` first.")
     splits = rows["split"].unique().sort().to_list()
     rows = rows.filter(pl.col("split") == ("test" if "test" in splits else splits[0]))
     if not rows["label"].any():
         raise RunError(f"{run.path}: no sensitive sample was certified. Certify a split that holds both classes.")
     gallery = run.read(GALLERY).join(rows.select(SERIES).unique(), on=SERIES, how="semi")
-    return ReportData(
-        facts, _series(rows, run.threats()), gallery, run.read(AUDIT), run.read_log(), _checked_overlay(overlay)
-    )
+    audit = run.read(AUDIT)
+    audit = audit.filter(run.own) if set(SERIES) <= set(audit.columns) else audit
+    return ReportData(facts, _series(rows, run.threats()), gallery, audit, run.read_log(), _checked_overlay(overlay))
 
 
 def by_norm(series: Sequence[Series]) -> dict[float, list[Series]]:

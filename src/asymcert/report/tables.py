@@ -10,7 +10,7 @@ import polars as pl
 from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import RunError
 from asymcert.evaluate.curves import certified_accuracy_at
-from asymcert.evaluate.formatting import MISSING, ceil_percent, ceil_significant, floor_percent, floor_significant
+from asymcert.evaluate.formatting import MISSING, ceil_significant, floor_percent, floor_significant, interval_text
 from asymcert.evaluate.labels import method_labels
 from asymcert.evaluate.units import amount_text, radius_in_units
 from asymcert.report.series import Series, norm_symbol
@@ -56,7 +56,7 @@ def accuracy_table(panel: list[Series]) -> Table:
     points = [certified_accuracy_at(series.rows, sizes) for series in panel]
     rows = []
     for position, size in enumerate(sizes):
-        rows.append((f"{size:g}", *(_interval_text(frame.row(position, named=True)) for frame in points)))
+        rows.append((f"{size:g}", *(interval_text(frame.row(position)[1:]) for frame in points)))
     return Table(("Size of change", *(series.label for series in panel)), tuple(rows), 0)
 
 
@@ -106,8 +106,3 @@ def units_table(series: tuple[Series, ...], facts: RunFacts) -> Table | None:
     names = [column.name for column in scaling.columns][:LONGEST_SCALING]
     header = ("Column", *(f"{item.adversary}, {item.method}" for item, _ in known))
     return Table(header, tuple((name, *(amount_text(each[name]) for each in amounts)) for name in names))
-
-
-def _interval_text(point: dict[str, float]) -> str:
-    accuracy, lower = floor_percent(point["accuracy"]), floor_percent(point["lower"])
-    return f"{accuracy} ({lower} – {ceil_percent(point['upper'])})"

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asymcert.errors import InputError
-from asymcert.training.balance import balanced_threshold, threshold_for_rate
+from asymcert.models.thresholds import balanced_threshold, threshold_for_rate
 
 
 def accuracies(scores: torch.Tensor, sensitive: torch.Tensor, threshold: float) -> tuple[float, float]:
