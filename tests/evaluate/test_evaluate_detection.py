@@ -62,12 +62,12 @@ def test_every_resample_is_judged_as_scikit_learn_judges_its_weights(case, seed)
     descending, group = np.unique(-margin, return_inverse=True)
     (drawn,) = module._resampled(group, labels, 3, np.random.default_rng(seed))
     assert [part.sum(axis=1).tolist() for part in drawn] == [[labels.sum()] * 3, [(~labels).sum()] * 3]
-    found = module._figures(-descending, *drawn, [0.5])
+    found = module._figures(-descending, *drawn, [1.0])
     ends = np.repeat([True, False], len(descending)), np.tile(-descending, 2)
     for row in range(3):
         weights = np.concatenate([part[row] for part in drawn])
         kept = weights > 0
-        expected = reference(ends[0][kept], ends[1][kept], weights[kept], 0.5)
+        expected = reference(ends[0][kept], ends[1][kept], weights[kept], 1.0)
         assert {name: values[row] for name, values in found.items()} == pytest.approx(expected, abs=1e-12)
 
 
@@ -87,11 +87,11 @@ def test_blocks_and_seed(monkeypatch):
     draws = np.random.default_rng(1)
     labels = np.arange(50) % 2 == 0
     margin = draws.normal(size=50)
-    once = detection(labels, margin)
-    assert detection(labels, margin) == once
-    assert detection(labels, margin, seed=1) != once
+    once = detection(labels, margin, [0.1])
+    assert detection(labels, margin, [0.1]) == once
+    assert detection(labels, margin, [0.1], seed=1) != once
     monkeypatch.setattr(module, "BLOCK_VALUES", 100)
-    small = detection(labels, margin)
+    small = detection(labels, margin, [0.1])
     assert {name: each.value for name, each in small.items()} == {name: each.value for name, each in once.items()}
     assert small["roc_auc"].lower == pytest.approx(once["roc_auc"].lower, abs=0.02)
 

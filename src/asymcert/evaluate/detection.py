@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 Labels = NDArray[np.bool_]
 RATES = (0.01, 0.001)  # of false alarms, at which the share caught is told
-RESAMPLES = 1000
+RESAMPLES = 500
 BLOCK_VALUES = 2**21  # counts in memory at a time
 BINS = 10  # of a calibration curve
 WORSE = ("false_positive_rate", "brier")  # the greater
@@ -98,12 +98,11 @@ def detection(
     check_number("confidence", confidence, 0.0, np.nextafter(1.0, 0.0), open_low=True)
     for rate in rates:
         check_number("rates", rate, 0.0, 1.0)
-    shown = [rate for rate in rates if is_shown(rate, sensitive)]
     descending, group = np.unique(-margin, return_inverse=True)
     whole = [np.bincount(group[own], minlength=len(descending))[None] for own in (sensitive, ~sensitive)]
-    values = _figures(-descending, whole[0], whole[1], shown)
+    values = _figures(-descending, whole[0], whole[1], rates)
     drawn = [
-        _figures(-descending, *counts, shown)
+        _figures(-descending, *counts, rates)
         for counts in _resampled(group, sensitive, resamples, np.random.default_rng(seed))
     ]
     tails = [(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0]
@@ -111,12 +110,12 @@ def detection(
     for name, value in values.items():
         ends = np.quantile(np.concatenate([part[name] for part in drawn]), tails)
         found[name] = Estimate(float(value[0]), float(ends[0]), float(ends[1]))
-    return {name: Estimate(np.nan, np.nan, np.nan) for name in map(_rate_key, rates)} | found
+    return found
 
 
-def is_shown(rate: float, sensitive: Labels) -> bool:
-    """Whether the harmless samples suffice to show a rate of false alarms: one of them is no greater share."""
-    return rate * int((~sensitive).sum()) >= 1 - 1e-9
+def is_shown(rate: float, harmless: int) -> bool:
+    """Whether so many harmless samples suffice to show a rate of false alarms: one of them is no greater share."""
+    return rate * harmless >= 1 - 1e-9
 
 
 def probability(margin: Floats) -> Floats:
@@ -186,7 +185,8 @@ def _figures(scores: Floats, caught: Counts, alarms: Counts, rates: Sequence[flo
     }
     for rate in rates:
         allowed = false <= rate * most_false[:, None] + 1e-9
-        found[_rate_key(rate)] = np.where(allowed, hits, 0).max(axis=1) / most_hits
+        most = np.where(allowed, hits, 0).max(axis=1) / most_hits
+        found[f"tpr_at_fpr_{rate:g}"] = most if is_shown(rate, most_false[0]) else np.full(len(hits), np.nan)
     return found | {
         "accuracy": (hit + most_false - wrong) / (most_hits + most_false),
         "precision": hit / np.maximum(hit + wrong, 1),
@@ -213,10 +213,6 @@ def _drawn(members: NDArray[np.intp], groups: int, size: int, draws: np.random.G
     drawn = members[draws.integers(len(members), size=(size, len(members)))]
     shifted = drawn + groups * np.arange(size)[:, None]
     return np.bincount(shifted.ravel(), minlength=size * groups).reshape(size, groups)
-
-
-def _rate_key(rate: float) -> str:
-    return f"tpr_at_fpr_{rate:g}"
 
 
 def _check(sensitive: Labels, margin: Floats) -> None:

@@ -26,6 +26,7 @@ from asymcert.runs.rows import (
     AUDIT_SCHEMA,
     GALLERY_SCHEMA,
     MOST_ROWS,
+    POINT_SCHEMA,
     SCHEMA,
     check_gallery,
     check_rows,
@@ -36,8 +37,8 @@ from asymcert.runs.rows import (
 from asymcert.threats.model import ThreatModel
 
 FORMAT = 1
-CERTIFICATES, GALLERY, AUDIT, THREATS = "certificates", "gallery", "audit", "threats"
-SCHEMAS = {CERTIFICATES: SCHEMA, GALLERY: GALLERY_SCHEMA, AUDIT: AUDIT_SCHEMA}
+CERTIFICATES, GALLERY, AUDIT, POINTS, THREATS = "certificates", "gallery", "audit", "points", "threats"
+SCHEMAS = {CERTIFICATES: SCHEMA, GALLERY: GALLERY_SCHEMA, AUDIT: AUDIT_SCHEMA, POINTS: POINT_SCHEMA}
 LOG = "train_log.jsonl"
 _PART = re.compile(r"part-([0-9]{5,18})-[0-9a-f]{8}-([0-9a-f]{16})\.parquet")
 
