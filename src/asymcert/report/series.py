@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from asymcert.certify import ClosedForm
 from asymcert.errors import InputError, RunError
 from asymcert.evaluate.curves import certified_accuracy, summary
+from asymcert.evaluate.judged import Judged, judge
 from asymcert.evaluate.labels import method_labels, threat_labels
 from asymcert.evaluate.surface import Surface, surface
 from asymcert.runs.facts import RunFacts
@@ -80,6 +81,12 @@ class ReportData:
     audit: pl.DataFrame
     log: list[dict[str, Any]]
     overlay: Mapping[str, pl.DataFrame]
+    judged: tuple[Judged | None, ...]  # of each series, None where a class is absent
+
+    @property
+    def detectors(self) -> list[tuple[Series, Judged]]:
+        """Series over samples of both classes, with what makes a detector of them."""
+        return [(item, found) for item, found in zip(self.series, self.judged, strict=True) if found is not None]
 
     @property
     def widest(self) -> list[Series]:
@@ -114,7 +121,9 @@ def read_report_data(run: RunFolder, overlay: Mapping[str, pl.DataFrame] | None 
     gallery = run.read(GALLERY).join(rows.select(SERIES).unique(), on=SERIES, how="semi")
     audit = run.read(AUDIT)
     audit = audit.filter(run.own) if set(SERIES) <= set(audit.columns) else audit
-    return ReportData(facts, _series(rows, run.threats()), gallery, audit, run.read_log(), _checked_overlay(overlay))
+    series = _series(rows, run.threats())
+    judged = tuple(judge(run, item.rows) if item.summary["n_other"] else None for item in series)
+    return ReportData(facts, series, gallery, audit, run.read_log(), _checked_overlay(overlay), judged)
 
 
 def by_norm(series: Sequence[Series]) -> dict[float, list[Series]]:
