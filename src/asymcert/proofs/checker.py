@@ -196,8 +196,10 @@ class Claim:
         return ordered_sum(terms.ravel()) * self.up
 
     def reach(self, radius):
-        """Least and greatest value of each input within the radius, rounded outward; where nothing changes any more
-        beyond the outermost knots, these."""
+        """Least and greatest value of each input within the radius, rounded outward.
+
+        Where nothing changes beyond the outermost knots, no farther than these.
+        """
         spread = radius / self.cost * (1.0 + 4 * own.U)
         low = np.maximum(self.lower, np.nextafter(self.x - spread, -math.inf))
         high = np.minimum(self.upper, np.nextafter(self.x + spread, math.inf))
