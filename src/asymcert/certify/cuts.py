@@ -13,6 +13,7 @@ from asymcert._checks import check_inputs, refuse
 from asymcert._floats import UNIT, UP, up
 from asymcert.certify.budgets import radius, solve
 from asymcert.certify.closed_form import closed_form_radius, in_float64, slope_bound, tangent_plane
+from asymcert.certify.columns import ColumnDrops
 from asymcert.certify.drops import Pieces
 from asymcert.certify.rounding import DeployedError, Rounding
 from asymcert.features import CoordinatewiseMap
@@ -106,6 +107,7 @@ class Cuts:
         self._gradient = self.x.new_empty(n, 0, features)
         self.anchors = self.x.new_empty(n, 0, *self.model.input_shape)
         self._deployed = self._deployed_error()
+        self.columns = threat.columns(self.model.input_shape).to(self.x.device) if threat.norm == 0 else None
 
     @property
     def gradient(self) -> Tensor:
@@ -139,6 +141,26 @@ class Cuts:
         Never below the closed form of the same plane. The change can be made coordinate by coordinate; where
         drops are not concave it may spend less than the radius.
         """
+        plane = self._average(weights)
+        if self.threat.norm == 0:
+            return self._counted(plane)
+        found, budgets = self._within(plane, slice(None))
+        if len(self.pieces.knots) and math.isinf(self.threat.norm):
+            found = self._farthest(plane, found)
+            budgets = found.clamp(max=FAR)[:, None].expand_as(budgets)
+        elif len(self.pieces.knots):
+            found, budgets = self._tighten(plane, found, budgets)
+        found = torch.minimum(torch.where(plane.amount > 0, found, 0.0), self._deployed.limit)
+        if weights.shape[1] == 1 and torch.equal(self.anchors[:, 0], self.x):
+            found = torch.maximum(found, self._closed_form())  # the same plane: they differ by rounding
+        return PlaneRadius(found, self._worst(plane.slope, budgets).view_as(self.x))
+
+    def column_drops(self, weights: Tensor) -> tuple[ColumnDrops, Tensor]:
+        """What the average of the cuts loses by each column, and the amount (n,) that it must not lose in all."""
+        plane = self._average(weights)
+        return self._drops_by_column(plane), plane.amount
+
+    def _average(self, weights: Tensor) -> _Plane:
         total = weights.sum(1)
         amount = ((self.value - self.error) * weights).sum(1)
         gradient = torch.einsum("nkd,nk->nd", self._gradient, weights)
@@ -146,18 +168,21 @@ class Cuts:
         slack = (4.0 * weights.shape[1] + 16.0) * UNIT
         amount = amount - slack * (self.value.abs() * weights).sum(1) - self._deployed.fixed * total * (1 + slack)
         amount = torch.where(amount > 0, amount, 0.0).nan_to_num(0.0, 0.0, 0.0)
-        slope = self.pieces.falls(gradient)
-        plane = _Plane(amount, slope, self.pieces.uncertainty(gradient, self._gradient_error(gradient, slack)))
-        found, budgets = self._within(plane, slice(None))
-        if len(self.pieces.knots) and math.isinf(self.threat.norm):
-            found = self._farthest(plane, found)
-            budgets = found.clamp(max=FAR)[:, None].expand_as(budgets)
-        elif len(self.pieces.knots):
-            found, budgets = self._tighten(plane, found, budgets)
-        found = torch.minimum(torch.where(amount > 0, found, 0.0), self._deployed.limit)
-        if weights.shape[1] == 1 and torch.equal(self.anchors[:, 0], self.x):
-            found = torch.maximum(found, self._closed_form())  # the same plane: they differ by rounding
-        return PlaneRadius(found, self._worst(slope, budgets).view_as(self.x))
+        error = self.pieces.uncertainty(gradient, self._gradient_error(gradient, slack))
+        return _Plane(amount, self.pieces.falls(gradient), error)
+
+    def _drops_by_column(self, plane: _Plane) -> ColumnDrops:
+        columns = self.columns
+        assert columns is not None
+        return ColumnDrops.of(self.pieces, columns, plane.slope, plane.error, self._flat, self._low, self._high)
+
+    def _counted(self, plane: _Plane) -> PlaneRadius:
+        """Where columns are counted; the change is of the columns that the adversary's best answer needs."""
+        assert self.columns is not None
+        drops = self._drops_by_column(plane)
+        found = torch.minimum(drops.radius(plane.amount, self.columns), self._deployed.limit)
+        change = drops.answer(self.columns, drops.needed(plane.amount, self.columns)).clamp(-FAR, FAR)
+        return PlaneRadius(found, change.view_as(self.x))
 
     def _deployed_error(self) -> DeployedError:
         if self.rounding is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -83,6 +84,17 @@ class Pieces:
         reach, drop = torch.where(finite, reach, 0.0), torch.where(finite, drop, 0.0)
         return Drops(reach * cost * BELOW, drop * ABOVE, ray)
 
+    def falls_at(self, slope: Tensor, error: Tensor, x: Tensor, change: Tensor) -> Tensor:
+        """Fall of planes when one coordinate at a time moves by `change` (n, d), rounded up; as `drops`: (n, d)."""
+        if len(slope) == 1:
+            found = error[0] * change.abs() - slope[0] * change
+        else:
+            ends = self._ends(x, change.clamp(max=0.0), change.clamp(min=0.0))
+            _, forth = _walk(slope - error, ends, x)
+            _, back = _walk(-slope.flip(0) - error.flip(0), [-end for end in reversed(ends)], -x)
+            found = torch.where(change > 0, forth[-1], back[-1]) + self._misplaced(slope)
+        return torch.where(change == 0, 0.0, found + found.abs() * (16.0 * UNIT))
+
     def worst(self, slope: Tensor, x: Tensor, low: Tensor, high: Tensor) -> Tensor:
         """The change (n, d) between `low` and `high` at which planes of the derivatives `slope` fall most."""
         if len(slope) == 1:
@@ -91,7 +103,7 @@ class Pieces:
         _, drop = _walk(slope, ends, x)
         _, fallen = _walk(-slope.flip(0), [-end for end in reversed(ends)], -x)
         changes = torch.stack([*ends[1:], *reversed(ends[:-1])]) - x
-        most, chosen = torch.cat((drop, fallen)).max(0)
+        most, chosen = torch.cat((drop, fallen)).nan_to_num(-math.inf, math.inf).max(0)  # no slope times no end
         return torch.where(most > 0, changes.gather(0, chosen[None])[0].clamp(low, high), 0.0)
 
     def _ends(self, x: Tensor, low: Tensor, high: Tensor) -> list[Tensor]:

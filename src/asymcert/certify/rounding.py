@@ -128,6 +128,11 @@ class Rounding:
         fixed = self._error(size, self._gamma(self.deployed_type), self.deployed_type).expand(len(x))
         if bool(bounded.all()):
             return DeployedError(fixed, 0.0, torch.full_like(fixed, math.inf))
+        if threat.norm == 0:  # a column may change by any amount
+            unlimited = self._per_input * (~bounded).flatten()
+            beyond = self._steep > 0 or bool((unlimited > 0).any())
+            limit = torch.full_like(fixed, 0.0 if beyond else math.inf)
+            return DeployedError(fixed, 0.0, limit)
         farther = (~bounded).flatten() / threat.cost_for(self.model.input_shape).to(size).flatten()
         terms = self._terms[self.deployed_type]
         growth = scaled_norm((terms.per_input * farther)[None], threat.dual_norm)  # Hoelder's inequality
