@@ -76,7 +76,7 @@ def score_table(
     )
     known = known.with_columns(row=rows.cast(pl.Int64))
     everything = pl.DataFrame({"row": range(len(frame)), "problem": problems}, schema_overrides={"row": pl.Int64})
-    joined = everything.join(known, on="row", how="left", maintain_order="left")
+    joined = everything.join(known, on="row", how="left").sort("row")
     return joined.select("row", "verdict", "margin", *names, "problem")
 
 
