@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +34,7 @@ def read_digits() -> tuple[Bytes, Bytes]:
     """All digits (1797, 1, 8, 8), values from 0 to 16, and labels (1797,)."""
     from sklearn.datasets import load_digits
 
-    images, labels = cast(Any, load_digits(return_X_y=True))
+    images, labels = map(np.asarray, load_digits(return_X_y=True))
     return images.reshape(-1, 1, 8, 8).astype(np.uint8), labels.astype(np.uint8)
 
 
