@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asymcert.datasets import DataSource, load_source, load_table
+from asymcert.datasets.column_plan import ColumnPlan
 from asymcert.datasets.parse import numbers_of, stripped
-from asymcert.datasets.plan import ColumnPlan, Plan
+from asymcert.datasets.plan import Plan
 from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import DataError, InputError
 from contracts.hostile import DEEP

@@ -12,6 +12,7 @@ import torch
 
 from asymcert._checks import check_count, refuse
 from asymcert.datasets.binary import BinaryData, Split
+from asymcert.datasets.clean_tables import several
 from asymcert.datasets.files import damaged
 from asymcert.datasets.labels import Classes, classes_of
 from asymcert.datasets.readers import Bytes
@@ -84,7 +85,7 @@ def load_image_folder(
     if image_size is not None:
         check_count("image_size", image_size)
     files = _files(path)
-    chosen = tuple(sensitive) if isinstance(sensitive, list | tuple) else () if sensitive is None else (sensitive,)
+    chosen = several(sensitive)
     if not chosen and not harmless:
         folders = ", ".join(dict.fromkeys(file.parent.name for file in files))
         raise refuse("sensitive", f"one of the folders {folders}", "none", "Or name what is `harmless`.")

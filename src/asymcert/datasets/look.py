@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from asymcert.datasets.clean_tables import classes_for, read_for, several
+from asymcert.datasets.column_plan import ColumnPlan
 from asymcert.datasets.labels import class_counts, label_texts
-from asymcert.datasets.plan import ColumnPlan, Plan
+from asymcert.datasets.plan import Plan
 from asymcert.datasets.problems import Problem, counted
 from asymcert.datasets.recognise import recognise
 from asymcert.datasets.table_options import TableOptions
-from asymcert.datasets.tables import classes_for, read_for, several
 from asymcert.errors import DataError, InputError
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from asymcert._checks import check_choice, refuse
+from asymcert.datasets.column_plan import ADDRESS_PARTS, ColumnPlan
 from asymcert.datasets.kinds import (
     MOSTLY,
     counts_rows,
@@ -23,7 +24,7 @@ from asymcert.datasets.kinds import (
     time_format,
 )
 from asymcert.datasets.parse import MISSING, is_missing, numbers_of, octets_of, stripped, times_of
-from asymcert.datasets.plan import ADDRESS_PARTS, ColumnPlan, Plan
+from asymcert.datasets.plan import Plan
 from asymcert.datasets.problems import Problem, counted
 from asymcert.datasets.table_files import RawTable
 from asymcert.datasets.table_options import TableOptions
