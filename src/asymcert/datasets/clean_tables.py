@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asymcert._checks import refuse
+from asymcert._checks import refuse, several
 from asymcert.datasets.labels import Classes, classes_of
 from asymcert.datasets.plan import Plan, check_readable
 from asymcert.datasets.problems import Problem, refuse_problems
@@ -64,15 +64,16 @@ def clean_table(path: str, raws: Sequence[RawTable], sensitive: object, options:
         refuse_problems(path, found.problems)
         remedy = f"Left out so far: {'; '.join(found.notes)}." if found.notes else ""
         raise refuse("drop", "such that a feature column is left", repr(options.drop), remedy)
-    try:
-        classes = classes_for(raws, sensitive, options)
-    except (InputError, DataError) as error:
-        if not found.problems:
-            raise
-        found.problems.append(Problem(str(error).rstrip("."), ""))
-    refuse_problems(path, [*found.problems, *(problem for raw in raws[1:] for problem in raw.problems)])
+    classes, problems = None, [*found.problems, *(problem for raw in raws[1:] for problem in raw.problems)]
+    if options.label is None or options.label in raws[0].frame.columns:
+        try:
+            classes = classes_for(raws, sensitive, options)
+        except (InputError, DataError) as error:
+            problems.append(Problem.of(error))
+    refuse_problems(path, problems)
+    assert classes is not None  # else there is a problem
     frames = [_read(found.plan, raw.frame, "test file" if place else "table") for place, raw in enumerate(raws)]
-    return CleanTable(frames, classes, found)  # pyright: ignore[reportPossiblyUnboundVariable] refused above
+    return CleanTable(frames, classes, found)
 
 
 def classes_for(raws: Sequence[RawTable], sensitive: object, options: TableOptions) -> Classes:
@@ -86,11 +87,6 @@ def classes_for(raws: Sequence[RawTable], sensitive: object, options: TableOptio
     labels = [raw.frame.get_column(options.label) for raw in raws]
     mapped = dict(pair.split("=", 1) for pair in options.label_map)
     return classes_of(labels, several(sensitive), options.harmless, mapped, options.clean)
-
-
-def several(given: object) -> Sequence[object]:
-    """One value or several, as a sequence; None is none."""
-    return () if given is None else tuple(given) if isinstance(given, list | tuple) else (given,)
 
 
 def _read(plan: Plan, frame: pl.DataFrame, what: str) -> pl.DataFrame:

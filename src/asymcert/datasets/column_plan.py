@@ -11,7 +11,7 @@ import numpy as np
 
 from asymcert._checks import check_choice, refuse
 from asymcert.datasets.columns import unnamed
-from asymcert.datasets.parse import MISSING, as_text, is_missing, numbers_of, octets_of, stripped, times_of
+from asymcert.datasets.parse import MISSING, as_text, is_missing, is_readable, numbers_of, octets_of, stripped, times_of
 from asymcert.errors import DataError
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class ColumnPlan:
 
         Reasons are texts, null for rows that have none.
         """
-        if values.dtype.is_nested():
+        if not is_readable(values.dtype):
             raise DataError(f"Column '{self.name}' must hold numbers or text, got {values.dtype}. Convert or drop it.")
         if self.kind == "number":
             return self._numbers(values)

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import torch
 
-from asymcert._checks import check_count, refuse
+from asymcert._checks import check_count, refuse, several
 from asymcert.datasets.binary import BinaryData, Split
-from asymcert.datasets.clean_tables import several
 from asymcert.datasets.files import damaged
 from asymcert.datasets.labels import Classes, classes_of
 from asymcert.datasets.readers import Bytes

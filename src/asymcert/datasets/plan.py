@@ -18,6 +18,7 @@ from asymcert.errors import DataError, InputError
 if TYPE_CHECKING:
     import polars as pl
 
+TEXTS = ("String", "Categorical", "Enum")
 HEAD = "# What each column is taken for. Edit it, and give it back with --columns.\n"
 
 
@@ -111,7 +112,7 @@ class Plan:
 
 def _with_decimals_of(given: Mapping[str, pl.Series], columns: Sequence[ColumnPlan]) -> list[ColumnPlan]:
     """The columns with the other decimal sign, if so more of a table's numbers can be read; else as they are."""
-    texts = [c for c in columns if c.kind == "number" and not given[c.name].dtype.is_numeric()]
+    texts = [c for c in columns if c.kind == "number" and str(given[c.name].dtype).startswith(TEXTS)]
     other = {c.name: replace(c, decimal="." if c.decimal == "," else ",") for c in texts}
     failures = sum(c.failures(given[c.name]) for c in texts)
     better = failures and sum(c.failures(given[name]) for name, c in other.items()) < failures

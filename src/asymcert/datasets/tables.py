@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from asymcert._checks import check_count, check_known, refuse
+from asymcert._checks import check_count, check_known, refuse, several
 from asymcert.datasets.binary import BinaryData, Split
-from asymcert.datasets.clean_tables import CleanTable, clean_table, read_for, several
+from asymcert.datasets.clean_tables import CleanTable, clean_table, read_for
 from asymcert.datasets.labels import Classes
 from asymcert.datasets.scaling import TableScaling, running_text
 from asymcert.datasets.source import DataSource
