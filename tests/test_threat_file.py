@@ -204,7 +204,7 @@ def test_what_an_image_refuses(values, said):
         ("a.json", "[1]", "`threat` must be a table of keys and values, got list"),
         ("a.json", b"\xff\xfe", "not readable as JSON"),
         ("a.yaml", "norm: 1", "a file ending in .toml or .json"),
-        ("a.toml", "norm = 0", "`norm` must be"),
+        ("a.toml", "norm = 0.5", "`norm` must be"),
         (None, "", "no such file"),
     ],
 )

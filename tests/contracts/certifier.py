@@ -15,7 +15,17 @@ from asymcert.attacks.base import admissible
 from asymcert.attacks.projection import dual_direction
 from asymcert.certify import Certificate, Certifier
 from asymcert.errors import InputError
-from asymcert.features import Centre, CentreAbsolute, Chain, FeatureMap, Hinges, Identity, SoftThreshold, Standardise
+from asymcert.features import (
+    Centre,
+    CentreAbsolute,
+    Chain,
+    FeatureMap,
+    Hinges,
+    Identity,
+    Ramps,
+    SoftThreshold,
+    Standardise,
+)
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
@@ -27,7 +37,7 @@ COST = torch.tensor([0.25, 2.0, 0.5, 1.0, 4.0, 0.125], dtype=torch.float64)
 
 MEAN = torch.full((6,), 0.5)
 MAPS = (Identity(), Centre(MEAN), CentreAbsolute(MEAN), Chain(Centre(MEAN), Standardise(2.0)))
-MAPS += (SoftThreshold(MEAN, 0.1), Hinges(MEAN, 2))
+MAPS += (SoftThreshold(MEAN, 0.1), Hinges(MEAN, 2), Ramps.fit(torch.linspace(0, 1, 24).reshape(4, 6), 3))
 
 
 def check_empty(certifier: Certifier, model: BinaryClassifier, x: Tensor, threats: list[ThreatModel]) -> None:

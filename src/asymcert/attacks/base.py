@@ -147,10 +147,8 @@ def _judged(model: BinaryClassifier, x: Tensor, delta: Tensor, threat: ThreatMod
     x = x.to(model.device, model.dtype).double()  # the input that the classifier sees
     delta = delta.to(x)
     size = check_sizes(size, len(x)).to(x)
-    cost, low, high = scaled_interval(x, threat)
     delta = torch.nan_to_num(delta).clamp(-LARGEST, LARGEST)
-    z = project(delta.flatten(1) * cost, size, low, high, threat.norm)
-    point = _settle(x, (z / cost).view_as(x), threat, size, model.dtype)
+    point = (_counted if threat.norm == 0 else _projected)(x, delta, threat, size, model.dtype)
     sensitive = (model.margin_at_most(x) > 0).to(x.device)
     proposed = (x + delta).to(model.dtype).double()
     kept = _undoes(model, x, proposed, threat, size, sensitive)
@@ -172,6 +170,8 @@ def admissible(x: Tensor, point: Tensor, threat: ThreatModel, size: Tensor) -> T
     if isinstance(threat.upper, Tensor):
         fits &= point <= threat.upper.to(x)
     possible = (fits & point.isfinite()).flatten(1).all(1)
+    if threat.exclusive is not None:
+        possible &= threat.columns(tuple(x.shape[1:])).to(x.device).settled(point.flatten(1))
     possible[possible.clone()] = at_most(x[possible], point[possible], threat, size[possible])
     return possible
 
@@ -206,6 +206,20 @@ def _undoes(
     flipped = sensitive & finite & ~(model.margin(torch.where(_columns(finite, x), point, x)) > 0)
     flipped[flipped.clone()] = admissible(x[flipped], point[flipped], threat, size[flipped])
     return flipped
+
+
+def _counted(x: Tensor, delta: Tensor, threat: ThreatModel, size: Tensor, dtype: torch.dtype) -> Tensor:
+    """Changed inputs, exact in `dtype`; `x` itself where the change is not admissible, or of too many columns."""
+    low, high = threat.interval(x)
+    point = _inside(x, x + delta.clamp(low, high), threat, dtype)
+    return torch.where(_columns(admissible(x, point, threat, size), x), point, x)
+
+
+def _projected(x: Tensor, delta: Tensor, threat: ThreatModel, size: Tensor, dtype: torch.dtype) -> Tensor:
+    """Changed inputs, exact in `dtype`, near the projection of the change onto the admissible set."""
+    cost, low, high = scaled_interval(x, threat)
+    z = project(delta.flatten(1) * cost, size, low, high, threat.norm)
+    return _settle(x, (z / cost).view_as(x), threat, size, dtype)
 
 
 def _settle(x: Tensor, delta: Tensor, threat: ThreatModel, size: Tensor, dtype: torch.dtype) -> Tensor:

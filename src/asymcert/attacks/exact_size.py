@@ -20,7 +20,7 @@ WHOLE_POWERS = 8  # of p, up to which the p-th powers are summed exactly
 def at_most(x: Tensor, point: Tensor, threat: ThreatModel, size: Tensor) -> Tensor:
     """Whether ``||cost * (point - x)||_p <= size`` in exact arithmetic, p a whole number or inf: bool (n,).
 
-    For other p the powers are irrational, and what is too near to tell counts as outside.
+    For other p the powers are irrational, and what is too near to tell counts as outside; so do sums of unlike prices.
 
     Parameters
     ----------
@@ -33,6 +33,9 @@ def at_most(x: Tensor, point: Tensor, threat: ThreatModel, size: Tensor) -> Tens
     """
     slack = rounding_slack(x)
     measured = threat.size(point - x)
+    if threat.norm == 0:  # one product where all columns have one price
+        equal = threat.columns(tuple(x.shape[1:])).equal_price is not None
+        return measured * (1.0 if equal else 1.0 + slack) <= size
     extreme = 10.0 ** (250.0 if math.isinf(threat.norm) else 250.0 / threat.norm)  # powers of these do not overflow
     certain = ((measured > 1.0 / extreme) & (measured < extreme)) | (point == x).flatten(1).all(1)
     inside = (certain & (measured * (1.0 + slack) <= size)) | size.isinf()

@@ -29,7 +29,8 @@ class Certificate:
     ----------
     radius
         Float64 (n,), in the units of ``threat.size``; 0 where the verdict is not sensitive, inf where no
-        admissible change undoes it.
+        admissible change undoes it. Where columns are counted (norm 0), no change *of* that size undoes it either:
+        a radius of 3 says that no change of any three columns does.
     margin
         Float64 (n,): score minus threshold.
     slope
@@ -102,6 +103,7 @@ class Certifier(ABC):
 
     method: ClassVar[str]
     kind: ClassVar[type[BinaryClassifier]]
+    counts: ClassVar[bool] = False  # whether it also certifies numbers of changed columns, norm 0
     sound: bool
 
     def certify(self, model: BinaryClassifier, x: Tensor, threats: Threats) -> list[Certificate]:
@@ -119,6 +121,9 @@ class Certifier(ABC):
         for threat in threats:
             if not isinstance(threat, ThreatModel):
                 raise refuse("threat", "a ThreatModel", type(threat).__name__, "Use ThreatModel(norm=2).")
+            if threat.norm == 0 and not self.counts:
+                remedy = "Methods tangent and refined count columns."
+                raise refuse("threat", f"of a norm from 1 on for method {self.method!r}", "norm 0", remedy)
         with self._prepared(model, x) as checked:
             return self._certificates(model, checked, threats)
 

@@ -13,8 +13,10 @@ from asymcert._checks import check_inputs, refuse
 from asymcert._floats import UNIT, UP, up
 from asymcert.certify.budgets import radius, solve
 from asymcert.certify.closed_form import closed_form_radius, in_float64, slope_bound, tangent_plane
+from asymcert.certify.columns import ColumnDrops
 from asymcert.certify.drops import Pieces
 from asymcert.certify.rounding import DeployedError, Rounding
+from asymcert.features import CoordinatewiseMap
 from asymcert.models.base import CHUNK_VALUES
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
@@ -43,7 +45,7 @@ class _Plane:
 
     amount: Tensor  # (n,)
     slope: Tensor  # (pieces, n, d)
-    error: Tensor  # (n, d)
+    error: Tensor  # (pieces, n, d)
 
 
 class Planes:
@@ -61,11 +63,13 @@ class Planes:
             raise refuse("model", "one with a coordinatewise feature map", got, "Use method='closed-form'.")
         self.model = in_float64(model)
         self.rounding = Rounding(self.model, model.dtype) if sound else None
+        assert isinstance(self.model.feature_map, CoordinatewiseMap)
         self.pieces = Pieces(self.model.feature_map, self.model.input_shape)
 
     def chunks(self, x: Tensor, cuts: int = 1) -> Iterator[Tensor]:
         """Checked float64 inputs in pieces of bounded memory, for so many cuts."""
-        values = (cuts + 8 * (len(self.pieces.knots) + 1)) * self.pieces.steepest.numel()
+        features = math.prod(self.model.feature_map.output_shape(self.model.input_shape))
+        values = cuts * features + 8 * (len(self.pieces.knots) + 1) * self.pieces.inputs
         budget = CACHED_VALUES if self.model.device.type == "cpu" else CHUNK_VALUES
         size = max(1, budget // max(values, self.model.score.activations))
         for chunk in check_inputs(x, self.model.input_shape).split(size):
@@ -103,6 +107,7 @@ class Cuts:
         self._gradient = self.x.new_empty(n, 0, features)
         self.anchors = self.x.new_empty(n, 0, *self.model.input_shape)
         self._deployed = self._deployed_error()
+        self.columns = threat.columns(self.model.input_shape).to(self.x.device) if threat.norm == 0 else None
 
     @property
     def gradient(self) -> Tensor:
@@ -136,6 +141,26 @@ class Cuts:
         Never below the closed form of the same plane. The change can be made coordinate by coordinate; where
         drops are not concave it may spend less than the radius.
         """
+        plane = self._average(weights)
+        if self.threat.norm == 0:
+            return self._counted(plane)
+        found, budgets = self._within(plane, slice(None))
+        if len(self.pieces.knots) and math.isinf(self.threat.norm):
+            found = self._farthest(plane, found)
+            budgets = found.clamp(max=FAR)[:, None].expand_as(budgets)
+        elif len(self.pieces.knots):
+            found, budgets = self._tighten(plane, found, budgets)
+        found = torch.minimum(torch.where(plane.amount > 0, found, 0.0), self._deployed.limit)
+        if weights.shape[1] == 1 and torch.equal(self.anchors[:, 0], self.x):
+            found = torch.maximum(found, self._closed_form())  # the same plane: they differ by rounding
+        return PlaneRadius(found, self._worst(plane.slope, budgets).view_as(self.x))
+
+    def column_drops(self, weights: Tensor) -> tuple[ColumnDrops, Tensor]:
+        """What the average of the cuts loses by each column, and the amount (n,) that it must not lose in all."""
+        plane = self._average(weights)
+        return self._drops_by_column(plane), plane.amount
+
+    def _average(self, weights: Tensor) -> _Plane:
         total = weights.sum(1)
         amount = ((self.value - self.error) * weights).sum(1)
         gradient = torch.einsum("nkd,nk->nd", self._gradient, weights)
@@ -143,18 +168,21 @@ class Cuts:
         slack = (4.0 * weights.shape[1] + 16.0) * UNIT
         amount = amount - slack * (self.value.abs() * weights).sum(1) - self._deployed.fixed * total * (1 + slack)
         amount = torch.where(amount > 0, amount, 0.0).nan_to_num(0.0, 0.0, 0.0)
-        slope = self.pieces.falls(gradient)
-        plane = _Plane(amount, slope, self.pieces.uncertainty(gradient, self._gradient_error(gradient, slack)))
-        found, budgets = self._within(plane, slice(None))
-        if len(self.pieces.knots) and math.isinf(self.threat.norm):
-            found = self._farthest(plane, found)
-            budgets = found.clamp(max=FAR)[:, None].expand_as(budgets)
-        elif len(self.pieces.knots):
-            found, budgets = self._tighten(plane, found, budgets)
-        found = torch.minimum(torch.where(amount > 0, found, 0.0), self._deployed.limit)
-        if weights.shape[1] == 1 and torch.equal(self.anchors[:, 0], self.x):
-            found = torch.maximum(found, self._closed_form())  # the same plane: they differ by rounding
-        return PlaneRadius(found, self._worst(gradient, slope, budgets).view_as(self.x))
+        error = self.pieces.uncertainty(gradient, self._gradient_error(gradient, slack))
+        return _Plane(amount, self.pieces.falls(gradient), error)
+
+    def _drops_by_column(self, plane: _Plane) -> ColumnDrops:
+        columns = self.columns
+        assert columns is not None
+        return ColumnDrops.of(self.pieces, columns, plane.slope, plane.error, self._flat, self._low, self._high)
+
+    def _counted(self, plane: _Plane) -> PlaneRadius:
+        """Where columns are counted; the change is of the columns that the adversary's best answer needs."""
+        assert self.columns is not None
+        drops = self._drops_by_column(plane)
+        found = torch.minimum(drops.radius(plane.amount, self.columns), self._deployed.limit)
+        change = drops.answer(self.columns, drops.needed(plane.amount, self.columns)).clamp(-FAR, FAR)
+        return PlaneRadius(found, change.view_as(self.x))
 
     def _deployed_error(self) -> DeployedError:
         if self.rounding is not None:
@@ -183,7 +211,7 @@ class Cuts:
             room = size[:, None] / self._cost * up(8)
             low, high = torch.maximum(low, -room), torch.minimum(high, room)
         amount = plane.amount[rows]
-        drops = self.pieces.drops(plane.slope[:, rows], plane.error[rows], x, low, high, self._cost)
+        drops = self.pieces.drops(plane.slope[:, rows], plane.error[:, rows], x, low, high, self._cost)
         budgets, price = solve(amount, drops, self.threat.norm)
         return radius(amount, drops, price, self.threat.dual_norm, self._deployed.rate * UP), budgets
 
@@ -253,19 +281,11 @@ class Cuts:
             last = (last[0][left], last[1][left])
         return valid, budgets
 
-    def _worst(self, gradient: Tensor, slope: Tensor, budgets: Tensor) -> Tensor:
+    def _worst(self, slope: Tensor, budgets: Tensor) -> Tensor:
         """The change within budgets (n, d) that lowers the plane most, coordinate by coordinate: (n, d)."""
         room = torch.minimum(budgets / self._cost, torch.full_like(budgets, FAR))
         low, high = torch.maximum(self._low, -room), torch.minimum(self._high, room)
-        if len(slope) == 1:
-            return torch.where(slope[0] > 0, low, high)
-        best, least = torch.zeros_like(room), torch.zeros_like(room)
-        start = self.features.flatten(1)
-        for change in (low, high, *(torch.clamp(knot - self._flat, low, high) for knot in self.pieces.knots)):
-            moved = self.model.feature_map((self._flat + change).view_as(self.x)).flatten(1) - start
-            fall = (gradient * moved).view(len(room), *self.pieces.steepest.shape).sum(1)
-            best, least = torch.where(fall < least, change, best), torch.minimum(fall, least)
-        return best
+        return self.pieces.worst(slope, self._flat, low, high)
 
 
 def _next_try(

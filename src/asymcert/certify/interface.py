@@ -21,7 +21,9 @@ from asymcert.certify.relu.linear_bounds import Crown, IntervalBounds
 from asymcert.certify.smoothing import Smoothing
 from asymcert.certify.splitting import Splitting
 from asymcert.certify.tangent import Tangent
+from asymcert.features import Ramps
 from asymcert.models.base import BinaryClassifier
+from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
 
 CERTIFIERS: tuple[type[Certifier], ...] = (
@@ -96,7 +98,7 @@ def certify_each(
 
     Returns one certificate per threat model, in their order.
     """
-    return certifier_for(method or default_method(model), sound, **options).certify(model, x, threats)
+    return certifier_for(method or default_method(model, threats), sound, **options).certify(model, x, threats)
 
 
 def methods_for(kind: type[BinaryClassifier]) -> tuple[str, ...]:
@@ -104,10 +106,16 @@ def methods_for(kind: type[BinaryClassifier]) -> tuple[str, ...]:
     return tuple(name for name, certifier in METHODS.items() if issubclass(kind, certifier.kind))
 
 
-def default_method(model: BinaryClassifier) -> str:
-    """The method that a classifier of this kind is certified by unless another is named."""
+def default_method(model: BinaryClassifier, threats: Sequence[ThreatModel] = ()) -> str:
+    """The method that a classifier is certified by unless another is named.
+
+    The first of its kind, but ``tangent`` where columns are counted or where steep ramps make Lipschitz constants huge.
+    """
+    steep = isinstance(model, FeatureConvexClassifier) and isinstance(model.feature_map, Ramps)
+    counted = any(threat.norm == 0 for threat in threats)
     for certifier in CERTIFIERS:
-        if isinstance(model, certifier.kind):
+        fits = certifier.counts if counted else not steep or certifier is not ClosedForm
+        if isinstance(model, certifier.kind) and fits:
             return certifier.method
     raise refuse("model", "a classifier that a method certifies", type(model).__name__)
 

@@ -15,6 +15,7 @@ from asymcert.attacks import score
 from asymcert.certify.base import Certificate, Certifier, join
 from asymcert.certify.closed_form import deployed_margin
 from asymcert.certify.cuts import Cuts, PlaneRadius, Planes
+from asymcert.certify.evasion import fewest_columns
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
@@ -46,6 +47,7 @@ class Refined(Certifier):
 
     method: ClassVar[str] = "refined"
     kind: ClassVar[type[BinaryClassifier]] = FeatureConvexClassifier
+    counts: ClassVar[bool] = True
 
     cuts: int = option(8, "refined: tangent planes for each sample.")
     steps: int = option(2, "refined: improvements of the weights after each plane.")
@@ -109,6 +111,9 @@ class _Search:
         """Radius, margin, upper bound, adversarial input, anchors, weights."""
         sensitive = self.margin > 0
         radius = torch.where(sensitive, self.best, 0.0)
+        if self.threat.norm == 0:
+            upper, adversarial = fewest_columns(self.model, self.cuts, self.best_weights, radius, self.margin)
+            return radius, self.margin, upper, adversarial, self.cuts.anchors, self.best_weights
         upper, adversarial = self._evade()
         if self.cuts.rounding is None:  # rounding may then put a flip a few units inside; otherwise it is a fault
             upper = torch.maximum(upper, radius)

@@ -13,6 +13,7 @@ from asymcert._checks import option
 from asymcert.certify.base import Certificate, Certifier, join
 from asymcert.certify.closed_form import deployed_margin
 from asymcert.certify.cuts import Cuts, Planes
+from asymcert.certify.evasion import fewest_columns
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
@@ -26,6 +27,9 @@ class Tangent(Certifier):
     each coordinate's change. The radius is the least size of an admissible change that brings the plane to zero;
     infinite where none does. Never below the closed form, and equal to it for affine maps without a box.
 
+    Where columns are counted (norm 0) it is a number of columns of which no change, by any amount, undoes the verdict;
+    the best answer with one column more is tried, and where it succeeds it is `upper` and `adversarial`.
+
     Parameters
     ----------
     sound
@@ -34,6 +38,7 @@ class Tangent(Certifier):
 
     method: ClassVar[str] = "tangent"
     kind: ClassVar[type[BinaryClassifier]] = FeatureConvexClassifier
+    counts: ClassVar[bool] = True
 
     sound: bool = option(True, "Subtract bounds on all rounding errors.")
 
@@ -51,8 +56,12 @@ class Tangent(Certifier):
             weights = torch.ones_like(cuts.value)
             plane = cuts.radius(weights)
             radius = torch.where(margin > 0, plane.radius, 0.0)
-            chunks.append((radius, margin, chunk + plane.change, cuts.anchors, weights))
-        radius, margin, adversarial, anchors, weights = join(chunks)
-        slope = torch.full_like(margin, torch.nan)
+            upper, adversarial = torch.full_like(radius, torch.inf), chunk + plane.change
+            if threat.norm == 0:
+                upper, adversarial = fewest_columns(model, cuts, weights, radius, margin)
+            chunks.append((radius, margin, upper, adversarial, cuts.anchors, weights))
+        radius, margin, upper, adversarial, anchors, weights = join(chunks)
         parts = {"adversarial": adversarial, "anchors": anchors, "weights": weights}
+        parts |= {"upper": upper} if threat.norm == 0 else {}
+        slope = torch.full_like(margin, torch.nan)
         return Certificate(radius, margin, slope, threat, self.method, self.sound, **parts)

@@ -10,7 +10,7 @@ from torch import Tensor
 from asymcert._checks import refuse
 from asymcert.export.graph import Graph
 from asymcert.export.layout import patches
-from asymcert.features import Centre, CentreAbsolute, Chain, FeatureMap, Identity, SoftThreshold, Standardise
+from asymcert.features import Centre, CentreAbsolute, Chain, FeatureMap, Identity, Ramps, SoftThreshold, Standardise
 from asymcert.linf.feature_map import DistanceFeatures
 from asymcert.linf.layers import DistanceConv2d, DistanceLayer
 from asymcert.linf.net import FoldedDistanceNet
@@ -35,6 +35,11 @@ def add_map(graph: Graph, feature_map: FeatureMap, x: str, shape: tuple[int, ...
             assert isinstance(member, FeatureMap)
             x, shape = add_map(graph, member, x, shape), member.output_shape(shape)
         return x
+    if isinstance(feature_map, Ramps):
+        inputs = graph.op("Gather", x, graph.integers(feature_map.source.long()), axis=1)
+        moved = graph.op("Sub", inputs, graph.number(feature_map.low))
+        share = graph.op("Div", moved, graph.number(feature_map.width))
+        return graph.op("Clip", share, graph.number(0.0), graph.number(1.0))
     if isinstance(feature_map, DistanceFeatures):
         return add_distances(graph, feature_map.net, x)
     if type(feature_map) in (Centre, CentreAbsolute, SoftThreshold):

@@ -4,6 +4,7 @@ from asymcert.features.base import CoordinatewiseMap, FeatureMap
 from asymcert.features.chain import Chain
 from asymcert.features.hinges import Hinges
 from asymcert.features.maps import Centre, CentreAbsolute, Identity, Standardise
+from asymcert.features.ramps import Ramps
 from asymcert.features.soft_threshold import SoftThreshold
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "FeatureMap",
     "Hinges",
     "Identity",
+    "Ramps",
     "SoftThreshold",
     "Standardise",
 ]

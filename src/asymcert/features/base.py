@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -61,6 +62,10 @@ class FeatureMap(nn.Module, ABC):
         remedy = "Define the method, or certify with sound=False."
         raise refuse("feature_map", "able to bound its rounding", f"{type(self).__name__} without magnitude", remedy)
 
+    def magnitude_of_exact(self, size: Tensor) -> Tensor:
+        """`magnitude` where inputs are exact: given in the type that is computed in, not converted or computed."""
+        return self.magnitude(size)
+
     @property
     def activations(self) -> int:
         """Values that one sample's pass through the map itself keeps, beyond its input and output."""
@@ -79,15 +84,20 @@ class FeatureMap(nn.Module, ABC):
 class CoordinatewiseMap(FeatureMap):
     """A map whose every feature is a continuous piecewise linear function of one input coordinate.
 
-    Features are joined along the first axis of a sample, one block of the input's shape for each function: input
-    (c, ...), features (m * c, ...). With `knots` a subclass says all that the tangent certificates need to follow
-    the map exactly instead of by its Lipschitz constant.
+    Unless `sources` says otherwise, features are joined along the first axis of a sample, one block of the input's
+    shape for each function: input (c, ...), features (m * c, ...). With `knots` a subclass says all that the tangent
+    certificates need to follow the map exactly instead of by its Lipschitz constant.
     """
 
     @property
     def coordinatewise(self) -> bool:
         """True."""
         return True
+
+    def sources(self, input_shape: tuple[int, ...]) -> Tensor:
+        """The flat position of the coordinate that each feature, also flat, comes from: int64 (F,)."""
+        inputs, features = math.prod(input_shape), math.prod(self.output_shape(input_shape))
+        return torch.arange(inputs).repeat(features // inputs)
 
     def knots(self, input_shape: tuple[int, ...]) -> Tensor:
         """Where any of the functions bends, float64 (k, *input_shape) ascending along the first axis; more do no harm.
@@ -123,9 +133,11 @@ class CoordinatewiseMap(FeatureMap):
             edges = torch.cat((knots[:1] - beyond[:1], knots, knots[-1:] + beyond[-1:]))
             inside = (edges[1:] + edges[:-1]) / 2
         inside.requires_grad_(True)
-        with torch.enable_grad():
-            blocks = self(inside).split(input_shape[0], dim=1)
-            return torch.cat([torch.autograd.grad(b.sum(), inside, retain_graph=True)[0] for b in blocks], dim=1)
+        with torch.enable_grad():  # the derivative of u . phi by the inputs is linear in u, with these slopes
+            values = self(inside)
+            u = torch.zeros_like(values, requires_grad=True)
+            (gradient,) = torch.autograd.grad((values * u).sum(), inside, create_graph=True)
+            return torch.autograd.grad(gradient.sum(), u)[0]
 
     def magnitude(self, size: Tensor) -> Tensor:
         """Values at zero, and slopes times size and knots; a map that computes with larger terms overrides it."""

@@ -12,13 +12,23 @@ from torch.overrides import TorchFunctionMode
 
 from asymcert._checks import check_finite, refuse
 from asymcert.convex import ConvexConvNet, ConvexMLP, ConvexScore, SymmetricAverage
-from asymcert.features import Centre, CentreAbsolute, Chain, FeatureMap, Hinges, Identity, SoftThreshold, Standardise
+from asymcert.features import (
+    Centre,
+    CentreAbsolute,
+    Chain,
+    FeatureMap,
+    Hinges,
+    Identity,
+    Ramps,
+    SoftThreshold,
+    Standardise,
+)
 from asymcert.linf.feature_map import DistanceFeatures
 
 SCORES: dict[str, type[ConvexScore]] = {c.__name__: c for c in (ConvexMLP, ConvexConvNet)}
 MAPS: dict[str, type[FeatureMap]] = {
     c.__name__: c
-    for c in (Identity, Centre, CentreAbsolute, SoftThreshold, Hinges, Standardise, Chain, DistanceFeatures)
+    for c in (Identity, Centre, CentreAbsolute, SoftThreshold, Hinges, Ramps, Standardise, Chain, DistanceFeatures)
 }
 CALLS = 50  # of torch for each tensor while a network is built; 5 to 8 are usual
 Module = TypeVar("Module", bound=nn.Module)

@@ -15,7 +15,7 @@ from asymcert._checks import refuse
 from asymcert._files import DEEPEST, TOO_DEEP, checked_values, parse_json
 from asymcert.errors import InputError
 from asymcert.models.base import BinaryClassifier
-from asymcert.threats.model import ThreatModel, as_values
+from asymcert.threats.model import COUNTED, ThreatModel, as_values
 from asymcert.threats.table import TableThreat
 
 KEYS = (
@@ -29,6 +29,8 @@ KEYS = (
     "increase_only",
     "decrease_only",
     "direction",
+    "groups",
+    "exclusive",
 )
 SUFFIXES = (".toml", ".json")
 PART = r"""[ \t]*+(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+"""
@@ -63,7 +65,8 @@ def parse_threat(values: Mapping[str, Any], model: BinaryClassifier) -> ThreatMo
 
     Single numbers and nested lists speak the units of the model's inputs, as `ThreatModel` does. For a table, a
     mapping from column names speaks the units of the table: its ``lower`` and ``upper`` are values of a column, its
-    ``cost`` is the price of one unit of change (one word for running text, one change of value for a category).
+    ``cost`` is the price of one unit of change (one word for running text, one change of value for a category); where
+    columns are counted (norm 0), that of any change of the column.
     A ``*`` in a name stands for any characters; later entries override earlier ones, exact names override patterns.
     Columns that a mapping leaves out keep what they have without it: the range of the scaled inputs, and a price of
     1 for a change over that whole range.
@@ -71,9 +74,10 @@ def parse_threat(values: Mapping[str, Any], model: BinaryClassifier) -> ThreatMo
     Parameters
     ----------
     values
-        ``norm`` (a number or ``"inf"``, by default 2), ``name``, ``lower``, ``upper``, ``cost``; ``immutable`` or
-        ``mutable``, ``increase_only``, ``decrease_only``: lists of columns of a table, or nested lists of booleans;
-        ``direction``: nested lists of -1, 0, 1. What `ThreatModel.to_dict` gives is understood too.
+        ``norm`` (0, a number from 1 on, or ``"inf"``, by default 2), ``name``, ``lower``, ``upper``, ``cost``;
+        ``immutable`` or ``mutable``, ``increase_only``, ``decrease_only``: lists of columns of a table, or nested lists
+        of booleans; ``direction``: nested lists of -1, 0, 1; for norm 0 ``groups`` and ``exclusive``, which a table
+        knows itself. What `ThreatModel.to_dict` gives is understood too.
     model
         The classifier that is attacked.
 
@@ -93,11 +97,14 @@ def parse_threat(values: Mapping[str, Any], model: BinaryClassifier) -> ThreatMo
         raise refuse("threat", f"made of the keys {list(KEYS)}", f"the unknown {unknown}")
     table = None if model.scaling is None else TableThreat(model.scaling)
     parts: dict[str, Any] = {"norm": values.get("norm", 2.0), "name": values.get("name")}
+    if parts["norm"] != 0:
+        parts |= {key: values.get(key) for key in COUNTED}  # refused
     threat = ThreatModel.from_dict(parts)
     for key in ("lower", "upper", "cost"):
         parts[key] = _amounts(key, values, table, threat.norm)
     parts["mutable"] = _mutable(values, table)
     parts["direction"] = _direction(values, table)
+    parts |= _counted(values, table) if threat.norm == 0 else {}
     threat = ThreatModel(threat.norm, **{key: value for key, value in parts.items() if key != "norm"})
     threat.check(torch.empty(0, *model.input_shape))  # shapes fit the model's inputs
     return threat
@@ -180,6 +187,13 @@ def _mask(key: str, values: Mapping[str, Any], table: TableThreat | None, ordere
     if table is None:
         raise refuse(key, "nested lists of booleans", repr(value), "This model's inputs have no column names.")
     return table.mask(key, value, ordered)
+
+
+def _counted(values: Mapping[str, Any], table: TableThreat | None) -> dict[str, Tensor]:
+    """What counts as one column."""
+    kinds = {"groups": torch.int64, "exclusive": torch.bool}
+    given = {key: as_values(key, values[key], kind) for key, kind in kinds.items() if values.get(key) is not None}
+    return {"groups": table.groups, "exclusive": table.exclusive} if table and not given else dict(given)
 
 
 def _only_one(values: Mapping[str, Any], first: str, second: str) -> None:

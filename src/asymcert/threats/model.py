@@ -13,8 +13,10 @@ from torch import Tensor
 
 from asymcert._checks import check_finite, check_norm, refuse
 from asymcert._floats import dual_exponent, norm_name
+from asymcert.threats.columns import ColumnGroups
 
 Values = float | Tensor | None
+COUNTED = ("groups", "exclusive")  # parts that say what a column is, where columns are counted
 LONGEST_NAME = 60
 DEAREST = 1e100  # cost, and 1 / DEAREST the cheapest: beyond them quotients by slopes would overflow
 
@@ -23,29 +25,35 @@ DEAREST = 1e100  # cost, and 1 / DEAREST the cheapest: beyond them quotients by 
 class ThreatModel:
     """The changes `delta` that an adversary can afford and is able to make.
 
-    The size of a change is ``||cost * delta||_p``. All parts but the norm are optional and broadcast
-    against one sample (shape ``input_shape``).
+    The size of a change is ``||cost * delta||_p``; for p = 0 it is the total price of the columns that change, their
+    number where prices are 1. All parts but the norm are optional and broadcast against one sample (shape
+    ``input_shape``).
 
     Parameters
     ----------
     norm
-        p in [1, inf].
+        p, 0 or in [1, inf].
     lower, upper
         Box that the changed input stays in, in the units of the input.
     cost
-        Price of one unit of change, per feature, positive.
+        Price of one unit of change, per feature, positive; for p = 0 of any change.
     mutable
         Boolean mask of the features that can change at all.
     direction
         Per feature: 0 both ways, +1 increase only, -1 decrease only.
     name
         What results call this adversary, such as ``spammer``; None describes its parts.
+    groups
+        For p = 0: inputs with the same number are one column, such as all inputs of a category; by default each input
+        is one.
+    exclusive
+        For p = 0, boolean: inputs of columns of which exactly one input is 1 and the others are 0, and stay so.
 
     Raises
     ------
     InputError
-        A norm below 1, a cost that is not positive or not within 1e-100 to 1e100, a box that is empty, a direction
-        outside {-1, 0, 1}.
+        A norm that is none, a cost that is not positive or not within 1e-100 to 1e100, a box that is empty, a direction
+        outside {-1, 0, 1}, or groups for another norm than 0.
 
     Examples
     --------
@@ -61,9 +69,11 @@ class ThreatModel:
     mutable: Tensor | None = None
     direction: Tensor | None = None
     name: str | None = None
+    groups: Tensor | None = None
+    exclusive: Tensor | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "norm", check_norm(self.norm))
+        object.__setattr__(self, "norm", 0.0 if self.norm == 0 else check_norm(self.norm))
         for name in ("lower", "upper", "cost"):
             value = getattr(self, name)
             if value is not None:
@@ -81,12 +91,16 @@ class ThreatModel:
             ends = f"{float(self.cost.min()):g} to {float(self.cost.max()):g}"
             raise refuse("cost", f"from {1 / DEAREST:g} to {DEAREST:g}", ends, "Measure changes in other units.")
         _check_box(self.lower, self.upper)
-        for name in ("mutable", "direction"):
+        for name in ("mutable", "direction", *COUNTED):
             part = getattr(self, name)
+            if part is not None and name in COUNTED and self.norm != 0:
+                raise refuse(name, "left out for norms other than 0", f"{name} and norm {self.norm:g}")
             if part is not None and not isinstance(part, Tensor):
                 raise refuse(name, "a torch.Tensor", type(part).__name__, "Convert it with torch.as_tensor.")
-        if self.mutable is not None and self.mutable.dtype != torch.bool:
-            raise refuse("mutable", "a boolean tensor", str(self.mutable.dtype))
+        for name, wanted in (("mutable", torch.bool), ("exclusive", torch.bool), ("groups", torch.int64)):
+            part = getattr(self, name)
+            if part is not None and part.dtype != wanted:
+                raise refuse(name, f"a tensor of {wanted}", str(part.dtype))
         if self.direction is not None:
             if not bool(torch.isin(self.direction, torch.tensor([-1, 0, 1], device=self.direction.device)).all()):
                 raise refuse("direction", "made of -1, 0 and 1", "other values")
@@ -120,15 +134,19 @@ class ThreatModel:
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form with every part; `from_dict` gives back exactly this threat model.
 
-        An infinite norm is the text ``inf``, tensors are nested lists, absent parts are None.
+        An infinite norm is the text ``inf``, tensors are nested lists, absent parts are None; those that only norm 0
+        has are left out of others.
         """
-        parts = {item.name: getattr(self, item.name) for item in fields(self)}
+        own = [item.name for item in fields(self) if self.norm == 0 or item.name not in COUNTED]
+        parts = {name: getattr(self, name) for name in own}
         plain = {name: part.tolist() if isinstance(part, Tensor) else part for name, part in parts.items()}
         return {**plain, "norm": "inf" if math.isinf(self.norm) else self.norm}
 
     @property
     def dual_norm(self) -> float:
         """The exponent q of the dual norm, 1/p + 1/q = 1."""
+        if self.norm == 0:
+            raise refuse("norm", "in [1, inf] to have a dual", "0", "Use a method that counts columns.")
         return dual_exponent(self.norm)
 
     def describe(self) -> str:
@@ -138,7 +156,7 @@ class ThreatModel:
         parts = [norm_name(self.norm)]
         if self.lower is not None or self.upper is not None:
             parts.append(f"box[{_short(self.lower, '-inf')},{_short(self.upper, 'inf')}]")
-        parts += [name for name in ("cost", "mutable", "direction") if getattr(self, name) is not None]
+        parts += [name for name in ("cost", "mutable", "direction", "groups") if getattr(self, name) is not None]
         return " ".join(parts)
 
     def cost_for(self, shape: tuple[int, ...]) -> Tensor:
@@ -151,8 +169,24 @@ class ThreatModel:
         """
         return _broadcast("cost", torch.ones((), dtype=torch.float64) if self.cost is None else self.cost, shape)
 
+    def columns(self, shape: tuple[int, ...]) -> ColumnGroups:
+        """What counts as one column of a sample of `shape`, for p = 0.
+
+        Raises
+        ------
+        InputError
+            The parts do not broadcast to `shape`, or columns have no price or form of their own.
+        """
+        parts = [
+            None if part is None else _broadcast(name, part, shape)
+            for name, part in (("groups", self.groups), ("exclusive", self.exclusive))
+        ]
+        return ColumnGroups.of(parts[0], parts[1], self.cost_for(shape))
+
     def size(self, delta: Tensor) -> Tensor:
         """Size of each change: shape (n, *input_shape) -> (n,), in the dtype of `delta`."""
+        if self.norm == 0:
+            return self.columns(tuple(delta.shape[1:])).to(delta.device).size(delta.flatten(1)).to(delta.dtype)
         if isinstance(self.cost, Tensor):
             delta = delta * self.cost_for(tuple(delta.shape[1:])).to(delta)
         return torch.linalg.vector_norm(delta.flatten(1), ord=self.norm, dim=1)
@@ -166,7 +200,7 @@ class ThreatModel:
             An input lies outside its own box, or a part has the wrong shape.
         """
         shape = tuple(x.shape[1:])
-        for name in ("cost", "mutable", "direction"):
+        for name in ("cost", "mutable", "direction", *COUNTED):
             part = getattr(self, name)
             if part is not None:
                 _broadcast(name, part, shape)
@@ -182,6 +216,8 @@ class ThreatModel:
                 f"{int(outside.sum())} of {len(x)} samples outside it",
                 "Scale the input, or widen `lower` and `upper`.",
             )
+        if self.exclusive is not None and not bool(self.columns(shape).to(x.device).settled(x.flatten(1)).all()):
+            raise refuse("x", "1 in one input of each exclusive column and 0 in the others", "other values")
 
     def interval(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Least and greatest admissible change of each feature, each of shape (n, *input_shape).
@@ -210,6 +246,8 @@ _KINDS = {
     "cost": torch.float64,
     "mutable": torch.bool,
     "direction": torch.int64,
+    "groups": torch.int64,
+    "exclusive": torch.bool,
 }
 
 

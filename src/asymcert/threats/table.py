@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,6 +49,27 @@ class TableThreat:
         """Bool (d,): inputs that are the same whatever the table's value."""
         return self._of([is_constant(column) for column in self.columns]).bool()
 
+    @cached_property
+    def groups(self) -> Tensor:
+        """Int64 (d,): the table's column of each input."""
+        return self._of(range(len(self.columns))).long()
+
+    @cached_property
+    def exclusive(self) -> Tensor:
+        """Bool (d,): inputs of categories, of which one is 1."""
+        return self._of([isinstance(column, CategoryColumn) for column in self.columns]).bool()
+
+    def counting(self, **parts: Any) -> ThreatModel:
+        """An adversary that is measured by how many columns he changes, each to any value that it can have.
+
+        Parameters
+        ----------
+        parts
+            As of `ThreatModel`.
+        """
+        known: dict[str, Any] = {"lower": 0.0, "upper": 1.0, "groups": self.groups, "exclusive": self.exclusive}
+        return ThreatModel(norm=0, **known | parts)
+
     def bounds(self, key: str, values: Mapping[str, object]) -> Tensor:
         """Float64 (d,): ``lower`` or ``upper`` of the scaled inputs; their range where a column is not named."""
         default = 0.0 if key == "lower" else 1.0
@@ -65,7 +87,7 @@ class TableThreat:
         return self._of(per_column)
 
     def costs(self, values: Mapping[str, object], norm: float) -> Tensor:
-        """Float64 (d,): price of one unit of scaled change, rounded down; 1 where a column is not named."""
+        """Float64 (d,): price of one unit of scaled change (norm 0: of any), rounded down; 1 for columns not named."""
         per_column = [1.0] * len(self.columns)
         for position, value in self._assigned("cost", values).items():
             column = self.columns[position]
@@ -73,7 +95,8 @@ class TableThreat:
             if price <= 0:
                 remedy = "Use `immutable` to forbid a change."
                 raise refuse(f"cost of column '{column.name}'", "positive", value, remedy)
-            per_column[position] = 1.0 if is_constant(column) else _product(price, unit_of(column, norm))
+            unit = 1.0 if norm == 0 else unit_of(column, norm)
+            per_column[position] = 1.0 if is_constant(column) else _product(price, unit)
         return self._of(per_column)
 
     def mask(self, key: str, names: Sequence[str], ordered: bool = False) -> Tensor:

@@ -1,0 +1,231 @@
+"""Numbers of columns that an adversary must change: by hand, against brute force, and against greedy answers."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asymcert.attacks.base import score
+from asymcert.certify import Certifier, ClosedForm, Refined, Tangent, certify
+from asymcert.certify.base import Certificate
+from asymcert.convex import ConvexMLP
+from asymcert.errors import InputError
+from asymcert.features import Centre, Identity, Ramps
+from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.threats.model import ThreatModel
+from contracts.models import linear_model, random_mlp, seeded
+
+D = 6
+GROUPS = torch.tensor([0, 1, 2, 3, 3, 3])  # three numbers, and a category of three values
+ONE_HOT = torch.tensor([False, False, False, True, True, True])
+PRICE = torch.tensor([1.0, 2.0, 0.5, 3.0, 3.0, 3.0]).double()
+ADVERSARIES = {
+    "anything": ThreatModel(0),
+    "box": ThreatModel(0, lower=0, upper=1),
+    "category": ThreatModel(0, lower=0, upper=1, groups=GROUPS, exclusive=ONE_HOT),
+    "frozen": ThreatModel(0, lower=0, upper=1, groups=GROUPS, exclusive=ONE_HOT, mutable=torch.arange(D) != 1),
+    "adds": ThreatModel(0, groups=GROUPS, exclusive=ONE_HOT, direction=torch.tensor([1, 1, -1, 0, 0, 0])),
+    "prices": ThreatModel(0, lower=0, upper=1, cost=PRICE, groups=GROUPS, exclusive=ONE_HOT),
+}
+CERTIFIERS = {"tangent": Tangent(), "refined": Refined(cuts=4)}
+
+
+def rows(n: int = 30, seed: int = 0) -> torch.Tensor:
+    """Three skewed numbers in [0, 1] and a category."""
+    x = torch.rand(n, D, generator=seeded(seed)).double() ** 3
+    x[:, 3:] = torch.eye(3).double()[torch.randint(3, (n,), generator=seeded(seed + 1))]
+    return x
+
+
+def classifier(seed: int, edges: int = 5, share: float = 0.1) -> FeatureConvexClassifier:
+    model, _ = random_mlp(seed, D, feature_map=Ramps.fit(rows(200), edges))
+    return model.with_threshold(float((model.margin(rows(200)) + model.threshold).quantile(share)))
+
+
+def options(model: FeatureConvexClassifier, threat: ThreatModel, x: torch.Tensor) -> dict[int, list[torch.Tensor]]:
+    """All that can be made of each column of one sample, up to what no score can tell apart: inputs of the column."""
+    low, high = threat.interval(x[None])
+    columns, knots = threat.columns((D,)), model.feature_map.knots((D,))
+    found = {}
+    for column in range(len(columns.price)):
+        inputs = (columns.index == column).nonzero().flatten()
+        if len(inputs) > 1:
+            free = bool(((low < 0) | (high > 0))[0, inputs].all())
+            found[column] = list(torch.eye(len(inputs)).double()) if free else [x[inputs]]
+        else:
+            j = int(inputs)
+            ends = torch.cat((knots[:, j], torch.tensor([-9.0, 9.0])))
+            inside = (ends - x[j]).clamp(float(low[0, j]), float(high[0, j])) + x[j]
+            found[column] = list(inside.unique()[:, None])
+    return found
+
+
+def every_change(model, threat, x: torch.Tensor, count: int) -> torch.Tensor:
+    """All inputs that differ from one sample in exactly some `count` columns, or fewer: (m, d)."""
+    columns, single = threat.columns((D,)), options(model, threat, x)
+    points = []
+    for chosen in itertools.combinations(single, count):
+        for values in itertools.product(*(single[column] for column in chosen)):
+            point = x.clone()
+            for column, value in zip(chosen, values, strict=True):
+                point[columns.index == column] = value
+            points.append(point)
+    return torch.stack(points)
+
+
+def least_price(model, threat, x: torch.Tensor, most: int = 2) -> float:
+    """Size of the cheapest change of at most so many columns that undoes the verdict, by trying all; inf if none."""
+    best = math.inf
+    for count in range(1, most + 1):
+        points = every_change(model, threat, x, count)
+        undone = points[model.margin(points) <= 0]
+        if len(undone):
+            best = min(best, float(threat.size(undone - x).min()))
+    return best
+
+
+@pytest.mark.parametrize("method", CERTIFIERS)
+@pytest.mark.parametrize("name", ADVERSARIES)
+def test_no_change_of_so_many_columns_undoes_the_verdict(name, method):
+    """Brute force over pairs of columns and all ends of ramps finds none below, and mostly just what `upper` says."""
+    threat, finite, met = ADVERSARIES[name], 0, 0
+    for seed in range(3):
+        model, x = classifier(seed), rows(16, seed + 5)
+        found = CERTIFIERS[method].certify(model, x, [threat])[0]
+        for row in found.sensitive.nonzero().flatten().tolist():
+            least = least_price(model, threat, x[row])
+            if math.isfinite(least):
+                assert float(found.radius[row]) < least
+                finite += 1
+                met += float(found.upper[row]) == least
+    assert finite > 3
+    assert met > finite / 3 or name == "prices"  # of unlike prices the answer is that of a relaxation
+
+
+class OneMore(Certifier):
+    """Unsound by one column."""
+
+    method, kind, counts, sound = "tangent", FeatureConvexClassifier, True, True
+
+    def _certificates(self, model, x, threats):
+        right = Tangent().certify(model, x, threats)[0]
+        return [Certificate(right.radius + right.sensitive.double(), right.margin, right.slope, threats[0], "tangent")]
+
+
+def test_brute_force_catches_a_certifier_that_counts_one_column_too_many():
+    threat, model, x = ADVERSARIES["box"], classifier(0), rows(12, 5)
+    found = OneMore().certify(model, x, [threat])[0]
+    wrong = [row for row in range(12) if float(found.radius[row]) >= least_price(model, threat, x[row]) > 0]
+    assert [row for row in wrong if found.sensitive[row]]
+
+
+def test_by_hand():
+    """Drops of 3, 2 and 0.5 from a margin of 4: the two greatest are too many, any one is harmless."""
+    model = linear_model(torch.tensor([3.0, -2.0, 0.5]), 1.5)
+    x = torch.tensor([[1.0, 0.0, 1.0]]).double()
+    margin = float(model.margin(x))
+    for threshold, radius in ((margin - 4.0, 1.0), (margin - 2.5, 0.0), (margin - 5.2, 2.0), (margin - 6.0, math.inf)):
+        lower = model.with_threshold(model.threshold + threshold)
+        assert float(certify(lower, x, ThreatModel(0, lower=0, upper=1)).radius) == radius
+    assert float(certify(model, x, ThreatModel(0)).radius) == 0.0  # without a box one column is enough
+
+
+def test_a_sum_that_just_reaches_the_margin_is_no_certificate():
+    model = linear_model(torch.tensor([1.0, 1.0]), 0.0)
+    x = torch.ones(1, 2).double()
+    tie = model.with_threshold(float(model.margin(x) + model.threshold) - 1.0)
+    assert float(tie.margin(x)) == 1.0
+    assert float(certify(tie, x, ThreatModel(0, lower=0, upper=1)).radius) == 0.0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_on_binary_columns_in_the_box_it_agrees_with_l1(seed):
+    model, _ = random_mlp(seed, D, feature_map=Identity())
+    x = (torch.rand(40, D, generator=seeded(seed)) < 0.5).double()
+    model = model.with_threshold(float((model.margin(x) + model.threshold).quantile(0.2)))
+    count = certify(model, x, ThreatModel(0, lower=0, upper=1)).radius
+    length = certify(model, x, ThreatModel(1, lower=0, upper=1), "tangent").radius
+    both = model.predict(x) & length.isfinite()
+    assert bool((count[both] <= length[both] + 1e-9).all())
+    assert bool((length[both] <= count[both] + 1 + 1e-9).all())
+    assert torch.equal(count.isinf(), length.isinf())
+
+
+def test_refined_is_at_least_the_tangent_and_sometimes_more():
+    better = 0
+    for seed in range(4):
+        model, x = classifier(seed), rows(40, seed)
+        tangent, refined = (CERTIFIERS[m].certify(model, x, [ADVERSARIES["box"]])[0] for m in CERTIFIERS)
+        assert bool((refined.radius >= tangent.radius).all())
+        better += int((refined.radius > tangent.radius).sum())
+    assert better > 0
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 10**6))
+def test_equal_prices_scale_and_unlike_prices_lie_between(seed):
+    model, x = classifier(seed % 5), rows(10, seed)
+    box = {"lower": 0.0, "upper": 1.0}
+    one = certify(model, x, ThreatModel(0, **box)).radius
+    two = certify(model, x, ThreatModel(0, cost=2.5, **box)).radius
+    torch.testing.assert_close(two, 2.5 * one, rtol=1e-12, atol=0)
+    price = torch.linspace(1.0, 2.0, D).double()
+    between = certify(model, x, ThreatModel(0, cost=price, **box)).radius
+    assert bool((between >= one * (1 - 1e-9)).all())
+    assert bool((between[one.isfinite()] <= 2 * (one[one.isfinite()] + 1)).all())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_holds_for_what_is_deployed(dtype):
+    model, x = classifier(1), rows(40, 3)
+    deployed = FeatureConvexClassifier(model.feature_map, model.score, model.threshold, input_shape=(D,)).to(dtype)
+    found = certify(deployed, x.to(dtype), ADVERSARIES["category"])
+    assert bool((found.radius > 0).any())
+    undone = found.upper.isfinite() & found.sensitive
+    assert bool(undone.any())
+    assert not bool(deployed.predict(found.adversarial[undone].to(dtype)).any())
+    assert torch.equal(found.adversarial[undone][:, 3:].sum(1), torch.ones(int(undone.sum())).double())
+
+
+def test_the_judge_of_attacks_keeps_to_the_budget_and_to_categories():
+    model, x, threat = classifier(0), rows(5), ADVERSARIES["category"]
+    change = torch.rand(5, D, generator=seeded(9)).double() - x  # no category any more
+    assert torch.equal(score(model, x, change, threat, torch.full((5,), math.inf)).adversarial, x)
+    change[:, 3:] = 0
+    for budget, moved in ((2.0, 0.0), (3.0, 3.0)):
+        result = score(model, x, change, threat, torch.full((5,), budget))
+        assert result.size.tolist() == [moved] * 5
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: ThreatModel(1, groups=GROUPS), "`groups` must be left out"),
+        (lambda: ThreatModel(0, groups=GROUPS.float()), "`groups` must be a tensor of torch.int64"),
+        (lambda: ThreatModel(0, groups=GROUPS, cost=torch.arange(1.0, 7.0)).columns((D,)), "`cost` must be the same"),
+        (lambda: ThreatModel(0, groups=GROUPS, exclusive=torch.arange(D) > 4).columns((D,)), "`exclusive` must be"),
+        (lambda: ThreatModel(0, groups=GROUPS, exclusive=ONE_HOT).check(torch.full((1, D), 0.5)), "1 in one input"),
+        (lambda: ThreatModel(0).dual_norm, "`norm` must be"),
+        (lambda: ThreatModel(0.5), "`norm` must be"),
+        (lambda: certify(classifier(0), rows(), ThreatModel(0), "closed-form"), "Methods tangent and refined"),
+    ],
+)
+def test_refuses(build, message):
+    with pytest.raises(InputError, match=message):
+        build()
+
+
+def test_a_map_without_a_limit_certifies_nothing_without_a_box():
+    score_of = ConvexMLP((D,), (8,))
+    model = FeatureConvexClassifier(Centre(torch.zeros(D)), score_of, -5.0, input_shape=(D,))
+    assert bool(model.predict(rows()).all())
+    assert float(certify(model, rows(), ThreatModel(0)).radius.max()) == 0.0
+    assert float(certify(model, rows(), ThreatModel(0, lower=0, upper=1)).radius.max()) > 0.0
+
+
+def test_closed_form_says_what_counts():
+    with pytest.raises(InputError, match="norm from 1 on"):
+        ClosedForm().certify(classifier(0), rows(), [ThreatModel(0)])
