@@ -121,7 +121,8 @@ class Falls:
         for kind, inward, limit, blocked in (("Sub", "Max", threat.lower, 1), ("Add", "Min", threat.upper, -1)):
             end = graph.op(kind, self.x, graph.op("Mul", room, graph.number(_free(threat, blocked, self.shape))))
             if limit is not None:
-                end = graph.op(inward, end, graph.number(limit.double().expand(self.shape).flatten()))
+                bound = torch.as_tensor(limit, dtype=torch.float64)
+                end = graph.op(inward, end, graph.number(bound.expand(self.shape).flatten()))
             ends.append(end)
         return ends[0], ends[1]
 
@@ -190,9 +191,8 @@ class TangentRadius:
         fall, spent = self._points(radius)
         most = graph.op("Div", self.amount, radius)  # what the best prices' norm, the multiplier, can be
         share = graph.op("Div", spent, graph.op("Unsqueeze", radius, graph.integers([1])))
-        share = (
-            graph.op("Pow", share, graph.number(self.threat.norm - 1.0)) if self.threat.norm not in (1, 2) else share
-        )
+        if self.threat.norm not in (1, 2):  # powers are slow
+            share = graph.op("Pow", share, graph.number(self.threat.norm - 1.0))
 
         def fall_at(exponent: str) -> str:
             price = self._prices(graph.op("Mul", most, graph.op("Exp", exponent)), fall, spent, share)
@@ -208,8 +208,8 @@ class TangentRadius:
         """Prices (n, d) that are best where those of all changes are ``multiplier * share``.
 
         `share` is ``(spent / radius)^(p - 1)``. An input is best at the point of the greatest fall less
-        ``multiplier * spent / p * share``, or between it and a neighbour; its price there is the multiplier's, but no less than the slope to any point farther
-        out and no more than that from any point nearer.
+        ``multiplier * spent / p * share``, or between it and a neighbour; its price there is the multiplier's, but no
+        less than the slope to any point farther out and no more than that from any point nearer.
         """
         graph, zero, power = self.graph, self.graph.number(0.0), self.threat.norm
         ones = graph.op("ReduceMax", graph.op("Mul", fall, zero), axes=[1], keepdims=0)
@@ -229,10 +229,9 @@ class TangentRadius:
         least = graph.op("ReduceMax", graph.op("Where", ahead, slope, zero), axes=[1], keepdims=1)
         most = graph.op("Where", behind, slope, graph.number(math.inf))
         most = graph.op("ReduceMin", most, axes=[1], keepdims=1)
-        whole = graph.op(
-            "Where", graph.op("Greater", place, zero), graph.op("Div", height, place), graph.number(math.inf)
-        )
-        price = graph.op("Min", graph.op("Max", price, least), graph.op("Min", most, whole))
+        from_x = graph.op("Div", height, graph.op("Max", place, graph.number(LEAST)))
+        from_x = graph.op("Where", graph.op("Greater", place, zero), from_x, graph.number(math.inf))
+        price = graph.op("Min", graph.op("Max", price, least), graph.op("Min", most, from_x))
         return graph.op("Squeeze", price, graph.integers([1]))
 
     def _points(self, radius: str) -> tuple[str, str]:
