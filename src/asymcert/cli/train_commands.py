@@ -102,8 +102,6 @@ def train(
     if recipe == "published":
         preset = _published_preset(model, preset or loaded.name.split("-")[0])
     chosen = kind_of(model).recipe(loaded, preset, **overrides)
-    if chosen.false_positive_rate > 0:
-        check_resolution(chosen.false_positive_rate, loaded.val.y)
     run = _unfinished(RunFolder(out))
     if not quiet:
         for line in table_remarks(loaded):
@@ -127,6 +125,8 @@ def fit(
     run: RunFolder, data: BinaryData, model: str, recipe: Recipe, seed: int, device: str, quiet: bool
 ) -> BinaryClassifier:
     """Train into a run folder, continuing what is there if it is the same run."""
+    if recipe.false_positive_rate > 0:
+        check_resolution(recipe.false_positive_rate, data.val.y)
     with show.progress("train", recipe.epochs, quiet) as update:
 
         def trained(checkpoint: Path, on_epoch: OnEpoch) -> BinaryClassifier:
