@@ -13,15 +13,17 @@ from asymcert import datasets as data_sets
 from asymcert._checks import check_choice, refuse
 from asymcert.certify import certifier_for
 from asymcert.cli import show
+from asymcert.cli.inputs import load_data
 from asymcert.cli.options import with_fields_of
 from asymcert.cli.parameters import Json, MaxBytes, PublishedData, Quiet
 from asymcert.cli.steps import audit_run, certify_run, report_run, threats_for
-from asymcert.cli.summaries import summary_rows, table_remarks
+from asymcert.cli.summaries import summary_rows, table_remarks, validation_facts
 from asymcert.datasets import BinaryData
-from asymcert.datasets.tables import TableOptions
+from asymcert.datasets.table_options import TableOptions
 from asymcert.errors import RunError
 from asymcert.evaluate import RunFacts, RunFolder
 from asymcert.models.base import BinaryClassifier
+from asymcert.models.thresholds import check_resolution
 from asymcert.runs.fitting import fit_run
 from asymcert.runs.run import Run
 from asymcert.training.models import MODELS, kind_of
@@ -59,12 +61,21 @@ def demo(
 @with_fields_of(*dict.fromkeys(kind.config for kind in MODELS.values()), panel="Recipe (defaults come from the preset)")
 def train(
     data: Annotated[
-        str, typer.Argument(help="Name of a data set (see `asymcert datasets`), or a CSV or Parquet file.")
+        str,
+        typer.Argument(
+            help="Name of a data set (see `asymcert datasets`), a table's file, or a folder with one of images a class."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Run folder to make, or to continue after an interruption.")],
-    sensitive: Annotated[str | None, typer.Option(help="The class that an adversary wants to escape from.")] = None,
+    sensitive: Annotated[
+        list[str] | None,
+        typer.Option(help="The class that an adversary wants to escape from; table: repeat for more."),
+    ] = None,
     test: Annotated[Path | None, typer.Option(help="Table: file with the test rows.")] = None,
     max_bytes: MaxBytes = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Folder of images: pixels of a side.", show_default=False)
+    ] = None,
     model: Annotated[str, typer.Option(help=f"{', '.join(MODELS)}.")] = DEFAULT,
     preset: Annotated[str | None, typer.Option(help="Recipe of another data set.")] = None,
     recipe: Annotated[str, typer.Option(help="`asymcert`, or `published` as in Pfrommer et al. 2023.")] = "asymcert",
@@ -86,11 +97,8 @@ def train(
     """
     check_choice("recipe", recipe, RECIPES)
     _refuse_several_processes()
-    if is_path(data):
-        loaded = load_table(Path(data), sensitive, seed, {**table, "test": test, "max_bytes": max_bytes})
-    else:
-        _refuse_table_options(test=test, max_bytes=max_bytes, **table)
-        loaded = data_sets.load(data, data_dir, sensitive, seed)
+    options = {**table, "test": test, "max_bytes": max_bytes, "image_size": image_size}
+    loaded = load_data(data, data_dir, sensitive or [], seed, options)
     if recipe == "published":
         preset = _published_preset(model, preset or loaded.name.split("-")[0])
     chosen = kind_of(model).recipe(loaded, preset, **overrides)
@@ -99,7 +107,10 @@ def train(
         for line in table_remarks(loaded):
             show.console.print(line, soft_wrap=True, markup=False)
     trained = fit(run, loaded, model, chosen, seed, device, quiet)
-    show.result({"run": str(out), "model_digest": trained.digest, "threshold": trained.threshold}, as_json)
+    if loaded.scaling is not None and loaded.scaling.plan is not None:
+        run.write_plan(loaded.scaling.plan)
+    facts = {"run": str(out), "model_digest": trained.digest, "threshold": trained.threshold}
+    show.result(facts | validation_facts(trained, loaded.val, as_json), as_json)
 
 
 def datasets(as_json: Json = False) -> None:
@@ -114,6 +125,8 @@ def fit(
     run: RunFolder, data: BinaryData, model: str, recipe: Recipe, seed: int, device: str, quiet: bool
 ) -> BinaryClassifier:
     """Train into a run folder, continuing what is there if it is the same run."""
+    if recipe.false_positive_rate > 0:
+        check_resolution(recipe.false_positive_rate, data.val.y)
     with show.progress("train", recipe.epochs, quiet) as update:
 
         def trained(checkpoint: Path, on_epoch: OnEpoch) -> BinaryClassifier:
@@ -124,20 +137,6 @@ def fit(
             update(record["epoch"], show.epoch_note(record))
 
         return fit_run(run, RunFacts.of(data, {"model": model, **asdict(recipe)}, seed), trained, shown)
-
-
-def is_path(data: str) -> bool:
-    """Whether the argument is the path of a file, of whatever kind, rather than a data set's name."""
-    return bool(Path(data).suffix) or len(Path(data).parts) > 1 or Path(data).is_file()
-
-
-def load_table(path: Path, sensitive: str | None, seed: int, options: dict[str, Any]) -> BinaryData:
-    """The user's own table; `label` and `sensitive` cannot be guessed."""
-    if "label" not in options:
-        raise refuse("--label", "given for a table", "nothing", "Name the column that holds the classes.")
-    if sensitive is None:
-        raise refuse("--sensitive", "given for a table", "nothing", "Name the class that must not be talked away.")
-    return data_sets.load_table(path, sensitive=sensitive, seed=seed, **options)
 
 
 def _unfinished(run: RunFolder) -> RunFolder:
@@ -163,10 +162,3 @@ def _published_preset(model: str, family: str) -> str:
         published = ", ".join(name for name in presets if name.endswith("-published"))
         raise refuse("--recipe", f"left out for data without a published one ({published})", "published")
     return preset
-
-
-def _refuse_table_options(**given: Any) -> None:
-    for name, value in given.items():
-        if value:
-            option = f"--{name.replace('_', '-')}"
-            raise refuse(option, "left out for a named data set", repr(value), "It describes a table's columns.")

@@ -17,28 +17,20 @@ import polars as pl
 
 from asymcert._checks import check_types, refuse
 from asymcert._files import flush_folder, parse_json
+from asymcert.datasets.plan import Plan
 from asymcert.errors import InputError, RunError
 from asymcert.models.base import BinaryClassifier
+from asymcert.models.files import stated_digest
 from asymcert.runs.facts import RunFacts
 from asymcert.runs.log import append_record, read_records
-from asymcert.runs.rows import (
-    AUDIT_SCHEMA,
-    GALLERY_SCHEMA,
-    MOST_ROWS,
-    SCHEMA,
-    check_gallery,
-    check_rows,
-    check_schema,
-    parse_parquet,
-    threat_key,
-)
+from asymcert.runs.rows import MOST_ROWS, threat_key
+from asymcert.runs.tables import PART, SCHEMAS, check_table, read_part
 from asymcert.threats.model import ThreatModel
 
 FORMAT = 1
-CERTIFICATES, GALLERY, AUDIT, THREATS = "certificates", "gallery", "audit", "threats"
-SCHEMAS = {CERTIFICATES: SCHEMA, GALLERY: GALLERY_SCHEMA, AUDIT: AUDIT_SCHEMA}
+THREATS = "threats"
 LOG = "train_log.jsonl"
-_PART = re.compile(r"part-([0-9]{5,18})-[0-9a-f]{8}-([0-9a-f]{16})\.parquet")
+PLAN = "columns.toml"
 
 
 @dataclass(frozen=True)
@@ -71,6 +63,17 @@ class RunFolder:
         return self.path / "model.safetensors"
 
     @property
+    def own(self) -> list[pl.Expr]:
+        """What rows of the run's own data and of its model, where it has one, fulfil.
+
+        The model's digest is taken as the file states it; rows of another threshold name another model.
+        """
+        digests = {"data_digest": self.facts().data_digest}
+        if self.model_path.exists():
+            digests["model_digest"] = stated_digest(self.model_path)
+        return [pl.col(name) == digest for name, digest in digests.items()]
+
+    @property
     def checkpoint_path(self) -> Path:
         """What an interrupted training is continued from."""
         return self.path / "checkpoint.safetensors"
@@ -78,8 +81,8 @@ class RunFolder:
     @property
     def own_files(self) -> list[Path]:
         """What the run consists of, there already or not: no command may write anything else there."""
-        parts = [part for folder in self.path.glob("*") for part in folder.glob("*") if _PART.fullmatch(part.name)]
-        named = [self.path / "run.json", self.path / LOG, self.model_path, self.checkpoint_path]
+        parts = [part for folder in self.path.glob("*") for part in folder.glob("*") if PART.fullmatch(part.name)]
+        named = [self.path / name for name in ("run.json", LOG, PLAN)] + [self.model_path, self.checkpoint_path]
         return [*named, *(self.path / THREATS).glob("*.json"), *parts]
 
     def create(self, facts: RunFacts) -> None:
@@ -94,11 +97,14 @@ class RunFolder:
             what = "a run" if self.exists else "other files"
             raise RunError(f"{self.path}: already holds {what}. Choose another folder, or delete this one first.")
         self.path.mkdir(parents=True, exist_ok=True)
-        content = json.dumps({"format": FORMAT, **asdict(facts)}, indent=2, allow_nan=False) + "\n"
         try:
-            self._write("run.json", content.encode(), replace=False)
+            self._write("run.json", _content(facts), replace=False)
         except FileExistsError:
             raise RunError(f"{self.path}: another process has just made a run here. Choose another folder.") from None
+
+    def write_plan(self, plan: Plan) -> None:
+        """Write what a table's columns were taken for into ``columns.toml``: to read, and for other runs."""
+        self._write(PLAN, plan.to_toml().encode())
 
     def facts(self) -> RunFacts:
         """What ``run.json`` says.
@@ -134,6 +140,12 @@ class RunFolder:
         if self.model_path.exists() and self.load_model().digest != model.digest:
             raise RunError(f"{self.model_path}: is another model. Choose another folder for another run.")
         model.save(self.model_path)
+
+    def change(self, facts: RunFacts, model: BinaryClassifier) -> None:
+        """Replace the run's model, and what ``run.json`` says; under the folder's lock."""
+        self._require()
+        model.save(self.model_path)
+        self._write("run.json", _content(facts))
 
     def load_model(self) -> BinaryClassifier:
         """The model of the run, as `read_model` reads it."""
@@ -202,18 +214,18 @@ class RunFolder:
         """
         folder = self._table(table)
         self._require()
-        _check(table, frame)
+        check_table(table, frame)
         if len(frame) > MOST_ROWS:
             raise refuse("frame", f"of at most {MOST_ROWS} rows", len(frame), "Append it in parts.")
         if frame.is_empty():
             return None
         parts = self._parts(table)
-        if table not in SCHEMAS and parts and _read_part(parts[0]).schema != frame.schema:
+        if table not in SCHEMAS and parts and read_part(parts[0]).schema != frame.schema:
             raise RunError(f"{folder}: earlier rows have other columns. Move the folder away and run it again.")
         buffer = io.BytesIO()
         frame.write_parquet(buffer)
         content = buffer.getvalue()
-        number = 1 + max((int(_PART.fullmatch(part.name)[1]) for part in parts), default=-1)  # pyright: ignore
+        number = 1 + max((int(PART.fullmatch(part.name)[1]) for part in parts), default=-1)  # pyright: ignore
         digest = hashlib.sha256(content).hexdigest()[:16]
         folder.mkdir(exist_ok=True)
         return self._write(f"{table}/part-{number:05d}-{secrets.token_hex(4)}-{digest}.parquet", content)
@@ -226,13 +238,13 @@ class RunFolder:
         RunError
             A part is damaged, or its columns are not those of the table.
         """
-        frames = {part: _read_part(part) for part in self._parts(table)}
+        frames = {part: read_part(part) for part in self._parts(table)}
         schema = SCHEMAS.get(table) or next((frame.schema for frame in frames.values()), pl.Schema())
         for part, frame in frames.items():
             if frame.schema != schema:
                 raise RunError(f"{part}: its columns are not those of the table. Move it away and run again.")
             try:
-                _check(table, frame)
+                check_table(table, frame)
             except InputError as error:
                 raise RunError(f"{part}: no part of the table: {error} Move it away and run again.") from error
         return pl.concat(frames.values()) if frames else schema.to_frame()
@@ -265,7 +277,7 @@ class RunFolder:
 
     def _parts(self, table: str) -> list[Path]:
         folder = self._table(table)
-        parts = [path for path in folder.iterdir() if _PART.fullmatch(path.name)] if folder.is_dir() else []
+        parts = [path for path in folder.iterdir() if PART.fullmatch(path.name)] if folder.is_dir() else []
         return sorted(parts, key=lambda path: (int(path.name.split("-")[1]), path.name))
 
     def _write(self, name: str, content: bytes, *, replace: bool = True) -> Path:
@@ -287,26 +299,6 @@ class RunFolder:
         return target
 
 
-def _read_part(path: Path) -> pl.DataFrame:
-    remedy = "Delete it and run the same command again: the rows it held are computed anew."
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise RunError(f"{path}: cannot be read ({error}). {remedy}") from error
-    match = _PART.fullmatch(path.name)
-    if match is None or hashlib.sha256(content).hexdigest()[:16] != match[2]:
-        raise RunError(f"{path}: damaged, its digest does not match its name. {remedy}")
-    try:
-        return parse_parquet(content)
-    except InputError as error:
-        raise RunError(f"{path}: damaged ({error}). {remedy}") from error
-
-
-def _check(table: str, frame: pl.DataFrame) -> None:
-    """Refuse rows that do not belong into a table of a known name."""
-    if table == CERTIFICATES:
-        check_rows(frame)
-    elif table == GALLERY:
-        check_gallery(frame)
-    elif table in SCHEMAS:
-        check_schema("frame", frame, SCHEMAS[table])
+def _content(facts: RunFacts) -> bytes:
+    """Of ``run.json``."""
+    return (json.dumps({"format": FORMAT, **asdict(facts)}, indent=2, allow_nan=False) + "\n").encode()
