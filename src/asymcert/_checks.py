@@ -22,9 +22,14 @@ REAL = {torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.bool}
 REAL |= {torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
 
 
-def option(default: Any, help_text: str, choices: tuple[str, ...] | None = None, low: float = 0.0) -> Any:
-    """A field of a dataclass that the command line offers as an option with this help; numbers are at least `low`."""
-    return field(default=default, metadata={"help": help_text, "choices": choices, "low": low})
+def option(
+    default: Any, help_text: str, choices: tuple[str, ...] | None = None, low: float = 0.0, flags: tuple[str, ...] = ()
+) -> Any:
+    """A field of a dataclass that the command line offers as an option with this help; numbers are at least `low`.
+
+    `flags` are spellings that it has there before the field's name.
+    """
+    return field(default=default, metadata={"help": help_text, "choices": choices, "low": low, "flags": flags})
 
 
 def refuse(name: str, must_be: str, got: object, remedy: str = "") -> InputError:

@@ -9,6 +9,7 @@ import torch
 from asymcert.certify import ClosedForm
 from asymcert.convex import ConvexMLP
 from asymcert.datasets.binary import Split
+from asymcert.evaluate.robust import operating_points, record_points
 from asymcert.evaluate.run import evaluate
 from asymcert.features import CentreAbsolute
 from asymcert.models.feature_convex import FeatureConvexClassifier
@@ -33,7 +34,7 @@ class Halved(ClosedForm):
 
 
 def make_run(path, hostile: bool = False) -> RunFolder:
-    """A run with three norms, two methods in l2, a gallery, a log and an audit."""
+    """A run with three norms, also at a rate of false alarms, two methods in l2, a gallery, a log and an audit."""
     torch.manual_seed(0)
     x, y = 0.3 * torch.rand(40, 1, 5, 5), torch.arange(40) % 2 == 0
     x[y, :, :, :2] += 0.35
@@ -52,10 +53,14 @@ def make_run(path, hostile: bool = False) -> RunFolder:
     names = (HOSTILE, f"{HOSTILE}2") if hostile else ("malware", "harmless")
     run = RunFolder(path)
     run.create(RunFacts(HOSTILE if hostile else "toy", None, "data", *names, (1, 5, 5), {"note": names[0]}, 0))
+    run.save_model(model)
     settings = {"data_digest": "data", "seed": 0}
     threats = [ThreatModel(1), ThreatModel(2), ThreatModel(float("inf"), 0, 1)]
     rows = evaluate(model, Split(x, y), run, threats, **settings)
     evaluate(model, Split(x, y), run, [ThreatModel(2)], Halved(), **settings)
+    (point,) = operating_points(model, Split(x, y), [0.1])
+    record_points(run, [point], model_digest=model.digest, data_digest="data", split="test")
+    evaluate(point.model, Split(x, y), run, threats, **settings)
     for epoch in range(4):
         run.append_log(
             {"epoch": epoch, "loss": 1 / (1 + epoch), "accuracy_sensitive": 0.5, "medians": {"l1": 0.1 * epoch}}

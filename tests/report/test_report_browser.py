@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+PLOTS = 5 * 3 + 6 + 1  # curves, at a rate, surfaces, radii, training; ROC, precision; calibration
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 OPTIONS = (
     "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update "
@@ -49,7 +50,7 @@ def test_nothing_fails_in_the_browser(drawn):
 def test_every_plot_is_drawn(drawn):
     document, _ = drawn
     plots = plots_of(document)
-    assert len(plots) == 3 + 3 + 3 + 3
+    assert len(plots) == PLOTS
     for name, content in plots.items():
         assert 'data-drawn="yes"' in content, name
         assert 'class="main-svg"' in content, name
@@ -75,4 +76,4 @@ def test_hostile_names_run_nothing(browse, hostile_page):
     document, console = browse(hostile_page)
     assert console == []
     assert "<title>taken" not in document
-    assert document.count('data-drawn="yes"') == 12
+    assert document.count('data-drawn="yes"') == PLOTS

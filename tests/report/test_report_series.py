@@ -12,13 +12,14 @@ from asymcert.datasets.binary import Split
 from asymcert.datasets.columns import CategoryColumn, NumericColumn
 from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import RunError
+from asymcert.evaluate.curves import round_sizes
 from asymcert.evaluate.run import evaluate
 from asymcert.evaluate.units import radius_in_units
 from asymcert.features import Identity
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.report.gallery import strips
 from asymcert.report.series import drawn_curve, norm_symbol, read_report_data, threat_text
-from asymcert.report.tables import audit_table, round_sizes, summary_table, units_table
+from asymcert.report.tables import audit_table, summary_table, units_table
 from asymcert.runs.facts import RunFacts
 from asymcert.runs.folder import RunFolder
 from asymcert.threats.file import parse_threat
@@ -58,11 +59,17 @@ def test_series_are_told_apart(run, overlay):
 
 def test_round_sizes_are_round_and_cover_the_radii(run):
     for panel in read_report_data(run).panels.values():
-        sizes = round_sizes(panel)
+        sizes = round_sizes(panel[0].radii)
         assert sizes[0] == 0
         assert len(sizes) == 6
         assert all(len(f"{size:g}") <= 6 for size in sizes)
         assert sizes[3] < max(panel[0].radii)
+
+
+def test_round_sizes_of_whole_radii_are_whole():
+    assert round_sizes(np.array([0.0, 1.0, 2.0, 3.0, math.inf])) == [0, 1, 2, 3, 4, 5]
+    assert round_sizes(np.array([4.0, 20.0])) == [0, 2, 4, 6, 8, 10]
+    assert round_sizes(np.array([0.0, math.inf])) == [0]
 
 
 def test_summary_table_has_a_row_for_each_series(run):

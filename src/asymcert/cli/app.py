@@ -37,6 +37,7 @@ for command in (
     train_commands.train,
     certify_commands.certify,
     certify_commands.evaluate,
+    run_commands.threshold,
     run_commands.audit,
     run_commands.surface,
     run_commands.report,

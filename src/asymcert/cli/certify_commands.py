@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,11 +25,20 @@ from asymcert.cli.parameters import (
     SplitName,
     ThreatFiles,
 )
-from asymcert.cli.steps import certify_run, check_inside, chosen_split, output_file, score_file, threats_for
-from asymcert.cli.summaries import room_rows, summary_rows, unit_rows
+from asymcert.cli.steps import (
+    certify_points,
+    certify_run,
+    check_inside,
+    chosen_split,
+    output_file,
+    score_file,
+    threats_for,
+)
+from asymcert.cli.summaries import certified_rows, detection_rows, room_rows, summary_rows, unit_rows
 from asymcert.datasets.table_files import read_table
 from asymcert.evaluate import floor_significant
 from asymcert.evaluate.explain import explain
+from asymcert.evaluate.judged import Judged, judge_run
 from asymcert.evaluate.labels import method_labels
 from asymcert.runs.rows import options_text
 from asymcert.runs.run import Run
@@ -111,23 +121,32 @@ def evaluate(
     *,
     overrides: dict[str, Any],
 ) -> None:
-    """Accuracies and radii in l1, l2 and l_inf; certifies what is not certified yet.
+    """Accuracies and radii in l1, l2 and l_inf, and a detector's figures, clean and certified.
+
+    What is not certified yet is, also at the thresholds of 1 % and of 0.1 % false alarms on the split.
 
     Example: asymcert evaluate runs/a --json
     """
     opened = Run(run, data_dir)
     certifier = certifier_for(method or default_method(opened.model), **overrides)
-    rows = certify_run(opened, threats_for(opened.model), certifier, split, quiet=quiet)
-    data = opened.data
-    _print_summary(opened, rows, f"{data.name}: {data.sensitive} against {data.other}, {split} data", as_json)
+    threats, data = threats_for(opened.model), opened.data
+    rows = certify_run(opened, threats, certifier, split, quiet=quiet)
+    certify_points(opened, threats, certifier, split, quiet)
+    judged = judge_run(opened.folder, rows)
+    title = f"{data.name}: {data.sensitive} against {data.other}, {split} data"
+    _print_summary(opened, rows, title, as_json, judged)
+    if judged and not as_json:
+        show.table("As a detector (95 % intervals)", detection_rows(judged), as_json)
+        show.table("As a detector, all sensitive samples changed by any size up to", certified_rows(judged), as_json)
 
 
-def _print_summary(run: Run, rows: Any, title: str, as_json: bool) -> None:
-    """Accuracies and radii; for a table, the radii in its columns' units too."""
+def _print_summary(run: Run, rows: Any, title: str, as_json: bool, judged: Sequence[Judged] = ()) -> None:
+    """Accuracies and radii; for a table, the radii in its columns' units too; in JSON a detector's figures."""
     lines, units = summary_rows(rows, as_json), unit_rows(run, rows, as_json)
     if as_json:
         for position, line in enumerate(lines if units else []):
             line["median_radius_in_units"] = {row["column"]: list(row.values())[1 + position] for row in units}
+        lines = [line | (judged[position].to_dict() if judged else {}) for position, line in enumerate(lines)]
     show.table(title, lines, as_json)
     if units and not as_json:
         show.table("How far one column alone may move at the median radius, in its own units", units, as_json)

@@ -52,7 +52,7 @@ def _parameter(same: list[Field[Any]], hint: Any, panel: str) -> inspect.Paramet
     name = same[0].name
     flag = f"--{name.replace('_', '-')}"
     text = " ".join(dict.fromkeys(map(_help, same)))
-    names = (f"{flag}/--no-{flag[2:]}",) if hint is bool else (flag,)
+    names = (f"{flag}/--no-{flag[2:]}",) if hint is bool else (*same[0].metadata.get("flags", ()), flag)
     option = typer.Option(*names, help=text, rich_help_panel=panel, show_default=False)
     kind = next((kind for kind in (bool, int, float) if hint in (kind, kind | None)), str)
     kind = list[str] if hint == Sequence[str] else kind

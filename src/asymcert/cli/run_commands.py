@@ -8,16 +8,19 @@ from typing import Annotated, Any
 import polars as pl
 import typer
 
-from asymcert._checks import check_choice, refuse
+from asymcert._checks import check_choice, check_number, refuse
 from asymcert.certify import CERTIFIERS, ClosedForm, certifier_for, default_method
 from asymcert.cli import show
 from asymcert.cli.options import OF_METHOD, parse_norm, with_fields_of
 from asymcert.cli.parameters import Box, DataDir, Json, Norms, Quiet, RunPath, SplitName, ThreatFiles
 from asymcert.cli.steps import SPLITS, audit_run, certify_run, own_rows, report_run, threats_for, uncertified
+from asymcert.cli.summaries import validation_facts
 from asymcert.errors import RunError
 from asymcert.evaluate import floor_percent, floor_significant, threat_key
 from asymcert.evaluate import surface as surface_of
+from asymcert.models.thresholds import BALANCED
 from asymcert.runs.run import Run
+from asymcert.runs.threshold import move_threshold
 from asymcert.threats.file import read_threat
 
 
@@ -50,6 +53,31 @@ def audit(
     successes = int(rows["success"].sum())
     show.result({"attacked": len(rows), "successes": successes}, as_json)
     raise typer.Exit(1 if successes else 0)
+
+
+def threshold(
+    run: RunPath,
+    max_fpr: Annotated[
+        float | None, typer.Option(help="Most false alarms in validation, a share.", show_default=False)
+    ] = None,
+    balanced: Annotated[bool, typer.Option("--balanced", help="Recognise both classes equally often.")] = False,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Move a trained run's threshold, without training, to where --max-fpr would have put it.
+
+    Rows of the threshold before stay and count for it alone: certify again.
+
+    Examples: asymcert threshold runs/a --max-fpr 0.001 · asymcert threshold runs/a --balanced
+    """
+    if balanced == (max_fpr is not None):
+        raise refuse("--max-fpr", "given, or else --balanced", "both" if balanced else "neither", "Example: 0.001.")
+    if max_fpr is not None:
+        check_number("--max-fpr", max_fpr, 0.0, 1.0)
+    opened = Run(run, data_dir)
+    moved = move_threshold(opened.folder, opened.data, BALANCED if max_fpr is None else max_fpr)
+    facts = {"run": str(run), "model_digest": moved.digest, "threshold": moved.threshold}
+    show.result(facts | validation_facts(moved, opened.data.val, as_json), as_json)
 
 
 def surface(

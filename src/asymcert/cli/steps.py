@@ -21,6 +21,7 @@ from asymcert.errors import InputError
 from asymcert.evaluate import evaluate, threat_key
 from asymcert.evaluate.audit import audit
 from asymcert.evaluate.labels import method_labels
+from asymcert.evaluate.robust import OperatingPoint, operating_points, record_points
 from asymcert.evaluate.scoring import score_table
 from asymcert.models.base import BinaryClassifier
 from asymcert.runs.folder import CERTIFICATES
@@ -99,25 +100,38 @@ def certify_run(
     limit: int | None = None,
     quiet: bool = False,
     proofs: Path | None = None,
+    point: OperatingPoint | None = None,
 ) -> pl.DataFrame:
-    """Certify a split into the run folder, and proofs into theirs, with a progress bar; returns the rows."""
+    """Certify a split into the run folder, and proofs into theirs, with a progress bar; returns the rows.
+
+    Certified is the run's model, or that at an operating point.
+    """
     chosen = chosen_split(run.data, split, limit)
     check_inside(run.model, threats, chosen.x)
-    with show.progress("certify", len(chosen) * len(threats), quiet) as update:
+    what = "certify" if point is None else f"at {100 * point.max_fpr:g} % false alarms"
+    with show.progress(what, len(chosen) * len(threats), quiet) as update:
         return evaluate(
-            run.model,
+            run.model if point is None else point.model,
             chosen,
             run.folder,
             threats,
             certifier,
             data_digest=run.data.digest,
-            model_digest=run.digest,
+            model_digest=run.digest if point is None else point.digest,
             seed=run.facts.seed,
             split_name=split,
             chunk=_chunk(certifier),
             progress=lambda done, total: update(done),
             proofs=proofs,
         )
+
+
+def certify_points(run: Run, threats: list[ThreatModel], certifier: Certifier, split: str, quiet: bool) -> None:
+    """Certify a split at the usual rates of false alarms too, those that it has enough harmless samples for."""
+    points = operating_points(run.model, chosen_split(run.data, split))
+    record_points(run.folder, points, model_digest=run.digest, data_digest=run.data.digest, split=split)
+    for point in points:
+        certify_run(run, threats, certifier, split, quiet=quiet, point=point)
 
 
 def score_file(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
 
-from asymcert.datasets import BinaryData
+from asymcert.datasets import BinaryData, Split
 from asymcert.datasets.columns import CategoryColumn, WordColumn
 from asymcert.datasets.tables import TableOptions
 from asymcert.evaluate import floor_percent, floor_significant, summary
+from asymcert.evaluate.detection import RATES, TITLES, detection, figure_text
 from asymcert.evaluate.explain import ColumnRoom
-from asymcert.evaluate.formatting import ceil_significant
+from asymcert.evaluate.formatting import ceil_significant, interval_text
+from asymcert.evaluate.judged import Judged
 from asymcert.evaluate.labels import method_labels, threat_labels
 from asymcert.evaluate.units import amount_text, radius_in_units
+from asymcert.models.base import BinaryClassifier
 from asymcert.runs.run import Run
 from asymcert.threats.table import is_constant
 
@@ -75,6 +79,39 @@ def unit_rows(run: Run, rows: pl.DataFrame, as_json: bool) -> list[dict[str, Any
         {"column": column.name, **{title: text(each[column.name]) for title, each in zip(titles, amounts, strict=True)}}
         for column in scaling.columns
     ]
+
+
+def validation_facts(model: BinaryClassifier, split: Split, as_json: bool) -> dict[str, Any]:
+    """How the model does on validation data, at its threshold and over all."""
+    margin = (model.scores(split.x) - model.threshold).numpy()
+    found = detection(split.y.numpy(), margin, RATES[:1])
+    names = ("accuracy", "roc_auc", "recall", "false_positive_rate", f"tpr_at_fpr_{RATES[0]:g}")
+    chosen = {name: found[name] for name in names}
+    if as_json:
+        return {"validation": {name: each._asdict() for name, each in chosen.items()}}
+    return {f"validation {TITLES[name]}": figure_text(name, each) for name, each in chosen.items()}
+
+
+def detection_rows(judged: Sequence[Judged]) -> list[dict[str, Any]]:
+    """A detector's figures without an adversary; those of curves that share them once."""
+    first = judged[0]
+    counts = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in first.confusion.items())
+    rows = [{"figure": TITLES[name], "value": figure_text(name, each)} for name, each in first.detection.items()]
+    return [*rows, {"figure": "counts", "value": counts}]
+
+
+def certified_rows(judged: Sequence[Judged]) -> list[dict[str, Any]]:
+    """What stays caught under any change, one row for each curve and size."""
+    rows = []
+    for name, each in zip(threat_labels([each.threat for each in judged]), judged, strict=True):
+        for position, size in enumerate(each.sizes):
+            row = {"threat": name, "size": f"{size:g}"}
+            for point in each.points:
+                row[TITLES[f"tpr_at_fpr_{point.max_fpr:g}"]] = interval_text(point.caught[position])
+            if each.certified:
+                row["area under the ROC curve"] = figure_text("roc_auc", each.certified[position]["roc_auc"])
+            rows.append(row)
+    return rows
 
 
 def room_rows(rooms: list[ColumnRoom], as_json: bool) -> list[dict[str, Any]]:

@@ -16,12 +16,13 @@ from asymcert.cli import show
 from asymcert.cli.options import with_fields_of
 from asymcert.cli.parameters import Json, MaxBytes, PublishedData, Quiet
 from asymcert.cli.steps import audit_run, certify_run, report_run, threats_for
-from asymcert.cli.summaries import summary_rows, table_remarks
+from asymcert.cli.summaries import summary_rows, table_remarks, validation_facts
 from asymcert.datasets import BinaryData
 from asymcert.datasets.tables import TableOptions
 from asymcert.errors import RunError
 from asymcert.evaluate import RunFacts, RunFolder
 from asymcert.models.base import BinaryClassifier
+from asymcert.models.thresholds import check_resolution
 from asymcert.runs.fitting import fit_run
 from asymcert.runs.run import Run
 from asymcert.training.models import MODELS, kind_of
@@ -94,12 +95,15 @@ def train(
     if recipe == "published":
         preset = _published_preset(model, preset or loaded.name.split("-")[0])
     chosen = kind_of(model).recipe(loaded, preset, **overrides)
+    if chosen.false_positive_rate > 0:
+        check_resolution(chosen.false_positive_rate, loaded.val.y)
     run = _unfinished(RunFolder(out))
     if not quiet:
         for line in table_remarks(loaded):
             show.console.print(line, soft_wrap=True, markup=False)
     trained = fit(run, loaded, model, chosen, seed, device, quiet)
-    show.result({"run": str(out), "model_digest": trained.digest, "threshold": trained.threshold}, as_json)
+    facts = {"run": str(out), "model_digest": trained.digest, "threshold": trained.threshold}
+    show.result(facts | validation_facts(trained, loaded.val, as_json), as_json)
 
 
 def datasets(as_json: Json = False) -> None:

@@ -14,6 +14,7 @@ from asymcert._checks import check_number, refuse
 from asymcert.runs.rows import SERIES, check_rows, one_series
 
 CONFIDENCE = 0.95
+LISTED_SIZES = 5  # radii at which certified accuracies are listed, besides 0
 Floats = NDArray[np.float64]
 
 
@@ -90,6 +91,22 @@ def certified_accuracy_at(rows: pl.DataFrame, radii: Sequence[float], confidence
     if not bool(np.all(np.isfinite(at) & (at >= 0))):
         raise refuse("radii", "finite and nonnegative", radii)
     return _accuracy_at(_sensitive_radii(one_series(rows)), at, confidence)
+
+
+def round_sizes(radii: Floats) -> list[float]:
+    """Round numbers from 0 to where few of the radii are greater, the same for all curves of one norm.
+
+    Whole ones where all radii are whole, as numbers of columns.
+    """
+    finite = radii[np.isfinite(radii) & (radii > 0)]
+    if len(finite) == 0:
+        return [0.0]
+    raw = float(np.quantile(finite, 0.9)) / (LISTED_SIZES - 1)
+    power = 10.0 ** np.floor(np.log10(raw))
+    step = max(factor for factor in (1, 2, 2.5, 5) if factor * power <= raw * (1 + 1e-9)) * power
+    if (finite == np.floor(finite)).all():
+        step = max(1.0, float(np.floor(step)))
+    return [float(f"{step * position:.6g}") for position in range(LISTED_SIZES + 1)]
 
 
 def summary(rows: pl.DataFrame) -> pl.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from fractions import Fraction
 
@@ -72,6 +72,18 @@ def floor_percent(value: float | None, digits: int = 1) -> str:
 def ceil_percent(value: float | None, digits: int = 1) -> str:
     """A fraction in percent, rounded up: for upper ends of intervals."""
     return _percent(value, digits, math.ceil)
+
+
+def interval_text(estimate: Sequence[float], rounding: Callable[[float], str] = floor_percent) -> str:
+    """A share in percent, rounded as told, with its interval, rounded outward; a dash for NaN.
+
+    Examples
+    --------
+    >>> interval_text((0.5, 0.25, 0.75))
+    '50.0 % (25.0 % – 75.0 %)'
+    """
+    value, lower, upper = estimate
+    return MISSING if math.isnan(value) else f"{rounding(value)} ({floor_percent(lower)} – {ceil_percent(upper)})"
 
 
 def _special(value: float | None) -> str | None:

@@ -9,10 +9,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from asymcert._checks import refuse
+from asymcert._checks import check_number, refuse
 from asymcert._floats import UNIT
 from asymcert.certify import ClosedForm
 from asymcert.errors import InputError
+from asymcert.evaluate.detection import RATES
 from asymcert.runs.rows import one_series
 
 Floats = NDArray[np.float64]
@@ -66,7 +67,7 @@ def surface(rows: pl.DataFrame, radii: Grid | None = None, thresholds: Grid | No
     radii
         Finite and nonnegative, by default 101 from 0 to the largest finite radius.
     thresholds
-        Finite, relative to the model's own, by default 101 over the range where the accuracies change.
+        Finite, relative to the model's own, by default about 100 quantiles of the two classes' scores.
 
     Returns
     -------
@@ -82,6 +83,8 @@ def surface(rows: pl.DataFrame, radii: Grid | None = None, thresholds: Grid | No
     Sound when the rows' margins and slopes are those of the closed form.
     """
     label, margin, slope = _columns(rows)
+    if label.all() or not label.any():
+        raise refuse("rows", "of both classes", "one class only", "Evaluate a split that holds both.")
     proven = margin[label] - _rounding(rows)
     radius_grid = _default_radii(rows) if radii is None else _grid("radii", radii)
     shift_grid = _default_thresholds(label, margin) if thresholds is None else _grid("thresholds", thresholds)
@@ -94,18 +97,40 @@ def surface(rows: pl.DataFrame, radii: Grid | None = None, thresholds: Grid | No
     return Surface(radius_grid, shift_grid, certified, clean, accuracy_other)
 
 
+def follows_threshold(rows: pl.DataFrame) -> bool:
+    """Whether radii at any threshold follow from margins and slopes: those of the closed form do."""
+    return set(rows["method"]) == {ClosedForm.method} and not rows["slope"].is_nan().any()
+
+
+def lowest_margins(rows: pl.DataFrame, radius: float) -> Floats:
+    """Margins (n,) that no change of size at most `radius` goes below, or that it reaches: rounded as in `surface`.
+
+    Parameters
+    ----------
+    rows
+        Closed-form evaluation rows of one model, split and threat model.
+    radius
+        Finite and nonnegative, in the units of ``ThreatModel.size``.
+
+    Raises
+    ------
+    InputError
+        The rows come from another method or mix several curves, or the radius is out of range.
+    """
+    check_number("radius", radius, 0.0, float(np.finfo(np.float64).max))
+    _, margin, slope = _columns(rows)
+    return np.maximum(_left(margin - _rounding(rows), radius * slope), np.finfo(np.float64).min)
+
+
 def _columns(rows: pl.DataFrame) -> tuple[NDArray[np.bool_], Floats, Floats]:
     one_series(rows)
-    methods = rows["method"].unique().to_list()
-    if methods != [ClosedForm.method]:
+    if not follows_threshold(rows):
         raise InputError(
-            f"`rows` must be closed-form rows, got method {methods}. Radii of other methods are not a function of "
-            "margin and slope, so another threshold needs another certification: certify "
-            "`model.with_threshold(...)`, or evaluate with method='closed-form'."
+            f"`rows` must be closed-form rows, got method {rows['method'].unique().to_list()}. Radii of other methods, "
+            "and of some threat models, are not a function of margin and slope, so another threshold needs another "
+            "certification: certify `model.with_threshold(...)`, or evaluate with method='closed-form'."
         )
     label = rows["label"].to_numpy()
-    if label.all() or not label.any():
-        raise refuse("rows", "of both classes", "one class only", "Evaluate a split that holds both.")
     return label, rows["margin"].to_numpy(), rows["slope"].to_numpy()
 
 
@@ -122,12 +147,16 @@ def _certified(margin: Floats, slope: Floats, radii: Floats, thresholds: Floats)
     result = np.empty((len(radii), len(thresholds)))
     step = max(1, BLOCK_VALUES // n)
     for start in range(0, len(radii), step):
-        fall = radii[start : start + step, None] * slope  # (block, n)
-        left = margin - fall - 4 * UNIT * (np.abs(margin) + fall)  # never above the exact value
+        left = _left(margin, radii[start : start + step, None] * slope)  # (block, n)
         left.sort(axis=1)
         for offset, values in enumerate(left):
             result[start + offset] = n - np.searchsorted(values, thresholds, side="right")
     return result / n
+
+
+def _left(margin: Floats, fall: Floats) -> Floats:
+    """Margins that are left after they have fallen, never above the exact value."""
+    return margin - fall - 4 * UNIT * (np.abs(margin) + fall)
 
 
 def _grid(name: str, values: Grid) -> Floats:
@@ -144,7 +173,11 @@ def _default_radii(rows: pl.DataFrame) -> Floats:
 
 
 def _default_thresholds(label: NDArray[np.bool_], margin: Floats) -> Floats:
-    """From where few others are recognised to where few sensitive samples are, and the model's own."""
-    low = min(float(np.quantile(margin[~label], 0.02)), 0.0)
-    high = max(float(np.quantile(margin[label], 0.9)), 0.0)
-    return np.union1d(np.linspace(low, high, 101), [0.0])
+    """Every 2 % of either class, but where hardly any of it is on the right side; 1 % and 0.1 % of false alarms; 0."""
+    rejected = np.append(np.linspace(0.02, 1.0, 50), 1.0 - np.array(RATES))
+    missed = np.linspace(0.0, 0.98, 50)
+    wanted = [*np.quantile(margin[~label], rejected, method="higher"), *np.quantile(margin[label], missed)]
+    values = np.unique(margin)
+    between = (values[1:] + values[:-1]) / 2  # where no rounding turns a tie into a verdict
+    above = np.searchsorted(values[1:-1], wanted, side="right")
+    return np.union1d(between[above] if len(between) else [], [0.0])

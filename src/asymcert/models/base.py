@@ -147,6 +147,13 @@ class BinaryClassifier(nn.Module, ABC):
         """Score minus threshold for a batch of any size: (n, *input_shape) -> (n,) on the model's device."""
         return self.over_chunks(self, x)
 
+    def scores(self, x: Tensor) -> Tensor:
+        """What the threshold is compared with, whatever it is: (n, *input_shape) -> float64 (n,) on the CPU.
+
+        Of a verdict over noise, a median over fixed draws.
+        """
+        return self.with_threshold(0.0).margin(x).double().cpu()
+
     def margin_at_most(self, x: Tensor) -> Tensor:
         """What the margin that certificates are about does not exceed: (n, *input_shape) -> float64 (n,) on the CPU.
 

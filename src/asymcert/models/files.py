@@ -49,6 +49,14 @@ def read_contents(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any], 
     return tensors, metadata, digest
 
 
+def stated_digest(path: Path) -> str:
+    """The digest that a model file states of itself, which `read_contents` would check; see there for what is refused.
+
+    Enough to pick the rows that name the model.
+    """
+    return str(_read(path, weights=False)[1].get("digest"))
+
+
 def digest_of(tensors: dict[str, Tensor], metadata: dict[str, Any]) -> str:
     """SHA-256, in hexadecimal, of everything that determines a model."""
     digest = hashlib.sha256(json.dumps({"format": FORMAT, **metadata}, sort_keys=True).encode())
@@ -59,11 +67,11 @@ def digest_of(tensors: dict[str, Tensor], metadata: dict[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _read(path: Path, weights: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = dict(parse_json((file.metadata() or {})[KEY]))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys() if weights}  # noqa: SIM118
     except FileNotFoundError:
         raise ModelFileError(f"{path}: no such file. Train a model with `asymcert train`.") from None
     except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:

@@ -118,6 +118,10 @@ class SmoothedClassifier(BinaryClassifier):
         votes = self.sampled(x, DRAWS, seed).numpy()
         return torch.from_numpy(special.bdtri(votes, DRAWS, alpha)).nan_to_num(nan=1.0) - 0.5  # NaN where all agree
 
+    def scores(self, x: Tensor) -> Tensor:
+        """`noisy_medians`, by no threshold's rounding."""
+        return self.with_threshold(0.0).noisy_medians(x)
+
     def noisy_medians(self, x: Tensor, count: int = 101, seed: int = 0) -> Tensor:
         """Median of the base's log-odds over `count` noisy copies: (n, *input_shape) -> float64 (n,) on the CPU.
 

@@ -138,6 +138,10 @@ class SplitClassifier(BinaryClassifier):
         ]
         return torch.stack(counts) if counts else torch.empty(0, dtype=torch.int64, device=x.device)
 
+    def scores(self, x: Tensor) -> Tensor:
+        """`split_medians`, by no threshold's rounding."""
+        return self.with_threshold(0.0).split_medians(x)
+
     @torch.no_grad()
     def split_medians(self, x: Tensor, count: int = 101) -> Tensor:
         """What the base's log-odds exceed for half of the splits: (n, *input_shape) -> float64 (n,) on the CPU.

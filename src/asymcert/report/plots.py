@@ -46,15 +46,15 @@ def curve_plot(norm: float, panel: list[Series], overlay: Mapping[str, pl.DataFr
 
     `many` curves are drawn without bands and table, and named at the right.
     """
-    figure = _figure()
+    figure = new_figure()
     end = 1.04 * largest_radius(panel)
     for series in panel:
         _add_curve(figure, series, end, not many)
     for name, curve, colour in overlaid(overlay, norm):
         line = {"color": colour, "width": 1.5, "dash": "dot"}
         accuracy = 100 * curve["accuracy"].to_numpy()
-        figure.add_scatter(x=curve["radius"].to_numpy(), y=accuracy, mode="lines", name=_label(name), line=line)
-    _style(figure, f"Size of the change, {norm_symbol(norm)}", "Certified accuracy, %")
+        figure.add_scatter(x=curve["radius"].to_numpy(), y=accuracy, mode="lines", name=plain(name), line=line)
+    style(figure, f"Size of the change, {norm_symbol(norm)}", "Certified accuracy, %")
     figure.update_xaxes(range=[0, end]).update_yaxes(range=[0, 101])
     description = f"Certified accuracy against size in {norm_symbol(norm)}"
     if not many:
@@ -66,14 +66,14 @@ def curve_plot(norm: float, panel: list[Series], overlay: Mapping[str, pl.DataFr
 
 def radius_plot(norm: float, panel: list[Series]) -> Plot:
     """Histogram of the finite radii of the sensitive samples of one norm, and what it leaves out."""
-    figure = _figure()
+    figure = new_figure()
     edges = radius_bins(panel)
     for series in panel:
         counts = series.histogram(edges)
         figure.add_scatter(
             x=np.append(edges, edges[-1]),
             y=np.concatenate((counts, counts[-1:], [0])),
-            name=_label(series.label),
+            name=plain(series.label),
             line={"color": series.colour, "width": 1.5, "shape": "hv", "dash": series.dash},
             fill="tozeroy",
             fillcolor=_transparent(series.colour, 0.25),
@@ -81,7 +81,7 @@ def radius_plot(norm: float, panel: list[Series]) -> Plot:
             hovertemplate="from %{x:.4g}: %{y} samples<extra></extra>",
         )
     symbol = norm_symbol(norm)
-    _style(figure, f"Certified radius, {symbol}", "Samples")
+    style(figure, f"Certified radius, {symbol}", "Samples")
     figure.update_yaxes(rangemode="tozero").update_layout(hovermode="closest")
     notes = [_left_out(series) for series in panel]
     return Plot(f"{symbol} norm", f"Histogram of radii in {symbol}", figure, notes=notes)
@@ -97,7 +97,7 @@ def surface_plot(series: Series, facts: RunFacts) -> Plot | None:
     _add_surface(figure, values)
     lines = {facts.sensitive: values.accuracy_sensitive, facts.other: values.accuracy_other}
     _add_lines(figure, values.thresholds, {name: 100 * line for name, line in lines.items()}, row=2, col=1)
-    _style(figure, "", "")
+    style(figure, "", "")
     figure.update_yaxes(title_text=f"Size, {norm_symbol(series.norm)}", row=1, col=1)
     figure.update_yaxes(title_text="Accuracy, %", range=[0, 104], row=2, col=1)
     figure.update_xaxes(title_text="Threshold, relative to the model's", row=2, col=1)
@@ -124,19 +124,20 @@ def training_plots(data: ReportData) -> list[Plot]:
     for title, axis, lines in charts:
         known = {name: values for name, values in lines.items() if any(value is not None for value in values)}
         if known:
-            figure = _add_lines(_figure(), epochs, known)
-            plots.append(Plot(title, f"{title} against epoch", _style(figure, "Epoch", _label(axis))))
+            figure = _add_lines(new_figure(), epochs, known)
+            plots.append(Plot(title, f"{title} against epoch", style(figure, "Epoch", plain(axis))))
     return plots
 
 
-def _figure() -> Any:
+def new_figure() -> Any:
+    """An empty figure."""
     return optional("plotly.graph_objects").Figure()
 
 
 def _add_lines(figure: Any, x: Any, lines: Mapping[str, Any], **place: int) -> Any:
     for (name, values), colour in zip(lines.items(), COLOURS, strict=False):
         line = {"color": colour, "width": 2}
-        figure.add_scatter(x=x, y=values, mode="lines", name=_label(name), line=line, **place)
+        figure.add_scatter(x=x, y=values, mode="lines", name=plain(name), line=line, **place)
     return figure
 
 
@@ -181,7 +182,7 @@ def _add_curve(figure: Any, series: Series, end: float, bands: bool) -> None:
         x=curve["radius"],
         y=curve["accuracy"],
         mode="lines",
-        name=_label(series.label),
+        name=plain(series.label),
         legendgroup=series.label,
         line={"color": series.colour, "width": 2.2, "shape": "hv", "dash": series.dash},
         hovertemplate="size %{x:.4g}: %{y:.2f} %<extra>%{fullData.name}</extra>",
@@ -200,7 +201,8 @@ def _left_out(series: Series) -> str:
     return text + (f", {infinite} with an infinite radius" if infinite else "") + "."
 
 
-def _style(figure: Any, x_title: str, y_title: str) -> Any:
+def style(figure: Any, x_title: str, y_title: str) -> Any:
+    """The figure, with titles of its axes, in the report's style."""
     axis = {"gridcolor": GRID, "linecolor": GREY, "zeroline": False, "ticks": "outside", "tickcolor": GREY}
     figure.update_xaxes(title_text=x_title, **axis)
     figure.update_yaxes(title_text=y_title, **axis)
@@ -217,7 +219,7 @@ def _style(figure: Any, x_title: str, y_title: str) -> Any:
     )
 
 
-def _label(text: str) -> str:
+def plain(text: str) -> str:
     """Text that the plotting library shows as it is: neither markup nor a formula."""
     return html.escape(text).replace("$", "&#36;")
 

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from asymcert.evaluate.formatting import floor_percent, floor_significant
+from asymcert.report.detector import at_rates, calibration_plot, figures_table, fragile_alerts, ranking_plots
 from asymcert.report.gallery import strips
 from asymcert.report.plots import Plot, curve_plot, radius_plot, surface_plot, training_plots
 from asymcert.report.series import ReportData, by_norm, norm_symbol, threat_text
@@ -19,6 +20,8 @@ def content(data: ReportData) -> dict[str, Any]:
         "numbers": _at_a_glance(data),
         "several": any(len(panel) > 1 for panel in data.panels.values()),  # curves in a table, which needs the width
         "summary": summary_table(data.series, data.facts),
+        "detector": figures_table(data.detectors[0][1], data.facts) if data.detectors else None,
+        "alerts": {f"{item.adversary} · {item.method}": fragile_alerts(item, data.facts) for item in data.series},
         "strips": list(strips(data.gallery)),
         "audit": None if data.audit.is_empty() else audit_table(data.audit),
         "units": units_table(data.series, data.facts),
@@ -29,9 +32,15 @@ def content(data: ReportData) -> dict[str, Any]:
 def plots_of(data: ReportData) -> dict[str, list[Plot]]:
     """The interactive plots of each section."""
     surfaces = [surface_plot(series, data.facts) for series in data.series]
+    rated = [each for series, judged in data.detectors for each in at_rates(series, judged)]
+    drawn = [each for each in data.detectors if each[1].certified] or data.detectors[:1]
+    calibrations = [calibration_plot(judged) for _, judged in data.detectors]
     return {
         "curve": [curve_plot(norm, panel, data.overlay) for norm, panel in data.panels.items()],
         "surface": [plot for plot in surfaces if plot is not None],
+        "rate": [curve_plot(norm, panel, {}) for norm, panel in by_norm(rated).items()],
+        "ranking": [plot for series, judged in drawn for plot in ranking_plots(series, judged)],
+        "calibration": [plot for plot in calibrations[:1] if plot is not None],
         "radii": [radius_plot(norm, panel) for norm, panel in data.panels.items()],
         "training": training_plots(data),
     }

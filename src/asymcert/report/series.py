@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from asymcert.certify import ClosedForm
 from asymcert.errors import InputError, RunError
 from asymcert.evaluate.curves import certified_accuracy, summary
+from asymcert.evaluate.judged import Judged, judge
 from asymcert.evaluate.labels import method_labels, threat_labels
 from asymcert.evaluate.surface import Surface, surface
 from asymcert.runs.facts import RunFacts
@@ -80,6 +81,12 @@ class ReportData:
     audit: pl.DataFrame
     log: list[dict[str, Any]]
     overlay: Mapping[str, pl.DataFrame]
+    judged: tuple[Judged | None, ...]  # of each series, None where a class is absent
+
+    @property
+    def detectors(self) -> list[tuple[Series, Judged]]:
+        """Series over samples of both classes, with what makes a detector of them."""
+        return [(item, found) for item, found in zip(self.series, self.judged, strict=True) if found is not None]
 
     @property
     def widest(self) -> list[Series]:
@@ -104,17 +111,19 @@ def read_report_data(run: RunFolder, overlay: Mapping[str, pl.DataFrame] | None 
         A frame of `overlay` lacks the columns norm, radius and accuracy.
     """
     facts = run.facts()
-    rows = distinct(run.read(CERTIFICATES).filter(pl.col("data_digest") == facts.data_digest))
+    rows = distinct(run.read(CERTIFICATES).filter(run.own))
     if rows.is_empty():
-        raise RunError(f"{run.path}: holds no certificates of its data set. Run `asymcert certify` first.")
+        raise RunError(f"{run.path}: holds no certificates of its model and data set. Run `asymcert certify` first.")
     splits = rows["split"].unique().sort().to_list()
     rows = rows.filter(pl.col("split") == ("test" if "test" in splits else splits[0]))
     if not rows["label"].any():
         raise RunError(f"{run.path}: no sensitive sample was certified. Certify a split that holds both classes.")
     gallery = run.read(GALLERY).join(rows.select(SERIES).unique(), on=SERIES, how="semi")
-    return ReportData(
-        facts, _series(rows, run.threats()), gallery, run.read(AUDIT), run.read_log(), _checked_overlay(overlay)
-    )
+    audit = run.read(AUDIT)
+    audit = audit.filter(run.own) if set(SERIES) <= set(audit.columns) else audit
+    series = _series(rows, run.threats())
+    judged = tuple(judge(run, item.rows) if item.summary["n_other"] else None for item in series)
+    return ReportData(facts, series, gallery, audit, run.read_log(), _checked_overlay(overlay), judged)
 
 
 def by_norm(series: Sequence[Series]) -> dict[float, list[Series]]:

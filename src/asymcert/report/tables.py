@@ -9,14 +9,13 @@ import polars as pl
 
 from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import RunError
-from asymcert.evaluate.curves import certified_accuracy_at
-from asymcert.evaluate.formatting import MISSING, ceil_percent, ceil_significant, floor_percent, floor_significant
+from asymcert.evaluate.curves import certified_accuracy_at, round_sizes
+from asymcert.evaluate.formatting import MISSING, ceil_significant, floor_percent, floor_significant, interval_text
 from asymcert.evaluate.labels import method_labels
 from asymcert.evaluate.units import amount_text, radius_in_units
 from asymcert.report.series import Series, norm_symbol
 from asymcert.runs.facts import RunFacts
 
-LISTED_SIZES = 5  # radii at which a panel's certified accuracies are listed
 LONGEST_SCALING = 200  # columns listed
 
 
@@ -52,24 +51,12 @@ def summary_table(series: tuple[Series, ...], facts: RunFacts) -> Table:
 
 def accuracy_table(panel: list[Series]) -> Table:
     """Certified accuracy of one norm's series at round sizes, with the intervals."""
-    sizes = round_sizes(panel)
+    sizes = round_sizes(np.concatenate([series.radii for series in panel]))
     points = [certified_accuracy_at(series.rows, sizes) for series in panel]
     rows = []
     for position, size in enumerate(sizes):
-        rows.append((f"{size:g}", *(_interval_text(frame.row(position, named=True)) for frame in points)))
+        rows.append((f"{size:g}", *(interval_text(frame.row(position)[1:]) for frame in points)))
     return Table(("Size of change", *(series.label for series in panel)), tuple(rows), 0)
-
-
-def round_sizes(panel: list[Series]) -> list[float]:
-    """Round numbers from 0 to where few samples are certified, the same for all series of a panel."""
-    radii = np.concatenate([series.radii for series in panel])
-    finite = radii[np.isfinite(radii) & (radii > 0)]
-    if len(finite) == 0:
-        return [0.0]
-    raw = float(np.quantile(finite, 0.9)) / (LISTED_SIZES - 1)
-    power = 10.0 ** np.floor(np.log10(raw))
-    step = max(factor for factor in (1, 2, 2.5, 5) if factor * power <= raw * (1 + 1e-9)) * power
-    return [float(f"{step * position:.6g}") for position in range(LISTED_SIZES + 1)]
 
 
 def audit_table(audit: pl.DataFrame) -> tuple[Table, int, int]:
@@ -106,8 +93,3 @@ def units_table(series: tuple[Series, ...], facts: RunFacts) -> Table | None:
     names = [column.name for column in scaling.columns][:LONGEST_SCALING]
     header = ("Column", *(f"{item.adversary}, {item.method}" for item, _ in known))
     return Table(header, tuple((name, *(amount_text(each[name]) for each in amounts)) for name in names))
-
-
-def _interval_text(point: dict[str, float]) -> str:
-    accuracy, lower = floor_percent(point["accuracy"]), floor_percent(point["lower"])
-    return f"{accuracy} ({lower} – {ceil_percent(point['upper'])})"

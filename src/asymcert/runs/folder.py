@@ -19,12 +19,14 @@ from asymcert._checks import check_types, refuse
 from asymcert._files import flush_folder, parse_json
 from asymcert.errors import InputError, RunError
 from asymcert.models.base import BinaryClassifier
+from asymcert.models.files import stated_digest
 from asymcert.runs.facts import RunFacts
 from asymcert.runs.log import append_record, read_records
 from asymcert.runs.rows import (
     AUDIT_SCHEMA,
     GALLERY_SCHEMA,
     MOST_ROWS,
+    POINT_SCHEMA,
     SCHEMA,
     check_gallery,
     check_rows,
@@ -35,8 +37,8 @@ from asymcert.runs.rows import (
 from asymcert.threats.model import ThreatModel
 
 FORMAT = 1
-CERTIFICATES, GALLERY, AUDIT, THREATS = "certificates", "gallery", "audit", "threats"
-SCHEMAS = {CERTIFICATES: SCHEMA, GALLERY: GALLERY_SCHEMA, AUDIT: AUDIT_SCHEMA}
+CERTIFICATES, GALLERY, AUDIT, POINTS, THREATS = "certificates", "gallery", "audit", "points", "threats"
+SCHEMAS = {CERTIFICATES: SCHEMA, GALLERY: GALLERY_SCHEMA, AUDIT: AUDIT_SCHEMA, POINTS: POINT_SCHEMA}
 LOG = "train_log.jsonl"
 _PART = re.compile(r"part-([0-9]{5,18})-[0-9a-f]{8}-([0-9a-f]{16})\.parquet")
 
@@ -71,6 +73,17 @@ class RunFolder:
         return self.path / "model.safetensors"
 
     @property
+    def own(self) -> list[pl.Expr]:
+        """What rows of the run's own data and of its model, where it has one, fulfil.
+
+        The model's digest is taken as the file states it; rows of another threshold name another model.
+        """
+        digests = {"data_digest": self.facts().data_digest}
+        if self.model_path.exists():
+            digests["model_digest"] = stated_digest(self.model_path)
+        return [pl.col(name) == digest for name, digest in digests.items()]
+
+    @property
     def checkpoint_path(self) -> Path:
         """What an interrupted training is continued from."""
         return self.path / "checkpoint.safetensors"
@@ -94,9 +107,8 @@ class RunFolder:
             what = "a run" if self.exists else "other files"
             raise RunError(f"{self.path}: already holds {what}. Choose another folder, or delete this one first.")
         self.path.mkdir(parents=True, exist_ok=True)
-        content = json.dumps({"format": FORMAT, **asdict(facts)}, indent=2, allow_nan=False) + "\n"
         try:
-            self._write("run.json", content.encode(), replace=False)
+            self._write("run.json", _content(facts), replace=False)
         except FileExistsError:
             raise RunError(f"{self.path}: another process has just made a run here. Choose another folder.") from None
 
@@ -134,6 +146,12 @@ class RunFolder:
         if self.model_path.exists() and self.load_model().digest != model.digest:
             raise RunError(f"{self.model_path}: is another model. Choose another folder for another run.")
         model.save(self.model_path)
+
+    def change(self, facts: RunFacts, model: BinaryClassifier) -> None:
+        """Replace the run's model, and what ``run.json`` says; under the folder's lock."""
+        self._require()
+        model.save(self.model_path)
+        self._write("run.json", _content(facts))
 
     def load_model(self) -> BinaryClassifier:
         """The model of the run, as `read_model` reads it."""
@@ -285,6 +303,11 @@ class RunFolder:
             partial.unlink(missing_ok=True)
         flush_folder(target.parent)
         return target
+
+
+def _content(facts: RunFacts) -> bytes:
+    """Of ``run.json``."""
+    return (json.dumps({"format": FORMAT, **asdict(facts)}, indent=2, allow_nan=False) + "\n").encode()
 
 
 def _read_part(path: Path) -> pl.DataFrame:

@@ -78,6 +78,14 @@ AUDIT_SCHEMA = pl.Schema(
         "version": pl.String,
     }
 )
+POINT_SCHEMA = pl.Schema(
+    {
+        **{name: SCHEMA[name] for name in ("model_digest", "data_digest", "split")},
+        "max_fpr": pl.Float64,  # rate of false alarms on the split that the threshold keeps to
+        "threshold": pl.Float64,  # of the model there
+        "at": pl.String,  # digest of the model there, which its rows carry
+    }
+)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 from asymcert.datasets.many import ManyClasses
 from asymcert.models.convex_concave import ConvexConcaveClassifier
+from asymcert.models.thresholds import balanced_threshold
 from asymcert.studies.cascade import check_class
-from asymcert.training.balance import balanced_threshold
 from asymcert.training.convex_concave import ConvexConcave, ConvexConcaveRecipe
 from asymcert.training.trainer import train_classes_by
 

@@ -25,12 +25,12 @@ from asymcert.certify import certify_each
 from asymcert.datasets import BinaryData, load
 from asymcert.datasets.classes import CLASSES
 from asymcert.evaluate.run import Progress
+from asymcert.models.thresholds import balanced_threshold
 from asymcert.studies.records import read_row, write_row
 from asymcert.theory.hull import hull_distances
 from asymcert.theory.separability import points_of
 from asymcert.threats.model import ThreatModel
 from asymcert.training import train
-from asymcert.training.balance import balanced_threshold
 
 MEDIANS = tuple(f"median_{norm_name(norm)}" for norm in NORMS)
 CHARACTERISTICS = ("hull_l2", "linear_l2", "centres_l2", "spread_l2", "size_l2")

@@ -15,8 +15,8 @@ from asymcert.convex.base import WeightOptions
 from asymcert.datasets.binary import channel_mean
 from asymcert.features import Centre, CentreAbsolute, FeatureMap, Hinges, Identity, SoftThreshold
 from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.models.thresholds import accuracies, choose_threshold
 from asymcert.threats.model import ThreatModel
-from asymcert.training.balance import accuracies, choose_threshold
 from asymcert.training.config import TrainConfig
 from asymcert.training.kind import Kind
 from asymcert.training.losses import classification_loss, needs_gradient, training_loss

@@ -8,7 +8,7 @@ from typing import Any
 
 from asymcert._checks import check_choice, refuse
 from asymcert.datasets import BinaryData
-from asymcert.training.balance import choose_threshold
+from asymcert.models.thresholds import choose_threshold
 from asymcert.training.recipe import Recipe
 from asymcert.training.trainer import Build, fit
 
@@ -62,9 +62,9 @@ class Kind:
         train, val = ((split.x, split.y.long()) for split in (data.train, data.val))
         origin = {"data": data.name, "data_digest": data.digest, "model": self.name}
         trained = fit(self.build, recipe, train, val, 2, origin, owner=f"model {self.name!r}", **options)
-        model = trained.deploy((data.other, data.sensitive))
+        model = trained.deploy((data.other, data.sensitive)).to(next(trained.parameters()).device)
         model.scaling = data.scaling
-        scores = trained.scores(model, data.val.x).cpu()
+        scores = model.scores(data.val.x)
         return model.cpu().with_threshold(choose_threshold(trained.recipe.false_positive_rate, scores, data.val.y))
 
     def train_by_budget(

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from asymcert.training.balance import accuracies, balanced_threshold
+from asymcert.models.thresholds import accuracies, balanced_threshold
 
 
 class Objective(nn.Module, ABC):
@@ -31,7 +31,7 @@ class Objective(nn.Module, ABC):
 
     def __init__(self, recipe: Any, x: Tensor, classes: int = 2, seed: int = 0):
         super().__init__()
-        self.recipe, self.input_shape, self.classes, self.seed = recipe, tuple(x.shape[1:]), classes, seed
+        self.recipe, self.input_shape, self.classes = recipe, tuple(x.shape[1:]), classes
         self.sensitive_label = classes - 1
         self.info: dict[str, Any] = {}  # of the deployed classifier; the trainer knows it
 
@@ -64,10 +64,6 @@ class Objective(nn.Module, ABC):
     @abstractmethod
     def deploy(self, classes: tuple[str, ...]) -> Any:
         """What is trained for, on the CPU and of threshold 0; classes are named by label."""
-
-    def scores(self, model: Any, x: Tensor) -> Tensor:
-        """What the threshold of the deployed `model` is chosen on: (n, *input_shape) -> (n,)."""
-        return model.margin(x)
 
     def names(self, classes: tuple[str, ...]) -> dict[str, Any]:
         """Arguments of a classifier of two classes that say what it is about."""

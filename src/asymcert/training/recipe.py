@@ -48,7 +48,9 @@ class Recipe:
     keep: str = option("last", "Epoch to deploy; `best` by certified accuracy in validation, or accuracy.", KEEP)
     patience: int = option(0, "Stop after this many validations without a better one; 0 never stops early.")
     validate_every: int = option(1, "Epochs between validations.")
-    false_positive_rate: float = option(-1.0, "Threshold for this rate in validation; -1 balances accuracies.", low=-1)
+    false_positive_rate: float = option(
+        -1.0, "Most false alarms in validation, a share; -1 balances accuracies.", low=-1, flags=("--max-fpr",)
+    )
 
     def __post_init__(self) -> None:
         for item in fields(self):

@@ -105,10 +105,6 @@ class Noisy(Scored):
         network, noise, sigma = copy.deepcopy(self.network).cpu(), self.recipe.noise, self.recipe.sigma
         return SmoothedClassifier(network, noise, sigma, **self.names(classes))
 
-    def scores(self, model: SmoothedClassifier, x: Tensor) -> Tensor:
-        """Medians over noisy copies, found where training was done."""
-        return model.to(next(self.parameters()).device).noisy_medians(x, seed=self.seed)
-
 
 class Split(Scored):
     """The cross-entropy of a base network on inputs that are split at a random shift each."""
@@ -135,10 +131,6 @@ class Split(Scored):
         """In float32."""
         base, offsets = copy.deepcopy(self.model.base).cpu(), self.model.offsets.cpu()
         return SplitClassifier(base, self.model.splits, offsets, **self.names(classes))
-
-    def scores(self, model: SplitClassifier, x: Tensor) -> Tensor:
-        """Medians over splits, found where training was done."""
-        return model.to(self.model.device).split_medians(x)
 
 
 def noisy_loss(

@@ -1,4 +1,4 @@
-"""Where to put the threshold."""
+"""Where to put a classifier's threshold, given the scores of labelled samples."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import check_number, refuse
+
+BALANCED = -1.0  # in place of a false-positive rate
 
 
 def balanced_threshold(scores: Tensor, sensitive: Tensor) -> float:
@@ -46,6 +48,14 @@ def choose_threshold(rate: float, scores: Tensor, sensitive: Tensor) -> float:
     return balanced_threshold(scores, sensitive) if rate < 0 else threshold_for_rate(scores, sensitive, rate)
 
 
+def check_resolution(max_fpr: float, sensitive: Tensor) -> None:
+    """Refuse a positive rate that labelled samples, bool (n,), are too few to show: a single one is a greater share."""
+    harmless = int((~sensitive).sum())
+    if 0 <= max_fpr * harmless < 1 - 1e-9:  # as `is_shown` of the evaluation
+        shown = f"at least 1/{harmless}, one false alarm among these {harmless} harmless samples"
+        raise refuse("max_fpr", shown, max_fpr, "Choose a greater rate, or validate on more data.")
+
+
 def accuracies(scores: Tensor, sensitive: Tensor, threshold: float) -> dict[str, float]:
     """Shares of scores (n,) that a threshold puts right, of each class; labels bool (n,)."""
     right = scores > threshold
@@ -64,8 +74,8 @@ def _accuracies(scores: Tensor, sensitive: Tensor, thresholds: Tensor) -> tuple[
     """Share of sensitive scores above, and of other scores at or below, each threshold."""
     above = scores[sensitive].double().sort().values
     below = scores[~sensitive].double().sort().values
-    hits = 1.0 - torch.searchsorted(above, thresholds, right=True) / len(above)
-    return hits, torch.searchsorted(below, thresholds, right=True) / len(below)
+    hits = 1.0 - torch.searchsorted(above, thresholds, right=True).double() / len(above)
+    return hits, torch.searchsorted(below, thresholds, right=True).double() / len(below)
 
 
 def _check_both(sensitive: Tensor) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asymcert.errors import InputError
-from asymcert.training.balance import balanced_threshold, threshold_for_rate
+from asymcert.models.thresholds import balanced_threshold, check_resolution, threshold_for_rate
 
 
 def accuracies(scores: torch.Tensor, sensitive: torch.Tensor, threshold: float) -> tuple[float, float]:
@@ -40,6 +40,17 @@ def test_threshold_for_rate_is_the_least_that_keeps_the_rate(case, rate):
     lower = scores[scores < threshold]
     if len(lower):  # a threshold below the next score down lets too many through
         assert 1 - accuracies(scores, sensitive, float(lower.max()) - 1e-9)[1] > rate
+
+
+@pytest.mark.parametrize(("count", "rate"), [(30, 0.1), (70, 0.1), (100, 0.29), (1000, 0.007)])
+def test_a_rate_that_comes_out_even_is_used_up(count, rate):
+    scores = torch.arange(count + 1, dtype=torch.float64)
+    sensitive = scores == 0
+    allowed = round(count * rate)
+    assert (scores[~sensitive] > threshold_for_rate(scores, sensitive, rate)).sum() == allowed
+    check_resolution(1 / count, sensitive)
+    with pytest.raises(InputError, match=f"at least 1/{count}, one false alarm"):
+        check_resolution(0.99 / count, sensitive)
 
 
 @settings(max_examples=20)
