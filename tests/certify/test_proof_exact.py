@@ -10,13 +10,14 @@ import torch
 
 from asymcert.convex import ConvexMLP
 from asymcert.errors import InputError
-from asymcert.features import Centre, CentreAbsolute, Chain, Identity, SoftThreshold, Standardise
+from asymcert.features import Centre, CentreAbsolute, Chain, Hinges, Identity, Ramps, SoftThreshold, Standardise
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.proofs.checker import Claim
+from asymcert.proofs.checker_maps import FeatureMap
 from asymcert.proofs.checker_network import dual_norm, power
 from asymcert.proofs.writer import write_proof
 from asymcert.threats.model import ThreatModel
-from contracts.models import hostile, random_mlp, seeded
+from contracts.models import hostile, linear_score, random_mlp, seeded
 from contracts.rational import RationalModel, affine_radius, fractions
 
 D = 2
@@ -76,6 +77,27 @@ def test_a_checker_that_ignores_rounding_is_refuted(kind, tmp_path, monkeypatch)
         search_for_flips(kind, torch.float32, tmp_path)
 
 
+def flips_on_a_steep_ramp(folder):
+    """Whether the classifier in single precision says otherwise just inside a proved radius.
+
+    Near 0.5 its numbers are 1/256 of the ramp apart, far more than a few roundings of the ramp's own value.
+    """
+    feature_map = Ramps(torch.tensor([0]), torch.tensor([0.5]), torch.tensor([0.5 + 2.0**-16]), 1)
+    model = FeatureConvexClassifier(
+        feature_map, linear_score(torch.ones(1).double()), 133.3 / 256, input_shape=(1,)
+    ).float()
+    x = torch.tensor([[0.75]], dtype=torch.float64)
+    radius = write_proof(folder / "p", model, x[0], ThreatModel(1), x, torch.ones(1))
+    return not bool(model.predict(x - radius * (1 - 1e-12)))
+
+
+def test_inputs_are_converted_before_a_steep_ramp(tmp_path, monkeypatch):
+    assert not flips_on_a_steep_ramp(tmp_path)
+    magnitude = FeatureMap.magnitude
+    monkeypatch.setattr(FeatureMap, "magnitude", lambda *given, exact=True, **rest: magnitude(*given, **rest))
+    assert flips_on_a_steep_ramp(tmp_path)
+
+
 def test_a_checker_that_forgets_a_knot_is_refuted(tmp_path, monkeypatch):
     vertices = Claim.vertices
 
@@ -92,7 +114,7 @@ def search_for_flips(kind, dtype, folder, seed=0):
     """Prove radii of random classifiers, and look for flips at their very edge."""
     generator, found = seeded(seed), 0
     for index in range(16):
-        model = classifier(kind, dtype, generator)
+        model = classifier(kind, dtype, generator, feature_maps(generator))
         if model is None:
             continue
         norm, box = (1.0, 2.0, math.inf)[index % 3], {"lower": 0.0, "upper": 1.0} if index % 2 else {}
@@ -110,22 +132,35 @@ def search_for_flips(kind, dtype, folder, seed=0):
     assert found >= 5, f"only {found} of 48 inputs have proofs: the test says little"
 
 
-def classifier(kind, dtype, generator):
+def classifier(kind, dtype, generator, maps):
     """A random classifier whose weights are ordinary, of all sizes, cancel, or are denormal; None if they overflow."""
-    mean = torch.rand(D, generator=generator)
-    maps = [
-        Identity(),
-        Centre(mean),
-        CentreAbsolute(mean),
-        SoftThreshold(mean, 0.125),
-        Chain(Standardise(0.3), CentreAbsolute(2 * mean), SoftThreshold(torch.cat((mean, mean)), 0.2)),
-    ]
     feature_map = maps[int(torch.randint(len(maps), (1,), generator=generator))]
     score = ConvexMLP(feature_map.output_shape((D,)), (3, 2)).double()
     hostile(score, kind, dtype, generator, least=-100 if dtype == torch.float64 else -18)
     model = FeatureConvexClassifier(feature_map, score, input_shape=(D,))
     model = copy.deepcopy(model).float() if dtype == torch.float32 else model
     return model if all(bool(value.isfinite().all()) for value in model.state_dict().values()) else None
+
+
+def feature_maps(generator):
+    mean = torch.rand(D, generator=generator)
+    return [
+        Identity(),
+        Centre(mean),
+        CentreAbsolute(mean),
+        SoftThreshold(mean, 0.125),
+        Hinges(mean, 2),
+        ramps(generator),
+        Chain(Standardise(0.3), Centre(mean), ramps(generator)),
+        Chain(Standardise(0.3), CentreAbsolute(2 * mean), SoftThreshold(torch.cat((mean, mean)), 0.2)),
+    ]
+
+
+def ramps(generator):
+    """Of slopes up to 2^20, side by side and apart."""
+    low = torch.randint(0, 64, (9,), generator=generator) / 64
+    width = 2.0 ** -torch.randint(0, 21, (9,), generator=generator)
+    return Ramps(torch.arange(9) % D, low, low + width, D)
 
 
 def threshold_of(kind, model, x):

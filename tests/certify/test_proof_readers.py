@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from asymcert.convex import ConvexConvNet, ConvexMLP, SymmetricAverage
 from asymcert.errors import InputError
-from asymcert.features import CentreAbsolute, Chain, SoftThreshold, Standardise
+from asymcert.features import CentreAbsolute, Chain, Ramps, SoftThreshold, Standardise
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.models.files import KEY, digest_of
 from asymcert.proofs import checker
@@ -31,6 +32,12 @@ def conv():
     x = torch.rand(9, 1, 5, 6, generator=seeded(1), dtype=torch.float64)
     score = randomise(ConvexConvNet((2, 5, 6), 2, 3, 3, passthrough=True, pool_size=2), seeded(0))
     return balanced(CentreAbsolute(torch.full((1, 5, 6), 0.5)), SymmetricAverage(score, shift=1), x), x
+
+
+def table():
+    x = torch.rand(9, 4, generator=seeded(1), dtype=torch.float64)
+    feature_map = Ramps.fit(x, 3)
+    return balanced(feature_map, randomise(ConvexMLP(feature_map.output_shape((4,)), (5, 3)), seeded(0)), x), x
 
 
 def prove(folder, build):
@@ -155,6 +162,56 @@ class TestModelOfImages(ModelContract):
         cases = {f"{name} {value}": score | {"base": base | {name: value}} for name, value in numbers}
         cases["far"] = score | {"shift": 10**6}
         return {what: metadata | {"score": case} for what, case in cases.items()}
+
+
+class TestModelOfTables(ModelContract):
+    build = staticmethod(table)
+
+    def declared(self, metadata):
+        ramps = metadata["feature_map"]
+        return {
+            "many inputs": metadata | {"input_shape": [10**9], "feature_map": ramps | {"inputs": 10**9}},
+            "other inputs": metadata | {"feature_map": ramps | {"inputs": 5}},
+            "ramps of ramps": metadata | {"feature_map": {"kind": "Chain", "maps": [ramps, ramps]}},
+            "many hinges": metadata | {"feature_map": {"kind": "Hinges", "count": 10**12}},
+        }
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("source", 4.0),
+            ("source", 0.5),
+            ("source", -1.0),
+            ("source", math.nan),
+            ("width", 0.0),
+            ("width", -1.0),
+            ("width", math.nan),
+            ("width", 1e-310),
+            ("width", 1e308),
+            ("low", math.inf),
+            ("low", 1e-20),
+            ("low", -1e300),
+        ],
+    )
+    def test_ramps_that_are_none(self, tmp_path, name, value):
+        self.good(tmp_path)
+        tensors, metadata = self.build()[0].contents()
+        tensors[f"feature_map.{name}"][1] = value
+        seal(tensors, metadata, tmp_path / "model")
+        with pytest.raises(InputError, match=r"UNREADABLE|REFUSED"):
+            self.read(tmp_path / "model")
+
+    def test_a_header_that_declares_more_ramps_than_it_holds(self, tmp_path):
+        path = self.good(tmp_path)
+        data = path.read_bytes()
+        start = 8 + int.from_bytes(data[:8], "little")
+        header = json.loads(data[8:start])
+        for name in ("source", "low", "width"):
+            header[f"feature_map.{name}"]["shape"] = [10**9]
+        text = json.dumps(header).encode()
+        path.write_bytes(len(text).to_bytes(8, "little") + text + data[start:])
+        with pytest.raises(InputError, match="UNREADABLE"):
+            self.read(path)
 
 
 def metadata_of(path, key):

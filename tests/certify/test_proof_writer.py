@@ -7,7 +7,7 @@ import torch
 
 from asymcert.certify import Certificate, certify
 from asymcert.errors import InputError
-from asymcert.features import Centre, CentreAbsolute
+from asymcert.features import Centre, CentreAbsolute, Ramps
 from asymcert.proofs.checker import Claim, Model, main, read_container
 from asymcert.proofs.writer import write_proof, write_proofs
 from asymcert.threats.model import ThreatModel
@@ -53,6 +53,23 @@ def test_the_radius_is_no_smaller_for_maps_that_bend(norm, tmp_path):
         found = ratios(model, x, certify(model, x, ThreatModel(norm, **parts), "tangent"), tmp_path)
         assert len(found) > 3
         assert min(found) > 1 - 1e-9
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_the_radius_is_the_certificate_s_for_steep_ramps(norm, tmp_path):
+    """Also where nothing limits the adversary, and infinite where all that he can do does not suffice."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(200, 6, generator=generator, dtype=torch.float64) ** 12
+    model, _ = random_mlp(2, feature_map=Ramps.fit(x, 12))
+    assert float(1.0 / model.feature_map.width.min()) > 1e5  # pyright: ignore
+    model = model.with_threshold(float((model.margin(x) + model.threshold).quantile(0.2)))
+    for parts in PARTS:
+        found = ratios(model, x[:6], certify(model, x[:6], ThreatModel(norm, **parts), "tangent"), tmp_path)
+        assert len(found) > 3
+        assert min(found) > 1 - 1e-6
+    easy = model.with_threshold(model.threshold - 100.0)
+    paths = write_proofs(tmp_path, easy, x[:2], certify(easy, x[:2], ThreatModel(norm), "tangent"))
+    assert [claimed(path) for path in paths] == [math.inf, math.inf]
 
 
 def test_the_radius_is_no_smaller_for_images(tmp_path):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from asymcert.convex import ConvexConvNet, SymmetricAverage
-from asymcert.features import Centre, CentreAbsolute, Chain, SoftThreshold, Standardise
+from asymcert.features import Centre, CentreAbsolute, Chain, Hinges, Ramps, SoftThreshold, Standardise
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.proofs.checker import Claim, Model, read_container
 from asymcert.proofs.checker_network import RefusedError
@@ -77,6 +77,8 @@ def classifiers() -> dict[str, tuple[FeatureConvexClassifier, Tensor]]:
         "mlp centre-absolute": random_mlp(2, feature_map=CentreAbsolute(half)),
         "mlp soft threshold": random_mlp(3, feature_map=SoftThreshold(half, 0.125)),
         "mlp chain": random_mlp(6, hidden=(8, 6, 4), feature_map=nested),
+        "mlp hinges": random_mlp(11, feature_map=Hinges(half, 3)),
+        "mlp ramps": random_mlp(12, feature_map=Ramps.fit(torch.rand(40, 6, generator=generator) ** 3, 5)),
         "mlp float32": (narrow[0].float(), narrow[1]),
         "conv max": conv(7, pool_size=2, passthrough=True),
         "conv average": conv(8, pool="average", pool_size=2, stride=2),

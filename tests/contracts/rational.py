@@ -9,7 +9,17 @@ from fractions import Fraction
 from torch import Tensor
 
 from asymcert.convex import ConvexMLP
-from asymcert.features import Centre, CentreAbsolute, Chain, FeatureMap, Identity, SoftThreshold, Standardise
+from asymcert.features import (
+    Centre,
+    CentreAbsolute,
+    Chain,
+    FeatureMap,
+    Hinges,
+    Identity,
+    Ramps,
+    SoftThreshold,
+    Standardise,
+)
 from asymcert.models.feature_convex import FeatureConvexClassifier
 
 Numbers = list[Fraction]
@@ -37,10 +47,16 @@ def mapped(feature_map: FeatureMap, x: Numbers) -> Numbers:
         return [value / Fraction(feature_map.deviation) for value in x]
     if isinstance(feature_map, Identity):
         return x
+    if isinstance(feature_map, Ramps):
+        ends = zip(fractions(feature_map.low), fractions(feature_map.width), strict=True)
+        moved = [(x[int(source)] - low) / width for source, (low, width) in zip(feature_map.source, ends, strict=True)]
+        return [min(max(share, ZERO), Fraction(1)) for share in moved]
     assert isinstance(feature_map, Centre)
     u = [value - mean for value, mean in zip(x, fractions(feature_map.mean.expand(len(x))), strict=True)]
     if isinstance(feature_map, CentreAbsolute):
         return u + [abs(value) for value in u]
+    if isinstance(feature_map, Hinges):
+        return u + [abs(value - Fraction(centre)) for centre in feature_map.centres for value in x]
     if isinstance(feature_map, SoftThreshold):
         width = Fraction(feature_map.width)
         return [value - max(-width, min(width, value)) for value in u]

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from asymcert.attacks import ProjectedGradient, RandomSearch
 from asymcert.certify import Refined, Tangent
 from asymcert.errors import InputError, ModelFileError
-from asymcert.features import Ramps
+from asymcert.features import Centre, Chain, Ramps
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
-from contracts.models import random_mlp, seeded
+from contracts.models import linear_score, random_mlp, seeded
 
 THREE = Ramps(torch.tensor([0, 0, 2]), torch.tensor([0.0, 0.5, -1.0]), torch.tensor([0.5, 1.0, 3.0]), 3)
 
@@ -161,3 +161,29 @@ def test_file_round_trip_and_a_damaged_one(tmp_path):
 def test_refuses(build, message):
     with pytest.raises(InputError, match=message):
         build()
+
+
+def test_an_input_s_own_rounding_is_multiplied_by_the_slope(monkeypatch):
+    """In single precision the numbers near 0.5 are 1/256 of the ramp apart."""
+    steep = Ramps(torch.tensor([0]), torch.tensor([0.5]), torch.tensor([0.5 + 2.0**-16]), 1)
+    model = FeatureConvexClassifier(steep, linear_score(torch.ones(1).double()), 133.3 / 256, input_shape=(1,)).float()
+    x = torch.full((1, 1), 0.75, dtype=torch.float64)
+
+    def stays():
+        radius = Tangent().certify(model, x, [ThreatModel(1)])[0].radius
+        return bool(model.predict(x - radius[:, None] * (1 - 1e-12)))
+
+    assert stays()
+    monkeypatch.setattr(Ramps, "magnitude", Ramps.magnitude_of_exact)
+    assert not stays()
+
+
+def test_last_in_a_chain_ramps_are_what_they_are_alone():
+    x, half = (256 * skewed().double()).round() / 256, Centre(torch.full((6,), 0.5))
+    maps = Ramps.fit(x, 5), Chain(half, Ramps.fit(half(x), 5))  # ends are exact after the shift too
+    alone, chained = (random_mlp(1, feature_map=feature_map)[0] for feature_map in maps)
+    chained = chained.with_threshold(alone.threshold)
+    for norm in (2.0, math.inf):
+        left, right = (Tangent().certify(model, x, [ThreatModel(norm)])[0].radius for model in (alone, chained))
+        assert bool((left > 0).any())
+        torch.testing.assert_close(left, right, rtol=1e-6, atol=1e-9)

@@ -13,6 +13,7 @@ Jia and Rinard, SAS 2021, and Jin, Ohrimenko, Rubinstein, 2022.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -38,6 +39,16 @@ class _Arithmetic:
 FLOAT64 = _Arithmetic(UNIT, 2.0**-1074, GREATEST)
 FLOAT32 = _Arithmetic(2.0**-24, 2.0**-149, torch.finfo(torch.float32).max)
 ARITHMETIC = {torch.float64: FLOAT64, torch.float32: FLOAT32}
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """Sum of absolute terms as ``constant + per_input . |x|``, features' sizes as ``base + steep * max |x|``."""
+
+    per_input: Tensor  # (d,)
+    constant: float
+    base: float
+    steep: float
 
 
 @dataclass(frozen=True)
@@ -82,20 +93,22 @@ class Rounding:
         with torch.no_grad():
             at_zero = float(absolute(torch.zeros_like(ones)))
         constant = (at_zero + abs(model.threshold)) * (1.0 + self._gamma(FLOAT64)) + self._underflow(FLOAT64)
-        self._carry_back(constant)
+        feature_map = self.model.feature_map
+        self._terms = {FLOAT64: self._carry_back(feature_map.magnitude_of_exact, constant)}
+        if self.deployed_type != FLOAT64:  # inputs are converted
+            self._terms[self.deployed_type] = self._carry_back(feature_map.magnitude, constant)
 
-    def _carry_back(self, constant: float) -> None:
-        """Sum of absolute terms as ``constant + per_input . |x|``, features' sizes as ``base + steep * max |x|``."""
-        magnitude, shape = self.model.feature_map.magnitude, self.model.input_shape
+    def _carry_back(self, magnitude: Callable[[Tensor], Tensor], constant: float) -> _Terms:
+        """Terms of the whole classifier, of those of its features."""
+        shape = self.model.input_shape
         size = torch.zeros(1, *shape, dtype=torch.float64, device=self.slope.device, requires_grad=True)
         with torch.enable_grad():
             at_zero = magnitude(size)
             (per_input,) = torch.autograd.grad((at_zero * self.slope).sum(), size)
         at_zero = at_zero.detach()
-        self._per_input = per_input.flatten() * UP
-        self._constant = (float((at_zero * self.slope).sum()) + constant) * UP
-        self._base = float(at_zero.max()) * UP
-        self._steep = float((magnitude(torch.ones_like(size).detach()) - at_zero).max()) * UP
+        constant = (float((at_zero * self.slope).sum()) + constant) * UP
+        steep = float((magnitude(torch.ones_like(size).detach()) - at_zero).max()) * UP
+        return _Terms(per_input.flatten() * UP, constant, float(at_zero.max()) * UP, steep)
 
     @property
     def gradient_error(self) -> Tensor:
@@ -115,16 +128,17 @@ class Rounding:
         fixed = self._error(size, self._gamma(self.deployed_type), self.deployed_type).expand(len(x))
         if bool(bounded.all()):
             return DeployedError(fixed, 0.0, torch.full_like(fixed, math.inf))
+        terms = self._terms[self.deployed_type]
         if threat.norm == 0:  # a column may change by any amount
-            unlimited = self._per_input * (~bounded).flatten()
-            beyond = self._steep > 0 or bool((unlimited > 0).any())
+            unlimited = terms.per_input * (~bounded).flatten()
+            beyond = terms.steep > 0 or bool((unlimited > 0).any())
             limit = torch.full_like(fixed, 0.0 if beyond else math.inf)
             return DeployedError(fixed, 0.0, limit)
         farther = (~bounded).flatten() / threat.cost_for(self.model.input_shape).to(size).flatten()
-        growth = scaled_norm((self._per_input * farther)[None], threat.dual_norm)  # Hoelder's inequality
+        growth = scaled_norm((terms.per_input * farther)[None], threat.dual_norm)  # Hoelder's inequality
         rate = float(self._gamma(self.deployed_type) * growth * UP)
-        room = 0.25 * self.deployed_type.greatest / self.growth - self._largest_feature(size) - 1.0
-        limit = (room / (self._steep * float(farther.max()) * UP)).clamp(min=0.0).expand(len(x))
+        room = 0.25 * self.deployed_type.greatest / self.growth - self._largest_feature(size, terms) - 1.0
+        limit = (room / (terms.steep * float(farther.max()) * UP)).clamp(min=0.0).expand(len(x))
         return DeployedError(fixed, rate, limit)
 
     def _reach(self, x: Tensor, threat: ThreatModel) -> tuple[Tensor, Tensor]:
@@ -141,14 +155,14 @@ class Rounding:
 
     def _error(self, size: Tensor, gamma: float, arithmetic: _Arithmetic) -> Tensor:
         """Bound on the error of a computed score where |x| <= size (n, *input_shape): (n,)."""
-        terms = (size.flatten(1) @ self._per_input + self._constant) * UP
-        error = (gamma * terms + self._underflow(arithmetic)) * UP
-        largest = (self._largest_feature(size) + 1.0) * self.growth  # of any intermediate value
+        terms = self._terms[arithmetic]
+        error = (gamma * (size.flatten(1) @ terms.per_input + terms.constant) * UP + self._underflow(arithmetic)) * UP
+        largest = (self._largest_feature(size, terms) + 1.0) * self.growth  # of any intermediate value
         return torch.where(largest < 0.25 * arithmetic.greatest, error, math.inf).nan_to_num(math.inf, math.inf)
 
-    def _largest_feature(self, size: Tensor) -> Tensor:
+    def _largest_feature(self, size: Tensor, terms: _Terms) -> Tensor:
         """Bound on the terms of every feature: (n,)."""
-        return (self._base + self._steep * size.flatten(1).amax(1)) * UP
+        return (terms.base + terms.steep * size.flatten(1).amax(1)) * UP
 
     def _gamma(self, arithmetic: _Arithmetic, extra: int = 0) -> float:
         """``K u / (1 - K u)``: relative error after K roundings."""

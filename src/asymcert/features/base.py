@@ -62,6 +62,10 @@ class FeatureMap(nn.Module, ABC):
         remedy = "Define the method, or certify with sound=False."
         raise refuse("feature_map", "able to bound its rounding", f"{type(self).__name__} without magnitude", remedy)
 
+    def magnitude_of_exact(self, size: Tensor) -> Tensor:
+        """`magnitude` where inputs are exact: given in the type that is computed in, not converted or computed."""
+        return self.magnitude(size)
+
     @property
     def activations(self) -> int:
         """Values that one sample's pass through the map itself keeps, beyond its input and output."""

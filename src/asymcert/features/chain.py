@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -61,6 +62,15 @@ class Chain(CoordinatewiseMap):
             input_shape = feature_map.output_shape(input_shape)
         return cost
 
+    def sources(self, input_shape: tuple[int, ...]) -> Tensor:
+        """Carried through every map."""
+        found = torch.arange(math.prod(input_shape))
+        for feature_map in self._members():
+            assert isinstance(feature_map, CoordinatewiseMap)
+            own = feature_map.sources(input_shape)
+            found, input_shape = found.to(own.device)[own], feature_map.output_shape(input_shape)
+        return found
+
     def knots(self, input_shape: tuple[int, ...]) -> Tensor:
         """Knots of every map, carried back to the input."""
         return self._carry_back(None, input_shape).sort(dim=0).values
@@ -72,6 +82,14 @@ class Chain(CoordinatewiseMap):
     def magnitude(self, size: Tensor) -> Tensor:
         """Bounds carried through every map."""
         for feature_map in self._members():
+            size = feature_map.magnitude(size)
+        return size
+
+    def magnitude_of_exact(self, size: Tensor) -> Tensor:
+        """Only the first map's inputs are exact."""
+        first, *rest = self._members()
+        size = first.magnitude_of_exact(size)
+        for feature_map in rest:
             size = feature_map.magnitude(size)
         return size
 
@@ -93,5 +111,5 @@ class Chain(CoordinatewiseMap):
         for feature_map, shape in reversed(list(zip(self._members(), shapes, strict=False))):
             assert isinstance(feature_map, CoordinatewiseMap)
             knots = feature_map.knots(shape)
-            found = torch.cat((knots, feature_map.preimages(found.to(knots), shape)))
+            found = torch.cat((knots, feature_map.preimages(found.to(knots), shape))) if len(found) else knots
         return found

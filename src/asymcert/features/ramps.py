@@ -155,6 +155,10 @@ class Ramps(CoordinatewiseMap):
         return knots
 
     def magnitude(self, size: Tensor) -> Tensor:
+        """That of exact inputs, and what an input's own rounding is multiplied by."""
+        return 1.0 + size[:, self.source.long()] / self.width
+
+    def magnitude_of_exact(self, size: Tensor) -> Tensor:
         """1 at any size: what is beyond a ramp is cut off, and ``x - low`` has one rounding, relative to itself."""
         return 1.0 + 0.0 * size[:, self.source.long()]
 

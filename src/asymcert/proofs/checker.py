@@ -16,8 +16,10 @@ from pathlib import Path
 import numpy as np
 
 if __package__:
+    from asymcert.proofs import checker_maps as maps
     from asymcert.proofs import checker_network as own
 else:  # run as a script, where only numpy is installed
+    import checker_maps as maps  # pyright: ignore[reportMissingImports]
     import checker_network as own  # pyright: ignore[reportMissingImports]
 
 demand, gamma, ordered_sum = own.demand, own.gamma, own.ordered_sum
@@ -75,9 +77,9 @@ class Model:
         demand(metadata["format"] == 2, "the model's format is unknown to this checker")
         self.threshold, self.sensitive = float.fromhex(metadata["threshold"]), metadata["classes"][1]
         self.shape, self.tensors, self.described = own.shape_of(metadata["input_shape"]), tensors, metadata["score"]
-        self.map, self.network = own.FeatureMap(metadata["feature_map"], tensors), own.Network(self.described, tensors)
-        features, self.knots = self.map.extent(self.shape)
-        demand(features == self.network.shape, "the score is for other features", ValueError)
+        self.map = maps.FeatureMap(metadata["feature_map"], tensors, self.shape)
+        self.network = own.Network(self.described, tensors)
+        demand(self.map.out_shape == self.network.shape, "the score is for other features", ValueError)
         self._bounds = {}
 
     def bounds(self, dtype):
@@ -113,7 +115,6 @@ class Claim:
         self._check_threat()
         with np.errstate(over="raise", invalid="raise", divide="raise"):
             self.slope, self.constant, self.growth, self.spill = model.bounds(self.dtype)
-            self.steepest = model.map.magnitude(np.ones((1, *model.shape)), 0.0, shifts=False)[0]
             self.up = 1.0 + gamma(2 * self.slope.size + 64)
             self._cut()
 
@@ -135,8 +136,9 @@ class Claim:
             with np.errstate(over="ignore"):
                 exact = self.dtype == "float64" or (weight.astype(np.float32) == weight).all()
             demand(exact, "the model's weights are not float32 numbers")
-        for kind, _, number in self.model.map.parts:
-            fits = kind != "Standardise" or LEAST[self.dtype] < number < GREATEST[self.dtype]
+        least = LEAST[self.dtype] / UNIT[self.dtype]  # what a quotient loses by underflow is one rounding more
+        for part in self.model.map.parts:
+            fits = least < part.divisors.min() and part.divisors.max() < GREATEST[self.dtype]
             demand(fits, "a feature map's number is out of range")
 
     def _check_input(self, digest):
@@ -152,8 +154,9 @@ class Claim:
     def _check_size(self):
         """Arrays hold so many values for each that was sent, whatever files declare."""
         sent = sum(part.size for part in (*self.model.tensors.values(), *self.tensors.values()))
-        network, rows = self.model.network, max((self.model.knots + 3) ** 2, self.weights.size)
-        fits = max(rows * math.prod(network.shape), network.held) <= MOST + MOST_EACH * sent
+        network, rows = self.model.network, max((self.model.map.bends + 3) ** 2, self.weights.size)
+        wide = max(math.prod(network.shape), self.x.size)
+        fits = max(rows * wide, network.held) <= MOST + MOST_EACH * sent
         demand(fits, "too large for what was sent", own.TooLargeError)
 
     def _check_threat(self):
@@ -173,7 +176,7 @@ class Claim:
     def _cut(self):
         """Value at x and gradient of the weighted sum of the planes at the anchors, and their errors."""
         model, weights = self.model, self.weights
-        self.features, at_anchors = model.map(self.x[None]), model.map(self.anchors)
+        self.features, at_anchors, self.knots = model.map(self.x[None]), model.map(self.anchors), model.map.knots()
         self.size = model.map.magnitude(np.abs(self.x[None]), self.spill)
         values, gradients = [], []
         for anchor in at_anchors:
@@ -182,9 +185,8 @@ class Claim:
             gradients.append(gradient)
         self.value = ordered_sum(weights * np.array(values))
         self.gradient = ordered_sum(weights.reshape(-1, *[1] * gradients[0].ndim) * np.stack(gradients))
-        self.gamma = gamma(
-            model.network.roundings + self.slope.size + weights.size + own.STAGE * len(model.map.parts) + 32
-        )
+        self.stages = maps.STAGE * len(model.map.parts)
+        self.gamma = gamma(model.network.roundings + self.slope.size + weights.size + self.stages + 32)
         sizes = self.size + model.map.magnitude(np.abs(self.anchors), self.spill).max(0)
         self.error = 3.0 * self.gamma * (self._total(self.slope * sizes) + self.constant)
         demand(np.isfinite(self.value) and np.isfinite(self.gradient).all(), "the network overflows")
@@ -193,29 +195,35 @@ class Claim:
         """Upper bound on a sum of nonnegative terms."""
         return ordered_sum(terms.ravel()) * self.up
 
-    def _by_input(self, terms):
-        """Sums over the features of each input: (j, m * c, ...) -> (j, c, ...)."""
-        return ordered_sum(terms.reshape(len(terms), -1, *self.x.shape), 1)
+    def reach(self, radius):
+        """Least and greatest value of each input within the radius, rounded outward.
+
+        Where nothing changes beyond the outermost knots, no farther than these.
+        """
+        spread = radius / self.cost * (1.0 + 4 * own.U)
+        low = np.maximum(self.lower, np.nextafter(self.x - spread, -math.inf))
+        high = np.minimum(self.upper, np.nextafter(self.x + spread, math.inf))
+        if self.model.map.flat:
+            low = np.maximum(low, np.minimum(self.x, self.knots[0].min(0)))
+            high = np.minimum(high, np.maximum(self.x, self.knots[0].max(0)))
+        demand(np.isfinite(low).all() and np.isfinite(high).all(), "an infinite radius needs a bounded box")
+        return low, high
 
     def vertices(self, radius):
         """Points where the plane's fall along one input can bend, within the radius.
 
         Least and greatest value of each input, and for all points the size of the change (rounded down) and the fall
-        (rounded up), (j, *shape).
+        (rounded up), (j, *shape). A knot that is not exact is where it is up to its own rounding.
         """
-        x, parts, knots = self.x, self.model.map, self.model.map.knots(self.x.shape)
-        spread = radius / self.cost * (1.0 + 4 * own.U)
-        low, high = np.maximum(self.lower, x - spread), np.minimum(self.upper, x + spread)
-        demand(np.isfinite(low).all() and np.isfinite(high).all(), "an infinite radius needs a bounded box")
-        points = np.stack((low, high, *np.clip(knots[0], low, high)))
-        terms = np.concatenate((np.zeros((2, *x.shape)), knots[1])) + np.abs(x) + np.maximum(np.abs(low), np.abs(high))
-        slack = gamma(own.STAGE * (len(parts.parts) + 2)) * (terms + self.spill)  # points are where they are up to this
+        x, parts, (knots, terms), (low, high) = self.x, self.model.map, self.knots, self.reach(radius)
+        points = np.stack((low, high, *np.clip(knots, low, high)))
+        slack = np.concatenate((np.zeros((2, *x.shape)), gamma(self.stages + 2 * maps.STAGE) * (terms + self.spill)))
         budget = self.cost * np.maximum(np.abs(points - x) - slack, 0.0) * (1.0 - 16 * own.U)
-        fall = self._by_input(self.gradient * (self.features - parts(points)))
+        fall = parts.by_input(self.gradient * (self.features - parts(points)))
         steep = np.abs(self.gradient)
-        rounded = self._by_input(steep * (self.size + parts.magnitude(np.abs(points), self.spill)))
-        error = gamma(own.STAGE * len(parts.parts) + len(self.steepest) + 16) * rounded
-        error = error + self._by_input((steep * self.steepest)[None]) * slack
+        rounded = parts.by_input(steep * (self.size + parts.magnitude(np.abs(points), self.spill)))
+        error = gamma(self.stages + parts.most + 16) * rounded
+        error = error + parts.by_input((steep * parts.steepest)[None]) * slack
         return low, high, np.where(budget > 1e-290, budget, 0.0), fall + error
 
     def need(self, radius, price):
@@ -235,18 +243,21 @@ class Claim:
 
     def rounding(self, radius, low, high):
         """Errors of the cut, of its gradient over the change, and of the deployed classifier within the radius."""
-        model, unit = self.model, UNIT[self.dtype]
-        slope = self._by_input((self.slope * self.steepest)[None])[0] * self.up
-        moved = self._total(slope * np.maximum(high - self.x, self.x - low))
+        model, unit, exact = self.model, UNIT[self.dtype], self.dtype == "float64"
+        farthest, most = np.maximum(np.abs(low), np.abs(high))[None], np.maximum(high - self.x, self.x - low)[None]
+        moves = model.map.spread(most)[0] * model.map.steepest
+        moved = self._total(self.slope * moves)
         if math.isfinite(radius):
+            slope = model.map.by_input((self.slope * model.map.steepest)[None])[0] * self.up
             moved = min(moved, own.dual_norm(slope / self.cost, self.norm) * radius * self.up)
-        farthest = np.maximum(np.abs(low), np.abs(high))[None]
-        features = model.map.magnitude(farthest, self.spill)
+        features = model.map.magnitude(farthest, self.spill, exact=exact)
+        at_x = model.map.magnitude(np.abs(self.x[None]), self.spill, exact=exact)
         largest = max(1.0, farthest.max(), features.max())
         fits = self.growth[0] + self.growth[1] * largest + largest + self.constant < GREATEST[self.dtype]
         demand(fits, "the deployed classifier can overflow")
-        terms = min(self._total(self.slope * features), self._total(self.slope * self.size) + moved) + self.constant
-        deployed = gamma(model.network.forward_roundings + own.STAGE * len(model.map.parts) + 4, unit) * terms
+        terms = min(self._total(self.slope * features), self._total(self.slope * at_x) + moved) + self.constant
+        deployed = gamma(model.network.forward_roundings + self.stages + 4, unit) * terms
+        moved = min(moved, self._total(self.slope * np.minimum(moves, model.map.most_moved)))
         return (self.error + self.gamma * moved + deployed) * self.up
 
 

@@ -1,12 +1,10 @@
-"""The checker's own networks and feature maps, in numpy alone; sums have a fixed order, the same on every machine."""
+"""The checker's own networks, in numpy alone; sums have a fixed order, the same on every machine."""
 
 import math
 
 import numpy as np
 
 U = 2.0**-53  # unit roundoff of float64
-SHIFTED = ("Centre", "CentreAbsolute", "SoftThreshold")
-STAGE = 6  # roundings of one feature map, and of carrying a knot back through it
 
 
 class RefusedError(ValueError):
@@ -275,73 +273,3 @@ class Network:
 
 def _operator(weight, stride, shape):
     return Dense(weight, shape) if weight.ndim == 2 else Convolution(weight, stride, shape)
-
-
-class FeatureMap:
-    """A chain of coordinatewise maps of samples (c, ...), as (kind, mean, number); batches have one axis more."""
-
-    def __init__(self, described, tensors):
-        self.parts = list(self._flat(described, tensors, "feature_map."))
-
-    def _flat(self, described, tensors, prefix):
-        kind = described["kind"]
-        if kind == "Chain":
-            for index, member in enumerate(described["maps"]):
-                yield from self._flat(member, tensors, f"{prefix}maps.{index}.")
-            return
-        demand(kind in (*SHIFTED, "Identity", "Standardise"), f"a feature map {kind} is unknown to this checker")
-        number = float(described.get("deviation", described.get("width", 0.0)))
-        demand(0 <= number < math.inf, "a feature map's number is out of range")
-        yield kind, tensors[f"{prefix}mean"] if kind in SHIFTED else np.zeros(()), number
-
-    def __call__(self, x):
-        """(n, c, ...) -> (n, m * c, ...)."""
-        for kind, mean, number in self.parts:
-            x = x / number if kind == "Standardise" else x - mean
-            if kind == "CentreAbsolute":
-                x = np.concatenate((x, np.abs(x)), 1)
-            if kind == "SoftThreshold":
-                x = x - np.clip(x, -number, number)
-        return x
-
-    def extent(self, shape):
-        """Shape of the features of inputs of `shape`, and the number of `knots`."""
-        channels, knots = shape[0], 0
-        for kind, mean, _ in self.parts:
-            before = (channels, *shape[1:])
-            demand(np.broadcast_shapes(mean.shape, before) == before, "a mean has the wrong shape", ValueError)
-            channels *= 2 if kind == "CentreAbsolute" else 1
-        for kind, *_ in reversed(self.parts):
-            knots = {"CentreAbsolute": 3 * knots + 1, "SoftThreshold": knots + 2}.get(kind, knots)
-        return (channels, *shape[1:]), knots
-
-    def magnitude(self, size, spill, shifts=True):
-        """Sum of the absolute terms of each feature of inputs of at most this size, spill added at every step.
-
-        Without shifts, of size 1 and spill 0: the greatest derivative of each feature.
-        """
-        size = size + spill
-        for kind, mean, number in self.parts:
-            size = (size / number if kind == "Standardise" else size + shifts * (np.abs(mean) + number)) + spill
-            size = np.concatenate((size, size), 1) if kind == "CentreAbsolute" else size
-        return size
-
-    def knots(self, shape):
-        """Inputs (k, *shape) among which every feature is affine, and the sums of absolute terms they come from."""
-        shapes = [shape]
-        for kind, *_ in self.parts:
-            shapes.append((shapes[-1][0] * (2 if kind == "CentreAbsolute" else 1), *shape[1:]))
-        knots = terms = np.zeros((0, *shapes[-1]))
-        for (kind, mean, number), before in zip(self.parts[::-1], shapes[-2::-1], strict=True):
-            none = np.zeros((1, *before))
-            if kind == "Standardise":
-                knots, terms = knots * number, terms * number
-            if kind == "CentreAbsolute":
-                (plain, absolute), (first, second) = np.split(knots, 2, 1), np.split(terms, 2, 1)
-                knots = np.concatenate((plain, absolute, -absolute, none))
-                terms = np.concatenate((first, second, second, none))
-            if kind == "SoftThreshold":
-                knots = np.concatenate((knots + number * np.sign(knots), none - number, none + number))
-                terms = np.concatenate((terms, none, none)) + number
-            knots, terms = knots + mean, terms + np.abs(mean)
-        return knots, terms

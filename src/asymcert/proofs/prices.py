@@ -22,7 +22,8 @@ def best_prices(claim: Claim) -> list[tuple[np.ndarray, float]]:
     they cover, the lower they are. The largest radius is thus the one that prices for it just give. Radii that prices
     give fall as what they cover grows, so each trial bounds that radius from both sides.
     """
-    slope = np.abs(claim.gradient).reshape(-1, *claim.x.shape).sum(0) / claim.cost
+    feature_map = claim.model.map
+    slope = feature_map.by_input(np.abs(claim.gradient * feature_map.steepest)[None])[0] / claim.cost
     trial, low, high = float(claim.value / slope.sum()) if slope.any() else 1.0, 0.0, math.inf
     tried: list[tuple[float, float]] = []
     for _ in range(ROUNDS):
