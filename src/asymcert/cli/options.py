@@ -86,8 +86,10 @@ def _integers(name: str, text: str) -> tuple[int, ...]:
 
 def parse_norm(text: str, counts: bool = False) -> float:
     """``1``, ``2``, ``1.5`` or ``inf``; with `counts` also ``0`` or ``columns``."""
-    if counts and text.lower() in COUNTED:
-        return 0.0
+    if text.lower() in COUNTED:
+        if counts:
+            return 0.0
+        raise refuse("norm", "from 1 on here", repr(text), "Only certify, audit and threat files count columns.")
     try:
         return check_norm(math.inf if text.lower().lstrip("l") == "inf" else float(text.lower().lstrip("l")))
     except ValueError as error:

@@ -10,7 +10,7 @@ import typer
 RunPath = Annotated[Path, typer.Argument(help="Run folder that `asymcert train` made.")]
 Norms = Annotated[
     list[str] | None,
-    typer.Option("--norm", help="1, 2, inf or any p of at least 1; columns (or 0) counts them; repeat for more."),
+    typer.Option("--norm", help="1, 2, inf, any p of at least 1, or columns (0): how many change; repeat."),
 ]
 ThreatFiles = Annotated[
     list[Path] | None,

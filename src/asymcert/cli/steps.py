@@ -147,12 +147,19 @@ def score_file(
     threats: list[ThreatModel],
     certifier: Certifier,
     quiet: bool,
+    evasions: bool = False,
 ) -> dict[str, Any]:
     """Certify the rows of a table into a CSV file; returns how many there are, are sensitive, and could not be read."""
     target = output_file("--out", out)
     with show.progress("certify", len(frame), quiet) as update:
         rows = score_table(
-            model, frame, threats, certifier, _chunk(certifier), progress=lambda done, total: update(done)
+            model,
+            frame,
+            threats,
+            certifier,
+            _chunk(certifier),
+            progress=lambda done, total: update(done),
+            evasions=evasions,
         )
     write_table(target, rows)
     counts = {"sensitive": int((rows["margin"] > 0).sum()), "problems": rows["problem"].drop_nulls().len()}

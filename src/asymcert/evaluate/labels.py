@@ -39,9 +39,9 @@ def threat_labels(keys: Sequence[str]) -> list[str]:
     >>> threat_labels(["l1 cost #12345678", "l1 cost #abcdef01"])
     ['l1 cost #12345678', 'l1 cost #abcdef01']
     >>> threat_labels(["l0 box[0,1] groups #12345678"])
-    ['columns box[0,1] groups']
+    ['columns box[0,1]']
     """
-    named = {key: COLUMNS + key[2:] if key.partition(" ")[0] == "l0" else key for key in keys}
+    named = {key: COLUMNS + key[2:].replace(" groups", "") if key.partition(" ")[0] == "l0" else key for key in keys}
     short = {key: name.partition(" #")[0] for key, name in named.items()}
     uses = list(short.values())
     return [short[key] if uses.count(short[key]) == 1 else named[key] for key in keys]
