@@ -9,13 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asymcert.attacks.base import score
-from asymcert.certify import Certifier, ClosedForm, Refined, Tangent, certify
+from asymcert.certify import Certifier, ClosedForm, Exact, Refined, Tangent, certify
 from asymcert.certify.base import Certificate
 from asymcert.convex import ConvexMLP
+from asymcert.datasets.columns import CategoryColumn, NumericColumn
+from asymcert.datasets.plan import ColumnPlan, Plan
+from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import InputError
 from asymcert.features import Centre, Identity, Ramps
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
+from asymcert.threats.table import TableThreat
 from contracts.models import linear_model, random_mlp, seeded
 
 D = 6
@@ -120,6 +124,24 @@ def test_brute_force_catches_a_certifier_that_counts_one_column_too_many():
     found = OneMore().certify(model, x, [threat])[0]
     wrong = [row for row in range(12) if float(found.radius[row]) >= least_price(model, threat, x[row]) > 0]
     assert [row for row in wrong if found.sensitive[row]]
+
+
+@pytest.mark.parametrize("name", ["box", "category", "adds", "anything"])
+def test_exact_is_what_brute_force_finds(name):
+    threat, closed, improved = ADVERSARIES[name], 0, 0
+    for seed in range(2):
+        model, x = classifier(seed), rows(8, seed + 5)
+        found = Exact(time_limit=5).certify(model, x, [threat])[0]
+        refined = CERTIFIERS["refined"].certify(model, x, [threat])[0]
+        assert bool((found.radius >= refined.radius).all())
+        improved += int((found.radius > refined.radius).sum())
+        for row in found.sensitive.nonzero().flatten().tolist():
+            least = least_price(model, threat, x[row])
+            assert not math.isfinite(least) or float(found.radius[row]) < least
+            if float(found.radius[row]) + 1 == float(found.upper[row]) <= 2:
+                assert least == float(found.upper[row])
+                closed += 1
+    assert closed > 3 or name == "adds"
 
 
 def test_by_hand():
@@ -229,3 +251,14 @@ def test_a_map_without_a_limit_certifies_nothing_without_a_box():
 def test_closed_form_says_what_counts():
     with pytest.raises(InputError, match="norm from 1 on"):
         ClosedForm().certify(classifier(0), rows(), [ThreatModel(0)])
+
+
+def test_what_one_column_of_the_table_became_is_one_column():
+    plan = Plan((ColumnPlan("when", "date", parts=("hour", "days"), time_format="%Y"), ColumnPlan("kind", "category")))
+    columns = (NumericColumn("when: hour", None, 0, 24), NumericColumn("when: days", None, 0, 9))
+    scaling = TableScaling((*columns, CategoryColumn("kind", None, ("a", "b"))), plan)
+    threat = TableThreat(scaling).counting()
+    assert threat.groups.tolist() == [0, 0, 1, 1, 1]
+    assert threat.exclusive.tolist() == [False, False, True, True, True]
+    delta = torch.tensor([[0.1, 0.2, 0, 0, 0], [0, 0.1, -1, 1, 0]]).double()
+    assert threat.size(delta).tolist() == [1, 2]
