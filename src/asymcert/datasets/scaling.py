@@ -185,10 +185,10 @@ class TableScaling:
         """
         return self.encode(self.impute(frame))
 
-    def encode(self, frame: pl.DataFrame) -> Tensor:
-        """Inputs, float32 (n, d), of the rows of a frame that `read` or `impute` gave and that lack no value."""
+    def encode(self, frame: pl.DataFrame, dtype: type[np.floating] = np.float32) -> Tensor:
+        """Inputs (n, d), float32 or float64, of rows of a frame that `read` or `impute` gave and that lack no value."""
         pairs = zip(self.columns, frame.get_columns(), strict=True)
-        parts = [column.encode(values).astype(np.float32) for column, values in pairs]
+        parts = [column.encode(values).astype(dtype, copy=False) for column, values in pairs]
         return torch.from_numpy(np.concatenate(parts, axis=1))
 
     @cached_property
