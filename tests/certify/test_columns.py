@@ -1,6 +1,5 @@
 """Numbers of columns that an adversary must change: by hand, against brute force, and against greedy answers."""
 
-import itertools
 import math
 
 import pytest
@@ -9,82 +8,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asymcert.attacks.base import score
-from asymcert.certify import Certifier, ClosedForm, Refined, Tangent, certify
+from asymcert.certify import Certifier, ClosedForm, Exact, Refined, Tangent, certify
 from asymcert.certify.base import Certificate
 from asymcert.convex import ConvexMLP
+from asymcert.datasets.columns import CategoryColumn, NumericColumn
+from asymcert.datasets.plan import ColumnPlan, Plan
+from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import InputError
-from asymcert.features import Centre, Identity, Ramps
+from asymcert.features import Centre, Identity
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
+from asymcert.threats.table import TableThreat
+from contracts.counted import ADVERSARIES, GROUPS, ONE_HOT, D, classifier, least_price, rows
 from contracts.models import linear_model, random_mlp, seeded
 
-D = 6
-GROUPS = torch.tensor([0, 1, 2, 3, 3, 3])  # three numbers, and a category of three values
-ONE_HOT = torch.tensor([False, False, False, True, True, True])
-PRICE = torch.tensor([1.0, 2.0, 0.5, 3.0, 3.0, 3.0]).double()
-ADVERSARIES = {
-    "anything": ThreatModel(0),
-    "box": ThreatModel(0, lower=0, upper=1),
-    "category": ThreatModel(0, lower=0, upper=1, groups=GROUPS, exclusive=ONE_HOT),
-    "frozen": ThreatModel(0, lower=0, upper=1, groups=GROUPS, exclusive=ONE_HOT, mutable=torch.arange(D) != 1),
-    "adds": ThreatModel(0, groups=GROUPS, exclusive=ONE_HOT, direction=torch.tensor([1, 1, -1, 0, 0, 0])),
-    "prices": ThreatModel(0, lower=0, upper=1, cost=PRICE, groups=GROUPS, exclusive=ONE_HOT),
-}
 CERTIFIERS = {"tangent": Tangent(), "refined": Refined(cuts=4)}
-
-
-def rows(n: int = 30, seed: int = 0) -> torch.Tensor:
-    """Three skewed numbers in [0, 1] and a category."""
-    x = torch.rand(n, D, generator=seeded(seed)).double() ** 3
-    x[:, 3:] = torch.eye(3).double()[torch.randint(3, (n,), generator=seeded(seed + 1))]
-    return x
-
-
-def classifier(seed: int, edges: int = 5, share: float = 0.1) -> FeatureConvexClassifier:
-    model, _ = random_mlp(seed, D, feature_map=Ramps.fit(rows(200), edges))
-    return model.with_threshold(float((model.margin(rows(200)) + model.threshold).quantile(share)))
-
-
-def options(model: FeatureConvexClassifier, threat: ThreatModel, x: torch.Tensor) -> dict[int, list[torch.Tensor]]:
-    """All that can be made of each column of one sample, up to what no score can tell apart: inputs of the column."""
-    low, high = threat.interval(x[None])
-    columns, knots = threat.columns((D,)), model.feature_map.knots((D,))
-    found = {}
-    for column in range(len(columns.price)):
-        inputs = (columns.index == column).nonzero().flatten()
-        if len(inputs) > 1:
-            free = bool(((low < 0) | (high > 0))[0, inputs].all())
-            found[column] = list(torch.eye(len(inputs)).double()) if free else [x[inputs]]
-        else:
-            j = int(inputs)
-            ends = torch.cat((knots[:, j], torch.tensor([-9.0, 9.0])))
-            inside = (ends - x[j]).clamp(float(low[0, j]), float(high[0, j])) + x[j]
-            found[column] = list(inside.unique()[:, None])
-    return found
-
-
-def every_change(model, threat, x: torch.Tensor, count: int) -> torch.Tensor:
-    """All inputs that differ from one sample in exactly some `count` columns, or fewer: (m, d)."""
-    columns, single = threat.columns((D,)), options(model, threat, x)
-    points = []
-    for chosen in itertools.combinations(single, count):
-        for values in itertools.product(*(single[column] for column in chosen)):
-            point = x.clone()
-            for column, value in zip(chosen, values, strict=True):
-                point[columns.index == column] = value
-            points.append(point)
-    return torch.stack(points)
-
-
-def least_price(model, threat, x: torch.Tensor, most: int = 2) -> float:
-    """Size of the cheapest change of at most so many columns that undoes the verdict, by trying all; inf if none."""
-    best = math.inf
-    for count in range(1, most + 1):
-        points = every_change(model, threat, x, count)
-        undone = points[model.margin(points) <= 0]
-        if len(undone):
-            best = min(best, float(threat.size(undone - x).min()))
-    return best
 
 
 @pytest.mark.parametrize("method", CERTIFIERS)
@@ -120,6 +58,24 @@ def test_brute_force_catches_a_certifier_that_counts_one_column_too_many():
     found = OneMore().certify(model, x, [threat])[0]
     wrong = [row for row in range(12) if float(found.radius[row]) >= least_price(model, threat, x[row]) > 0]
     assert [row for row in wrong if found.sensitive[row]]
+
+
+@pytest.mark.parametrize("name", ["box", "category", "adds", "anything"])
+def test_exact_is_what_brute_force_finds(name):
+    threat, closed, improved = ADVERSARIES[name], 0, 0
+    for seed in range(2):
+        model, x = classifier(seed), rows(8, seed + 5)
+        found = Exact(time_limit=5).certify(model, x, [threat])[0]
+        refined = CERTIFIERS["refined"].certify(model, x, [threat])[0]
+        assert bool((found.radius >= refined.radius).all())
+        improved += int((found.radius > refined.radius).sum())
+        for row in found.sensitive.nonzero().flatten().tolist():
+            least = least_price(model, threat, x[row])
+            assert not math.isfinite(least) or float(found.radius[row]) < least
+            if float(found.radius[row]) + 1 == float(found.upper[row]) <= 2:
+                assert least == float(found.upper[row])
+                closed += 1
+    assert closed > 3 or name == "adds"
 
 
 def test_by_hand():
@@ -229,3 +185,14 @@ def test_a_map_without_a_limit_certifies_nothing_without_a_box():
 def test_closed_form_says_what_counts():
     with pytest.raises(InputError, match="norm from 1 on"):
         ClosedForm().certify(classifier(0), rows(), [ThreatModel(0)])
+
+
+def test_what_one_column_of_the_table_became_is_one_column():
+    plan = Plan((ColumnPlan("when", "date", parts=("hour", "days"), time_format="%Y"), ColumnPlan("kind", "category")))
+    columns = (NumericColumn("when: hour", None, 0, 24), NumericColumn("when: days", None, 0, 9))
+    scaling = TableScaling((*columns, CategoryColumn("kind", None, ("a", "b"))), plan)
+    threat = TableThreat(scaling).counting()
+    assert threat.groups.tolist() == [0, 0, 1, 1, 1]
+    assert threat.exclusive.tolist() == [False, False, True, True, True]
+    delta = torch.tensor([[0.1, 0.2, 0, 0, 0], [0, 0.1, -1, 1, 0]]).double()
+    assert threat.size(delta).tolist() == [1, 2]

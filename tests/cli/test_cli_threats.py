@@ -15,6 +15,7 @@ from asymcert import __version__
 from asymcert.cli import show
 from asymcert.cli.app import app, main
 from asymcert.datasets import DataSource, load_source
+from asymcert.errors import AsymcertError
 from asymcert.evaluate import RunFolder
 from asymcert.evaluate.units import radius_in_units
 from asymcert.proofs.checker import main as check
@@ -173,9 +174,11 @@ def test_rows_without_labels_are_certified_from_a_file(place):
     whole[position].with_columns(unused=pl.lit("x")).write_csv(place / "new.csv")
     done = lines_of("certify", place / "run", *options, "--table", place / "new.csv", "--out", place / "radii.csv")
     rows = pl.read_csv(place / "radii.csv")
-    assert rows.columns == ["row", "verdict", "margin", "radius, linf box[0,1]", "radius, l1 thief"]
+    assert rows.columns == ["row", "verdict", "margin", "radius, linf box[0,1]", "radius, l1 thief", "problem"]
+    assert rows["problem"].null_count() == len(test)
     assert rows["row"].to_list() == list(range(len(test)))
-    assert done == {"rows": len(test), "sensitive": int((rows["verdict"] == "malware").sum()), "out": done["out"]}
+    sensitive = int((rows["verdict"] == "malware").sum())
+    assert done == {"rows": len(test), "sensitive": sensitive, "problems": 0, "out": done["out"]}
     for name in ("linf box[0,1]", "l1 thief"):
         known = stored.filter(pl.col("threat").str.starts_with(name)).unique("index").sort("index")
         assert rows[f"radius, {name}"].to_list() == known["radius"].to_list()
@@ -187,8 +190,6 @@ def test_rows_without_labels_are_certified_from_a_file(place):
     ("table", "options", "said"),
     [
         ("size,kind\n1,a\n", (), "The table lacks the columns ['rate']"),
-        ("size,kind,rate\n1,a,none\n2,a,1\n", (), "Column 'rate' has 1 missing values"),
-        ("size,kind,rate\n1,a,x\n2,a,1\n", (), "Column 'rate' must hold numbers, as in training"),
         ("size,kind,rate\n1,a,1\n", ("--limit", "3"), "`--table` must be used without --proof, --limit and --explain"),
     ],
 )
@@ -198,6 +199,40 @@ def test_tables_that_cannot_be_certified(place, table, options, said):
     assert said in str(done.exception)
     assert not (place / "odd-radii.csv").exists()
     assert "given together with --out" in str(call("certify", place / "run", "--table", place / "odd.csv").exception)
+
+
+def test_a_row_that_cannot_be_read_stops_no_other(place):
+    good, bad = ["1,a,0.25", "2,b,1"], [",a,1", "1,a,x", "1,a,1e400", "1,a,none"]
+    options = ("--norm", "1", "--quiet", "--out", place / "some.csv")
+    (place / "some.csv").unlink(missing_ok=True)
+    (place / "good.csv").write_text("\n".join(["size,kind,rate", *good]))
+    (place / "some-bad.csv").write_text("\n".join(["size,kind,rate", good[0], *bad, good[1]]))
+    assert call("certify", place / "run", "--table", place / "good.csv", *options).exit_code == 0
+    alone = pl.read_csv(place / "some.csv", schema_overrides={"problem": pl.String})
+    done = call("certify", place / "run", "--table", place / "some-bad.csv", *options)
+    assert done.exit_code == 3
+    assert "4 of 6 rows have no verdict" in done.output
+    rows = pl.read_csv(place / "some.csv")
+    assert rows["problem"].to_list() == [
+        *(None, "size: no value", "rate: 'x' is no number", "rate: '1e400' is too great", "rate: no value", None)
+    ]
+    assert rows[[0, 5]].drop("row", "problem").equals(alone.drop("row", "problem"))
+    assert rows[1:5].drop("row", "problem").null_count().row(0) == (4, 4, 4)
+    (place / "all-bad.csv").write_text("\n".join(["size,kind,rate", *bad]))
+    assert call("certify", place / "run", "--table", place / "all-bad.csv", *options).exit_code == 3
+
+
+def test_rows_outside_an_adversarys_box_have_no_verdict_but_a_reason(place):
+    (place / "box.toml").write_text("norm = 1\n[lower]\nsize = 300")
+    table = pl.read_csv(place / "files.csv")[:40]
+    table.write_csv(place / "boxed.csv")
+    options = ("--threat", place / "box.toml", "--norm", "2", "--quiet", "--out", place / "boxed-radii.csv")
+    assert call("certify", place / "run", "--table", place / "boxed.csv", *options).exit_code == 3
+    problems = pl.read_csv(place / "boxed-radii.csv")["problem"]
+    outside = table["size"] < 300
+    assert 0 < outside.sum() < 40
+    assert problems.is_not_null().to_list() == outside.to_list()
+    assert all(problem.startswith("outside the box of l1") for problem in problems.drop_nulls())
 
 
 OWN = ("run.json", "model.safetensors", "train_log.jsonl", "checkpoint.safetensors", "a part", "a threat")
@@ -286,3 +321,35 @@ def test_an_unlabelled_table_of_other_data_cannot_be_explained(place, monkeypatc
     monkeypatch.setattr(RunFolder, "read_model", lambda _: (model, digest))
     done = call("certify", place / "run", "--norm", "2", "--explain", "0")
     assert "`model` must be of a table" in str(done.exception)
+
+
+def test_columns_are_counted(place):
+    run = place / "run"
+    rows = json.loads(call("certify", run, "--norm", "columns", "--json", "--quiet").stdout)
+    assert [(row["norm"], row["method"]) for row in rows] == [(0.0, "tangent")]
+    sample = next(n for n in range(40) if call("certify", run, "--norm", 0, "--explain", n, "--quiet").exit_code == 0)
+    told = json.loads(call("certify", run, "--norm", "l0", "--explain", sample, "--json").stdout)[0]
+    changed = [part["column"] for part in told["columns"] if part["becomes"] is not None]
+    assert changed == [] or len(changed) > told["radius"]
+    new, out = place / "new.csv", place / "columns.csv"
+    new.write_text("size,kind,rate\n900,a,1.5\n200,b,0.2\n")
+    done = call("certify", run, "--norm", "columns", "--table", new, "--out", out, "--evasions", "--quiet")
+    assert done.exit_code == 0
+    assert pl.read_csv(out).columns == ["row", "verdict", "margin", "columns", "evasion of columns", "problem"]
+    attacked = json.loads(call("audit", run, "--norm", "columns", "--json", "--quiet").stdout)
+    assert attacked["successes"] == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (("certify", "--norm", "0", "--proof", "proofs"), "Numbers of columns have no proofs yet"),
+        (("certify", "--norm", "0", "--method", "closed-form"), "Methods tangent and refined count columns"),
+        (("surface", "--norm", "0"), "Only certify, audit and threat files count columns"),
+        (("export", "--onnx-certified", "x.onnx", "--norm", "columns"), "Only certify, audit and threat files count"),
+    ],
+)
+def test_what_does_not_count_columns_says_so(place, command, message):
+    done = call(command[0], place / "run", *command[1:])
+    assert isinstance(done.exception, AsymcertError)
+    assert message in str(done.exception)
