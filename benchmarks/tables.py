@@ -5,8 +5,8 @@
 
 DATA_DIR holds `spambase.csv.gz`, `clamp-integrated-5210.csv.gz`, `nsl-kdd-train20.csv.gz` and `nsl-kdd-test.csv.gz`.
 Medians of five seeds on test data, each with its own split (NSL-KDD: the official test file, whose attacks are partly
-of new kinds). Rivals have their default settings, the same rows and the same inputs, and one thread. Times are processor
-time as a multiple of HistGradientBoosting's in the same process.
+of new kinds). Rivals have their default settings, the same rows and the same inputs, and one thread. Times are
+processor time as a multiple of HistGradientBoosting's in the same process.
 
 The goals: AUC within 0.002 (NSL-KDD 0.01) of the best rival, caught within 0.03 (NSL-KDD at least as many), at most 10
 times the time. A missed attack outlasts nothing; thresholds are balanced on validation data.
