@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,8 @@ from asymcert.errors import InputError, RunError
 DEEPEST = 100  # levels of lists and mappings; code that walks them may recurse
 GREATEST = 10**300  # in size, of an integer: each is a float too
 TOO_DEEP = f"lists or mappings are nested more than {DEEPEST} levels deep"
+KEY_PART = r"""[ \t]*+(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+"""
+LONG_KEY = re.compile(rf"(?:\.{KEY_PART}){{{DEEPEST}}}")
 
 
 @contextmanager
@@ -80,6 +84,16 @@ def parse_json(text: str | bytes, *, finite: bool = False) -> Any:
     """What a stranger's JSON says; a `ValueError` of one line if that is no JSON, repeats a key, or see below."""
     try:
         return checked_values(json.loads(text, object_pairs_hook=_unique), finite=finite)
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
+
+
+def parse_toml(text: str) -> Any:
+    """As `parse_json` reads JSON; the parser takes quadratic time for keys of many parts."""
+    if LONG_KEY.search(text):
+        raise ValueError(TOO_DEEP)
+    try:
+        return checked_values(tomllib.loads(text))
     except RecursionError:
         raise ValueError(TOO_DEEP) from None
 

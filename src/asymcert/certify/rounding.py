@@ -128,13 +128,13 @@ class Rounding:
         fixed = self._error(size, self._gamma(self.deployed_type), self.deployed_type).expand(len(x))
         if bool(bounded.all()):
             return DeployedError(fixed, 0.0, torch.full_like(fixed, math.inf))
+        terms = self._terms[self.deployed_type]
         if threat.norm == 0:  # a column may change by any amount
-            unlimited = self._per_input * (~bounded).flatten()
-            beyond = self._steep > 0 or bool((unlimited > 0).any())
+            unlimited = terms.per_input * (~bounded).flatten()
+            beyond = terms.steep > 0 or bool((unlimited > 0).any())
             limit = torch.full_like(fixed, 0.0 if beyond else math.inf)
             return DeployedError(fixed, 0.0, limit)
         farther = (~bounded).flatten() / threat.cost_for(self.model.input_shape).to(size).flatten()
-        terms = self._terms[self.deployed_type]
         growth = scaled_norm((terms.per_input * farther)[None], threat.dual_norm)  # Hoelder's inequality
         rate = float(self._gamma(self.deployed_type) * growth * UP)
         room = 0.25 * self.deployed_type.greatest / self.growth - self._largest_feature(size, terms) - 1.0

@@ -16,6 +16,7 @@ from asymcert.cli import (
     export_commands,
     run_commands,
     study_commands,
+    table_commands,
     theory_commands,
     train_commands,
 )
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 for command in (
     train_commands.demo,
+    table_commands.table,
     train_commands.train,
     certify_commands.certify,
     certify_commands.evaluate,

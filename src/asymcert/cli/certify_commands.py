@@ -44,6 +44,8 @@ from asymcert.runs.rows import options_text
 from asymcert.runs.run import Run
 from asymcert.threats.model import ThreatModel
 
+WITHOUT_VERDICT = 3  # exit code
+
 
 @with_fields_of(*CERTIFIERS, panel=OF_METHOD)
 def certify(
@@ -64,7 +66,9 @@ def certify(
     ] = None,
     table: Annotated[
         Path | None,
-        typer.Option(help="CSV or Parquet file of other rows, without labels, to certify.", show_default=False),
+        typer.Option(
+            help="File of other rows, without labels, to certify: CSV, Parquet, Arrow and the like.", show_default=False
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -82,7 +86,7 @@ def certify(
 ) -> None:
     """Certify every sample of a split; an interrupted certification continues.
 
-    With --table, certify the rows of a file instead.
+    With --table, certify the rows of a file instead; exit code 3 says that some have no verdict, but a `problem`.
 
     Examples: asymcert certify runs/a --norm 1 --norm inf · asymcert certify runs/a --threat spammer.toml --method
     tangent · asymcert certify runs/a --threat spammer.toml --method tangent --explain 7 · asymcert certify runs/a
@@ -98,8 +102,14 @@ def certify(
         if table is None or out is None:
             raise refuse("--table", "given together with --out", "one of them", "Example: --out radii.csv")
         output_file("--out", out, [table, *(threat or []), *opened.folder.own_files])
-        frame = read_table(table, max_bytes)
-        show.result(score_file(model, frame, out, threats, certifier, quiet), as_json)
+        plan = model.scaling.plan if model.scaling else None
+        frame = read_table(table, max_bytes, plan.texts if plan else ())
+        counts = score_file(model, frame, out, threats, certifier, quiet)
+        show.result(counts, as_json)
+        if counts["problems"]:
+            what = f"{counts['problems']} of {counts['rows']} rows have no verdict; the column 'problem' says why"
+            show.console.print(what, soft_wrap=True)
+            raise typer.Exit(WITHOUT_VERDICT)
         return
     if explain_index is not None:
         if proof is not None or limit is not None:

@@ -142,14 +142,15 @@ def score_file(
     certifier: Certifier,
     quiet: bool,
 ) -> dict[str, Any]:
-    """Certify the rows of a table into a CSV file; returns how many there are, and how many are sensitive."""
+    """Certify the rows of a table into a CSV file; returns how many there are, are sensitive, and could not be read."""
     target = output_file("--out", out)
     with show.progress("certify", len(frame), quiet) as update:
         rows = score_table(
             model, frame, threats, certifier, _chunk(certifier), progress=lambda done, total: update(done)
         )
     write_table(target, rows)
-    return {"rows": len(rows), "sensitive": int((rows["margin"] > 0).sum()), "out": str(out)}
+    counts = {"sensitive": int((rows["margin"] > 0).sum()), "problems": rows["problem"].drop_nulls().len()}
+    return {"rows": len(rows), **counts, "out": str(out)}
 
 
 def _chunk(certifier: Certifier) -> int:

@@ -9,7 +9,7 @@ import polars as pl
 
 from asymcert.datasets import BinaryData, Split
 from asymcert.datasets.columns import CategoryColumn, WordColumn
-from asymcert.datasets.tables import TableOptions
+from asymcert.datasets.table_options import TableOptions
 from asymcert.evaluate import floor_percent, floor_significant, summary
 from asymcert.evaluate.detection import RATES, TITLES, detection, figure_text
 from asymcert.evaluate.explain import ColumnRoom
@@ -146,7 +146,7 @@ def table_remarks(data: BinaryData) -> list[str]:
     lines = [f"{kind}: {_listed(names)}" for kind, names in kinds.items() if names]
     if data.dropped:
         lines.append(f"left out of the test data: {data.dropped} rows that training has too")
-    return lines
+    return [*data.notes, *lines]
 
 
 def _listed(names: list[str]) -> str:

@@ -18,7 +18,7 @@ from asymcert.cli.parameters import Json, MaxBytes, PublishedData, Quiet
 from asymcert.cli.steps import audit_run, certify_run, report_run, threats_for
 from asymcert.cli.summaries import summary_rows, table_remarks, validation_facts
 from asymcert.datasets import BinaryData
-from asymcert.datasets.tables import TableOptions
+from asymcert.datasets.table_options import TableOptions
 from asymcert.errors import RunError
 from asymcert.evaluate import RunFacts, RunFolder
 from asymcert.models.base import BinaryClassifier
@@ -63,7 +63,10 @@ def train(
         str, typer.Argument(help="Name of a data set (see `asymcert datasets`), or a CSV or Parquet file.")
     ],
     out: Annotated[Path, typer.Option(help="Run folder to make, or to continue after an interruption.")],
-    sensitive: Annotated[str | None, typer.Option(help="The class that an adversary wants to escape from.")] = None,
+    sensitive: Annotated[
+        list[str] | None,
+        typer.Option(help="The class that an adversary wants to escape from; table: repeat for more."),
+    ] = None,
     test: Annotated[Path | None, typer.Option(help="Table: file with the test rows.")] = None,
     max_bytes: MaxBytes = None,
     model: Annotated[str, typer.Option(help=f"{', '.join(MODELS)}.")] = DEFAULT,
@@ -87,11 +90,11 @@ def train(
     """
     check_choice("recipe", recipe, RECIPES)
     _refuse_several_processes()
+    options = {**table, "test": test, "max_bytes": max_bytes}
     if is_path(data):
-        loaded = load_table(Path(data), sensitive, seed, {**table, "test": test, "max_bytes": max_bytes})
+        loaded = load_table(Path(data), sensitive or [], seed, options)
     else:
-        _refuse_table_options(test=test, max_bytes=max_bytes, **table)
-        loaded = data_sets.load(data, data_dir, sensitive, seed)
+        loaded = load_named(data, data_dir, sensitive or [], seed, options)
     if recipe == "published":
         preset = _published_preset(model, preset or loaded.name.split("-")[0])
     chosen = kind_of(model).recipe(loaded, preset, **overrides)
@@ -102,6 +105,8 @@ def train(
         for line in table_remarks(loaded):
             show.console.print(line, soft_wrap=True, markup=False)
     trained = fit(run, loaded, model, chosen, seed, device, quiet)
+    if loaded.scaling is not None and loaded.scaling.plan is not None:
+        run.write_plan(loaded.scaling.plan)
     facts = {"run": str(out), "model_digest": trained.digest, "threshold": trained.threshold}
     show.result(facts | validation_facts(trained, loaded.val, as_json), as_json)
 
@@ -135,12 +140,27 @@ def is_path(data: str) -> bool:
     return bool(Path(data).suffix) or len(Path(data).parts) > 1 or Path(data).is_file()
 
 
-def load_table(path: Path, sensitive: str | None, seed: int, options: dict[str, Any]) -> BinaryData:
-    """The user's own table; `label` and `sensitive` cannot be guessed."""
+def load_named(
+    name: str, data_dir: Path | None, sensitive: list[str], seed: int, options: dict[str, Any]
+) -> BinaryData:
+    """A data set by its name, which has no columns to speak of and one sensitive class."""
+    for option, value in options.items():
+        if value not in (None, []):
+            flag = f"--{option.replace('_', '-')}"
+            raise refuse(flag, "left out for a named data set", repr(value), "It describes a table's columns.")
+    if len(sensitive) > 1:
+        raise refuse("--sensitive", "one class of a named data set", f"{len(sensitive)}", "Name one.")
+    return data_sets.load(name, data_dir, sensitive[0] if sensitive else None, seed)
+
+
+def load_table(path: Path, sensitive: list[str], seed: int, options: dict[str, Any]) -> BinaryData:
+    """The user's own table; `label` and the classes cannot be guessed."""
     if "label" not in options:
-        raise refuse("--label", "given for a table", "nothing", "Name the column that holds the classes.")
-    if sensitive is None:
-        raise refuse("--sensitive", "given for a table", "nothing", "Name the class that must not be talked away.")
+        remedy = f"Name the column that holds the classes; `asymcert table {path}` shows all."
+        raise refuse("--label", "given for a table", "nothing", remedy)
+    if not sensitive and not options.get("harmless"):
+        remedy = "Name the class that must not be talked away, or by --harmless the one that is."
+        raise refuse("--sensitive", "given for a table", "nothing", remedy)
     return data_sets.load_table(path, sensitive=sensitive, seed=seed, **options)
 
 
@@ -167,10 +187,3 @@ def _published_preset(model: str, family: str) -> str:
         published = ", ".join(name for name in presets if name.endswith("-published"))
         raise refuse("--recipe", f"left out for data without a published one ({published})", "published")
     return preset
-
-
-def _refuse_table_options(**given: Any) -> None:
-    for name, value in given.items():
-        if value:
-            option = f"--{name.replace('_', '-')}"
-            raise refuse(option, "left out for a named data set", repr(value), "It describes a table's columns.")

@@ -72,6 +72,8 @@ class BinaryData:
         What to load the same data again from.
     dropped
         Tables only: rows left out of ``test`` or ``val`` because the same features also occur in an earlier split.
+    notes
+        What was made of files, in words: encodings, columns left out, values filled, spellings of labels.
 
     Raises
     ------
@@ -90,6 +92,7 @@ class BinaryData:
     scaling: TableScaling | None = None
     source: DataSource | None = None
     dropped: int = 0
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, split in self._splits:

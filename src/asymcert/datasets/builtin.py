@@ -12,7 +12,8 @@ from asymcert.datasets.images import as_split
 from asymcert.datasets.readers import Bytes
 from asymcert.datasets.source import DataSource
 from asymcert.datasets.splitting import three_way
-from asymcert.datasets.tables import TableOptions, split_table
+from asymcert.datasets.table_options import TableOptions
+from asymcert.datasets.tables import split_table
 
 
 def load_digits_pair(name: str, sensitive: object, seed: int) -> BinaryData:
@@ -49,4 +50,4 @@ def load_breast_cancer_table(sensitive: object, seed: int) -> BinaryData:
     frame = pl.DataFrame(bunch.data, schema=[str(name) for name in bunch.feature_names])
     frame = frame.with_columns(diagnosis=pl.Series([names[label] for label in bunch.target]))
     source = DataSource("breast-cancer", None if first else chosen, seed)
-    return split_table("breast-cancer", frame, None, chosen, TableOptions("diagnosis"), source)
+    return split_table("breast-cancer", frame, None, chosen, TableOptions("diagnosis", clean=False), source)

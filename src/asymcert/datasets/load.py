@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 from asymcert._checks import check_count, check_types
 from asymcert.datasets.binary import BinaryData
 from asymcert.datasets.builtin import load_breast_cancer_table, load_digits_pair
 from asymcert.datasets.classes import EXAMPLES, parse_pair, unknown_name
 from asymcert.datasets.images import load_malimg, load_pair
-from asymcert.datasets.source import DataSource
+from asymcert.datasets.source import FIRST, DataSource
+from asymcert.datasets.table_options import TableOptions
 from asymcert.datasets.tables import load_table
 from asymcert.errors import DataError
 
@@ -95,11 +97,13 @@ def load_source(source: DataSource, data_dir: str | Path | None = None) -> Binar
         An option of the wrong type or value.
     """
     if not source.is_table:
-        return load(source.name, data_dir, source.sensitive, source.seed)
-    options = dict(source.options)
+        return load(source.name, data_dir, cast(str | None, source.sensitive), source.seed)
+    options = FIRST | source.options
     check_types(load_table, options)
-    if options.get("test") is not None:
-        options["test"] = _moved(options["test"], data_dir)
+    check_types(TableOptions, options)
+    for name in ("test", "columns"):
+        if options.get(name) is not None:
+            options[name] = str(_moved(options[name], data_dir))
     return load_table(_moved(source.name, data_dir), sensitive=source.sensitive, seed=source.seed, **options)
 
 

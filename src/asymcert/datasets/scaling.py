@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from asymcert.datasets.columns import (
     column_from_dict,
     unnamed,
 )
+from asymcert.datasets.plan import ColumnPlan, Plan, check_readable, joined
 from asymcert.errors import DataError
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
 QUANTILES = (0.01, 0.99)
 SCALINGS = ("quantile", "min-max")
-IMPUTATIONS = ("mean", "median", "zero", "most-frequent")
+REFUSE = "refuse"
+IMPUTATIONS = ("mean", "median", "zero", "most-frequent", REFUSE)
 
 
 @dataclass(frozen=True)
@@ -44,15 +46,20 @@ class TableScaling:
     Parameters
     ----------
     columns
-        One for each column of the table, in order.
+        One for each clean column of the table, in order.
+    plan
+        How clean columns are read from a table's own; None reads numbers and texts as they are.
     """
 
     columns: tuple[Column, ...]
+    plan: Plan | None = None
 
     def __post_init__(self) -> None:
         names = [column.name for column in self.columns]
         if not names or len(set(names)) != len(names):
             raise refuse("columns", "at least one, with different names", names)
+        if self.plan is not None and list(self.plan.sources) != names:
+            raise refuse("plan", f"one that gives the columns {names}", list(self.plan.sources))
 
     @classmethod
     def fit(
@@ -64,6 +71,7 @@ class TableScaling:
         text: str | None = None,
         categories: int = 20,
         words: int = 1024,
+        gaps: Collection[str] = (),
     ) -> TableScaling:
         """Learn the scaling from training rows.
 
@@ -76,13 +84,15 @@ class TableScaling:
         impute
             What numeric columns take for missing values: ``"mean"``, ``"median"``, ``"zero"`` or
             ``"most-frequent"``, all of training rows. Text columns then take their most frequent value, running
-            text is taken as empty. None refuses missing values.
+            text is taken as empty. None refuses missing values, but for the columns in `gaps`.
         text
             The column of running text; by default a text column that is the only column.
         categories
             Most values of a text column that get an input of their own.
         words
             Inputs for running text.
+        gaps
+            Columns whose missing values are filled where `impute` is None: numbers by the median.
 
         Raises
         ------
@@ -104,26 +114,55 @@ class TableScaling:
         frame = clean(frame)
         if text is None:
             text = running_text(frame)
-        fitted = [_fit_column(values, scaling, impute, text, categories, words) for values in frame.get_columns()]
+        impute = None if impute == REFUSE else impute
+        fills = dict.fromkeys(gaps, "median") if impute is None else dict.fromkeys(frame.columns, impute)
+        fitted = [
+            _fit_column(values, scaling, fills.get(values.name), text, categories, words)
+            for values in frame.get_columns()
+        ]
         return cls(tuple(fitted))
 
-    def impute(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Clean columns of the scaling, in order, with missing values filled; other columns are left out.
+    @cached_property
+    def _reader(self) -> Plan:
+        kinds = (ColumnPlan(column.name, "text" if column.is_text else "number") for column in self.columns)
+        return self.plan or Plan(tuple(kinds))
+
+    def read(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+        """Clean columns with missing values filled, and what is wrong in each row: text, null where nothing is.
 
         Raises
         ------
         DataError
-            A column is absent or of another type, or a value is missing or infinite.
+            A column is absent, or holds lists or the like.
         """
         import polars as pl
 
-        known = set(frame.columns)
-        absent = [column.name for column in self.columns if column.name not in known]
-        if absent:
-            raise DataError(f"The table lacks the columns {absent}. Provide the columns that training had.")
-        frame = clean(frame[[column.name for column in self.columns]])
-        pairs = zip(self.columns, frame.get_columns(), strict=True)
-        return pl.DataFrame({column.name: _filled(column, values) for column, values in pairs})
+        clean, reasons = self._reader.read(frame)
+        unfilled = {"": reasons}
+        filled = {}
+        for column, values in zip(self.columns, clean.get_columns(), strict=True):
+            filled[column.name] = values if column.fill is None else column.filled(values)
+            if column.fill is None and values.null_count():
+                empty = values.is_null() & reasons.is_null()
+                unfilled[column.name] = (
+                    pl.Series([f"{column.name}: no value"]).new_from_index(0, len(values)).set(~empty, None)
+                )
+        return pl.DataFrame(filled), joined(unfilled, frame.height)
+
+    def impute(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Clean columns, in order, with missing values filled; other columns of the table are left out.
+
+        Raises
+        ------
+        DataError
+            A column is absent or of another type, or a value is missing, infinite, or not of its column's kind.
+        """
+        import polars as pl
+
+        clean, reasons = self._reader.read(frame)
+        check_readable(reasons)
+        pairs = zip(self.columns, clean.get_columns(), strict=True)
+        return pl.DataFrame({column.name: column.filled(values) for column, values in pairs})
 
     def transform(self, frame: pl.DataFrame) -> Tensor:
         """Inputs of a table.
@@ -143,7 +182,10 @@ class TableScaling:
         DataError
             As in `impute`.
         """
-        frame = self.impute(frame)
+        return self.encode(self.impute(frame))
+
+    def encode(self, frame: pl.DataFrame) -> Tensor:
+        """Inputs, float32 (n, d), of the rows of a frame that `read` or `impute` gave and that lack no value."""
         pairs = zip(self.columns, frame.get_columns(), strict=True)
         parts = [column.encode(values).astype(np.float32) for column, values in pairs]
         return torch.from_numpy(np.concatenate(parts, axis=1))
@@ -163,14 +205,17 @@ class TableScaling:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form; `from_dict` gives an equal scaling back."""
-        return {"columns": [column.to_dict() for column in self.columns]}
+        plan = {} if self.plan is None else {"plan": self.plan.to_dict()}
+        return {"columns": [column.to_dict() for column in self.columns], **plan}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TableScaling:
         """Read what `to_dict` gave; an `InputError` for unknown keys or values that make no scaling."""
-        if not isinstance(values, Mapping) or set(values) != {"columns"} or not isinstance(values["columns"], list):
-            raise refuse("scaling", "a dictionary with a list of 'columns'", repr(values)[:80])
-        return cls(tuple(column_from_dict(column) for column in values["columns"]))
+        known = isinstance(values, Mapping) and {"columns"} <= set(values) <= {"columns", "plan"}
+        if not known or not isinstance(values["columns"], list):
+            raise refuse("scaling", "a dictionary with a list of 'columns', and a 'plan'", repr(values)[:80])
+        plan = Plan.from_dict(values["plan"]) if "plan" in values else None
+        return cls(tuple(column_from_dict(column) for column in values["columns"]), plan)
 
 
 def running_text(frame: pl.DataFrame) -> str | None:
@@ -201,14 +246,6 @@ def _clean_column(values: pl.Series) -> pl.Series:
     if infinite:
         raise DataError(f"Column '{values.name}' has {infinite} infinite values. Replace them or drop the rows.")
     return unnamed(numbers).fill_nan(None) if np.isnan(array).any() else numbers
-
-
-def _filled(column: Column, values: pl.Series) -> pl.Series:
-    """Clean values of a column of the table with missing ones filled, or a `DataError`."""
-    if (values.dtype.is_numeric() == column.is_text) and values.null_count() < len(values):
-        want = "text" if column.is_text else "numbers"
-        raise DataError(f"Column '{column.name}' must hold {want}, as in training, got {values.dtype}.")
-    return column.filled(values)
 
 
 def _fit_column(

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from asymcert._checks import check_types, refuse
 
-TABLE_OPTIONS = ("label", "test", "drop", "impute", "scaling", "text", "categories", "words", "max_bytes")
+TABLE_OPTIONS = (
+    *(
+        "label",
+        "test",
+        "drop",
+        "impute",
+        "scaling",
+        "text",
+        "categories",
+        "words",
+        "max_bytes",
+        "harmless",
+        "label_map",
+    ),
+    *("category", "keep_column", "missing", "infinite", "names", "ragged", "columns", "limit", "clean"),
+)
+FIRST = {"clean": False, "ragged": "fill"}  # what tables were read by before these options were there
 
 
 @dataclass(frozen=True)
@@ -20,7 +36,8 @@ class DataSource:
     name
         A name that `load` knows, or the path of a table file.
     sensitive
-        The sensitive class, by name; None for the data set's own choice (not for tables).
+        The sensitive class, or for tables several, by name; None for the data set's own choice or, for tables, for all
+        that are not ``harmless``.
     seed
         Seed of the splits.
     options
@@ -29,11 +46,12 @@ class DataSource:
     Raises
     ------
     InputError
-        An option that `load_table` does not have, or a table without ``label`` or ``sensitive``.
+        An option that `load_table` does not have, or a table without ``label`` or without ``sensitive`` and
+        ``harmless``.
     """
 
     name: str
-    sensitive: str | None = None
+    sensitive: str | Sequence[str] | None = None
     seed: int = 0
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -41,7 +59,8 @@ class DataSource:
         unknown = sorted(set(self.options) - set(TABLE_OPTIONS))
         if unknown:
             raise refuse("options", f"made of {list(TABLE_OPTIONS)}", f"unknown {unknown}")
-        if self.options and ("label" not in self.options or self.sensitive is None):
+        classes = self.sensitive is not None or self.options.get("harmless")
+        if self.options and ("label" not in self.options or not classes):
             raise refuse("options", "complete for a table", "no 'label', or no `sensitive`", "Name both.")
 
     @property

@@ -28,6 +28,17 @@ def two_way(y: NDArray[np.bool_], groups: Rows | None, seed: int, name: str) -> 
     return hold_out(y, np.arange(len(y)) if groups is None else groups, generator, name)
 
 
+def mixed(y: NDArray[np.bool_], seed: int) -> Rows:
+    """Row numbers in a random order of which every beginning has, as nearly as can be, the classes' shares."""
+    generator = torch.Generator().manual_seed(seed)
+    place = np.empty(len(y))
+    for label in (True, False):
+        members = np.flatnonzero(y == label)
+        order = torch.randperm(len(members), generator=generator).numpy()
+        place[members[order]] = (np.arange(len(members)) + 0.5) / max(len(members), 1)
+    return np.argsort(place, kind="stable")
+
+
 def hold_out(y: NDArray[np.bool_], groups: Rows, generator: torch.Generator, name: str) -> tuple[Rows, Rows]:
     """Split rows in two parts; the second has about `HELD_OUT` of each class.
 

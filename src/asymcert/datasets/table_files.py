@@ -1,4 +1,4 @@
-"""Reading a table's file; what would silently be read as something else is refused."""
+"""Reading a table's file, whatever its format, within limits of memory."""
 
 from __future__ import annotations
 
@@ -6,82 +6,139 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from asymcert._checks import check_count, refuse
+import numpy as np
+
+from asymcert._checks import check_choice, check_count, refuse
 from asymcert._files import replacing
 from asymcert.datasets.columns import unnamed
-from asymcert.datasets.files import MOST_BYTES, open_gzip
-from asymcert.errors import DataError
+from asymcert.datasets.files import MOST_BYTES, damaged, open_gzip
+from asymcert.datasets.problems import Problem, refuse_problems
+from asymcert.datasets.text_files import decoded, laid_out, with_whole_lines
+from asymcert.errors import DataError, DependencyError
 
 if TYPE_CHECKING:
     import polars as pl
 
-EXTENSIONS = (".csv", ".csv.gz", ".parquet")
-MISSING = ("", "nan", "na", "n/a", "#n/a", "null", "none", "?", "-")  # spellings of a missing number, in lower case
+TEXTS = (".csv", ".tsv", ".txt")
+PACKED = ("", ".gz", ".zst")
+BINARY = (".parquet", ".arrow", ".feather", ".ipc", ".arff")
+TEXT_FILES = tuple(f"{text}{packed}" for text in TEXTS for packed in PACKED)
+EXTENSIONS = (*TEXT_FILES, *BINARY)
 RATIO = 64  # times its size: what a large packed table may unpack to, unless told otherwise
 CELL = 8  # bytes of a number or of where a text begins
-MOST_COLUMNS = 2**17  # each takes time, however short its name
-LONGEST_HEADER = 2**24  # bytes
-MOSTLY = 0.9  # a column with this share of numbers was meant to hold numbers
-COMMA = r"^\s*[-+]?[\d.]*,\d[\d.,]*([eE][-+]?\d+)?\s*$"  # a number with a decimal comma, or one that parts thousands
+MAGIC = (b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18")  # zstd, lz4: begin a packed buffer of an Arrow file
+MOST_BUFFER = 2**40  # bytes; what claims more is no size of a buffer
 FORMULA = r"^([=+\-@\t\r])"  # what a spreadsheet would take for one
-SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+RAGGED = ("refuse", "skip", "fill")
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """A table as its file has it, but for names of columns, which are stripped and different.
+
+    Parameters
+    ----------
+    frame
+        Numbers where all values of a column are plain ones, else texts, or what a binary format says.
+    notes
+        What was taken for what, in words.
+    problems
+        What a user must decide.
+    doubles
+        Columns that had the name of an earlier one: that name, by their new one.
+    """
+
+    frame: pl.DataFrame
+    notes: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    doubles: dict[str, str] = field(default_factory=dict)
 
 
 def table_name(path: str | Path) -> str:
     """File name without its extension."""
     name = Path(path).name
-    extension = next((e for e in EXTENSIONS if name.lower().endswith(e)), "")
+    extension = next((e for e in sorted(EXTENSIONS, key=len, reverse=True) if name.lower().endswith(e)), "")
     return name[: len(name) - len(extension)]
 
 
 def is_table_file(path: str | Path) -> bool:
-    """Whether a path ends as `read_table` wants it."""
-    return Path(path).name.lower().endswith(EXTENSIONS)
+    """Whether a path ends as `read_raw` wants it, or is a folder of Parquet files."""
+    return Path(path).name.lower().endswith(EXTENSIONS) or bool(_parts(Path(path)))
 
 
-def read_table(path: str | Path, max_bytes: int | None = None) -> pl.DataFrame:
-    """Read a CSV or Parquet file.
+def read_table(path: str | Path, max_bytes: int | None = None, texts: Collection[str] = ()) -> pl.DataFrame:
+    """Read a table's file; a `DataError` names all its problems. For the rest see `read_raw`."""
+    raw = read_raw(path, max_bytes, texts=texts)
+    refuse_problems(path, raw.problems)
+    return raw.frame
 
-    A column of a CSV file with numbers and some of `MISSING` holds numbers with missing values.
+
+def read_raw(
+    path: str | Path,
+    max_bytes: int | None = None,
+    *,
+    names: Sequence[str] | None = None,
+    ragged: str = "refuse",
+    texts: Collection[str] = (),
+    as_named: bool = False,
+) -> RawTable:
+    """Read a table's file.
 
     Parameters
     ----------
     path
-        A ``.csv``, ``.csv.gz`` or ``.parquet`` file with a header; a CSV file is UTF-8 text with commas.
+        A text file (``.csv``, ``.tsv``, ``.txt``, also with ``.gz`` or ``.zst``), ``.parquet`` or a folder of such
+        files, ``.arrow``, ``.feather`` or ``.ipc``, or ``.arff``. Encoding, separator and header of texts are found.
     max_bytes
-        Most bytes that a packed file (``.csv.gz``, ``.parquet``) or lines that are too short may unpack to; by default
-        2^28 (256 MiB) or 64 times the file's size, whichever is more.
+        Most bytes that a packed file may unpack to; by default 2^28 (256 MiB) or 64 times the file's size, whichever
+        is more.
+    names
+        Of the columns of a text file without a header.
+    ragged
+        What to do with lines of too few or too many fields: ``"refuse"``, ``"skip"`` or ``"fill"`` short ones.
+    texts
+        Columns of a text file that hold texts even where all of them look like numbers.
+    as_named
+        Leave names as the file has them, with blanks and all; columns of one name are refused.
 
     Raises
     ------
     InputError
-        Another extension.
+        Another extension, or `names` that do not fit.
     DataError
-        A file that is missing, damaged, without rows or unpacks to more than `max_bytes`; a CSV file in another
-        encoding, with other separators, with columns of one name or several without, or with more than 2^17 columns.
+        A file that is missing, damaged, without rows or unpacks to more than `max_bytes`, a text without a header, or
+        more than 2^17 columns.
+    DependencyError
+        A ``.zst`` file where the package zstandard is not installed.
     """
     import polars as pl
 
     path = Path(path)
     if not is_table_file(path):
-        raise refuse("path", f"a file ending in {', '.join(EXTENSIONS)}", repr(path.name), "Convert it first.")
-    if not path.is_file():
+        raise refuse("path", f"a file ending in {', '.join(EXTENSIONS)}", repr(path.name), _remedy(path))
+    if not path.exists():
         raise DataError(f"{path}: no such file. Check the path.")
     if max_bytes is not None:
         check_count("max_bytes", max_bytes)
+    check_choice("ragged", ragged, RAGGED)
+    limit = max(MOST_BYTES, RATIO * _size(path)) if max_bytes is None else max_bytes
     try:
-        limit = max(MOST_BYTES, RATIO * path.stat().st_size) if max_bytes is None else max_bytes
-        frame = (_read_parquet if path.name.lower().endswith(".parquet") else _read_csv)(path, limit)
+        if path.name.lower().endswith(TEXT_FILES):
+            raw = _read_text(path, limit, names, ragged, set(texts), as_named)
+        else:
+            raw = _named(path, _binary_reader(path)(path, limit), as_named)
     except (OSError, csv.Error, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         reason = str(error).partition("\n")[0]  # what follows is advice on polars' own options
         raise DataError(f"{path}: cannot be read as a table: {reason}. Check the file, or write it again.") from error
-    if frame.height == 0:
+    if raw.frame.height == 0:
         raise DataError(f"{path}: has no rows. Provide a table with rows below its header.")
-    return frame
+    return raw
 
 
 def write_table(path: Path, frame: pl.DataFrame) -> None:
@@ -92,6 +149,38 @@ def write_table(path: Path, frame: pl.DataFrame) -> None:
     safe.columns = [re.sub(FORMULA, r"'\1", name) for name in frame.columns]
     with replacing(path) as partial:
         safe.write_csv(partial)
+
+
+def _remedy(path: Path) -> str:
+    if path.is_dir():
+        return "It is a folder without Parquet files."
+    return "Save a spreadsheet as CSV." if path.suffix.lower() in (".xlsx", ".xls", ".ods") else "Convert it first."
+
+
+def _parts(folder: Path) -> list[Path]:
+    """Parquet files of a folder, by name."""
+    return sorted(part for part in folder.rglob("*.parquet") if part.is_file()) if folder.is_dir() else []
+
+
+def _size(path: Path) -> int:
+    return sum(part.stat().st_size for part in (_parts(path) if path.is_dir() else [path]))
+
+
+def _binary_reader(path: Path) -> Callable[[Path, int], pl.DataFrame]:
+    if path.is_dir():
+        return _read_folder
+    suffix = path.suffix.lower()
+    return {".parquet": _read_parquet, ".arff": _read_arff}.get(suffix, _read_arrow)
+
+
+def _read_folder(path: Path, limit: int) -> pl.DataFrame:
+    import polars as pl
+
+    frames, left = [], limit
+    for part in _parts(path):
+        frames.append(_read_parquet(part, left))
+        left -= frames[-1].height * frames[-1].width * CELL
+    return pl.concat(frames, how="vertical_relaxed")
 
 
 def _read_parquet(path: Path, limit: int) -> pl.DataFrame:
@@ -107,38 +196,79 @@ def _read_parquet(path: Path, limit: int) -> pl.DataFrame:
     return frame
 
 
-def _read_csv(path: Path, limit: int) -> pl.DataFrame:
+def _read_arrow(path: Path, limit: int) -> pl.DataFrame:
+    """Each packed buffer says before its first bytes how much it unpacks to."""
     import polars as pl
 
-    content = _csv_text(path, limit)
-    with io.TextIOWrapper(io.BytesIO(content[:LONGEST_HEADER]), "utf-8-sig", "replace", "") as lines:
-        names = next(csv.reader(lines), [])
-    _check_header(path, names)
-    cells = (content.count(b"\n") + 1) * len(names)  # polars fills short lines, of which each costs a byte only
-    _check_size(path, 2 * CELL * cells, max(limit, 2 * CELL * len(content)))
-    frame = pl.read_csv(io.BytesIO(content), infer_schema_length=None)
-    frame.columns = names  # polars keeps doubled quotes
-    return pl.DataFrame({values.name: _numbers(values) for values in frame.get_columns()})
+    content = path.read_bytes()
+    starts = [match.start() for match in re.finditer(b"|".join(map(re.escape, MAGIC)), content) if match.start() >= 8]
+    sizes = [int.from_bytes(content[start - 8 : start], "little", signed=True) for start in starts]
+    _check_size(path, sum(size for size in sizes if 0 < size < MOST_BUFFER), limit)
+    return pl.read_ipc(io.BytesIO(content))
 
 
-def _csv_text(path: Path, limit: int) -> bytes:
-    """What is in a CSV file, unpacked: UTF-8 text, its lines separated by line feeds."""
+def _read_arff(path: Path, limit: int) -> pl.DataFrame:
+    import polars as pl
+    from scipy.io import arff
+
+    _check_size(path, path.stat().st_size, limit)
+    try:
+        rows, attributes = arff.loadarff(io.StringIO(decoded(path, path.read_bytes())[0].decode()))
+    except (ValueError, NotImplementedError, StopIteration, KeyError, IndexError, TypeError, OverflowError) as error:
+        raise OSError(f"no ARFF file of numbers and nominal values ({error})") from error
+    columns = {name: rows[name] for name in attributes.names()}
+    frame = pl.DataFrame({n: np.char.decode(v, "utf-8") if v.dtype.kind == "S" else v for n, v in columns.items()})
+    return frame.with_columns(pl.col(pl.String).replace({"?": None}))
+
+
+def _read_text(
+    path: Path, limit: int, names: Sequence[str] | None, ragged: str, texts: set[str], as_named: bool
+) -> RawTable:
+    import polars as pl
+
+    content, notes = decoded(path, _unpacked(path, limit))
+    table = laid_out(path, content, names)
+    header = table.header
+    cells = max((table.body.count(b"\n") + 1) * len(header), table.body.count(table.separator.encode()))
+    _check_size(path, 2 * CELL * cells, max(limit, 2 * CELL * len(content)))  # polars fills short lines
+    table = with_whole_lines(table, ragged)
+    plain = [f"c{place}" for place in range(len(header))]
+    as_texts = {short: pl.String for short, name in zip(plain, header, strict=True) if name.strip() in texts}
+    head = f"{table.separator.join(plain)}\n".encode()
+    options: dict[str, Any] = {"separator": table.separator, "infer_schema_length": None}
+    frame = pl.read_csv(io.BytesIO(head + table.body), schema_overrides=as_texts, **options)
+    raw = _named(path, frame, as_named, header)
+    return replace(raw, notes=[*notes, *table.notes, *raw.notes], problems=table.problems)
+
+
+def _unpacked(path: Path, limit: int) -> bytes:
+    """What is in a text file, packed or not."""
     if path.name.lower().endswith(".gz"):
         with open_gzip(path) as stream:
             size = stream.seek(limit + 1)  # unpacks to the limit or the file's end, and keeps nothing
             _check_size(path, size, limit)
             stream.seek(0)
-            content = stream.read(size)
-    else:
-        content = path.read_bytes()
+            return stream.read(size)
+    if path.name.lower().endswith(".zst"):
+        content = _unzst(path, limit + 1)
+        _check_size(path, len(content), limit)
+        return content
+    return path.read_bytes()
+
+
+def _unzst(path: Path, most: int) -> bytes:
     try:
-        content.decode()
-        wrong = content.find(b"\0")
-    except UnicodeDecodeError as error:
-        wrong = error.start
-    if wrong >= 0:
-        raise DataError(f"{path}: cannot be read as a table: byte {wrong} is no UTF-8 text. Save it in UTF-8.")
-    return content if b"\n" in content else content.replace(b"\r", b"\n")
+        import zstandard
+    except ImportError:
+        raise DependencyError(f"{path}: needs the package zstandard. Install it: pip install zstandard.") from None
+    try:
+        with (
+            path.open("rb") as file,
+            zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as stream,
+        ):
+            return stream.read(most)
+    except (zstandard.ZstdError, MemoryError) as error:
+        raise damaged(path, f"not a whole zstd file: {error}") from error
 
 
 def _check_size(path: Path, size: int, limit: int) -> None:
@@ -146,62 +276,22 @@ def _check_size(path: Path, size: int, limit: int) -> None:
         raise DataError(f"{path}: unpacks to over {limit} bytes. If you trust it, raise `max_bytes` (--max-bytes).")
 
 
-def _check_header(path: Path, names: Sequence[str]) -> None:
-    """Polars would rename columns of one name, take other separators for parts of a name, and any number of columns."""
-    if len(names) > MOST_COLUMNS:
-        raise DataError(f"{path}: has {len(names)} columns, at most {MOST_COLUMNS} can be read. Leave some out.")
+def _named(path: Path, frame: pl.DataFrame, as_named: bool, header: Sequence[str] | None = None) -> RawTable:
+    """The frame with its columns' names, without blanks around them; a later column of one name gets a number."""
+    names = list(frame.columns if header is None else header)
+    names = names if as_named else [name.strip() for name in names]
     twice = sorted(name for name, count in Counter(names).items() if count > 1)
-    if twice:
-        listed = ", ".join(repr(name) if name else "nothing" for name in twice)
-        raise DataError(f"{path}: has several columns named {listed}. Rename them.")
-    for mark, word in SEPARATORS.items():
-        if len(names) == 1 and mark in names[0]:
-            raise DataError(f"{path}: its columns are separated by {word}. Save it with commas.")
-
-
-def check_numbers(path: str | Path, frame: pl.DataFrame, not_features: Collection[str]) -> None:
-    """Refuse features that hold numbers, but for a few texts or with commas, which would make categories of all.
-
-    Raises
-    ------
-    DataError
-        There is such a column, except among `not_features`.
-    """
-    import polars as pl
-
-    for values in frame.get_columns():
-        if values.dtype != pl.String or values.name in not_features:
-            continue
-        words = values.filter(_parsed(values).is_null() & ~_absent(values))
-        commas = words.filter(unnamed(words).str.contains(COMMA))
-        if len(words) == 0 or len(words) - len(commas) > (1 - MOSTLY) * (len(values) - values.null_count()):
-            continue
-        shown, what, remedy = words, "text", "Correct these, leave them empty"
-        if len(commas):
-            shown, what, remedy = commas, "with a comma", "Write a point for decimals and nothing between thousands"
-        raise DataError(
-            f"{path}: column '{values.name}' holds numbers, but in {len(shown)} of {len(values)} rows {what} such as "
-            f"{shown[0]!r}. {remedy}, or drop the column."
-        )
-
-
-def _numbers(values: pl.Series) -> pl.Series:
-    """A column of texts that are numbers, but for missing ones, as numbers; others as they are."""
-    import polars as pl
-
-    if values.dtype != pl.String or values.null_count() == len(values):
-        return values
-    numbers = _parsed(values)
-    only_missing = numbers.null_count() == len(numbers)
-    return values if only_missing or not (numbers.is_not_null() | _absent(values)).all() else numbers
-
-
-def _parsed(values: pl.Series) -> pl.Series:
-    import polars as pl
-
-    return unnamed(values).str.strip_chars().cast(pl.Float64, strict=False).fill_nan(None)
-
-
-def _absent(values: pl.Series) -> pl.Series:
-    values = unnamed(values)
-    return values.is_null() | values.str.strip_chars().str.to_lowercase().is_in(MISSING)
+    if as_named and twice:
+        raise DataError(f"{path}: has several columns named {', '.join(map(repr, twice))}. Rename them.")
+    doubles: dict[str, str] = {}
+    taken: set[str] = set()
+    for place, name in enumerate(names):
+        if name in taken:
+            names[place] = next(new for number in count(2) if (new := f"{name} ({number})") not in {*twice, *doubles})
+            doubles[names[place]] = name
+        taken.add(name)
+    if len(set(names)) < len(names):  # such a name was there already
+        raise DataError(f"{path}: has several columns named {', '.join(map(repr, twice))}. Rename them.")
+    frame.columns = names
+    notes = [f"columns of one name: {name!r} is the later {first!r}" for name, first in doubles.items()]
+    return RawTable(frame, notes, doubles=doubles)

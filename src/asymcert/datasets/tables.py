@@ -1,132 +1,136 @@
-"""Your own tables: CSV and Parquet files with a label column."""
+"""Your own tables: files with a label column."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import MISSING, asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from asymcert._checks import check_choice, check_count, option, refuse
+from asymcert._checks import check_count, check_known, refuse
 from asymcert.datasets.binary import BinaryData, Split
-from asymcert.datasets.columns import unnamed, words_of
-from asymcert.datasets.scaling import IMPUTATIONS, SCALINGS, TableScaling, clean, running_text
+from asymcert.datasets.labels import Classes, classes_of
+from asymcert.datasets.plan import Plan, check_readable
+from asymcert.datasets.problems import Problem, refuse_problems
+from asymcert.datasets.recognise import Found, recognise
+from asymcert.datasets.scaling import TableScaling, running_text
 from asymcert.datasets.source import DataSource
-from asymcert.datasets.splitting import three_way, two_way
-from asymcert.datasets.table_files import check_numbers, read_table, table_name
-from asymcert.errors import DataError
+from asymcert.datasets.splitting import mixed, three_way, two_way
+from asymcert.datasets.table_files import RawTable, read_raw, table_name
+from asymcert.datasets.table_options import TableOptions
+from asymcert.errors import DataError, InputError
 
 if TYPE_CHECKING:
     import polars as pl
 
-MOST_LISTED = 10
+WORD = r"\w+"
 
 
 @dataclass(frozen=True)
-class TableOptions:
-    """What to make of a table's columns; the fields are arguments of `load_table`."""
+class CleanTable:
+    """Tables as they are understood: clean features, classes, and how that came about.
 
-    label: str = option(MISSING, "Table: name of the label column.")
-    drop: Sequence[str] = option((), "Table: column to leave out; repeat for more.")
-    impute: str | None = option(None, "Table: fill missing values.", IMPUTATIONS)
-    scaling: str = option("quantile", "Table: how numbers become inputs.", SCALINGS)
-    text: str | None = option(None, "Table: column of free text, made into hashed word counts.")
-    categories: int = option(20, "Table: most values of a text column with an input of their own; the rest share one.")
-    words: int = option(1024, "Table: inputs for free text.")
+    Parameters
+    ----------
+    frames
+        Clean features of the table and, if there is one, of the test file.
+    classes
+        Which rows of them are sensitive.
+    found
+        What the columns are.
+    """
 
-    def __post_init__(self) -> None:
-        if isinstance(self.drop, str) or not all(isinstance(name, str) for name in self.drop):
-            raise refuse("drop", "a sequence of column names", repr(self.drop), "Write drop=('name',).")
-        object.__setattr__(self, "drop", tuple(self.drop))
-        check_choice("scaling", self.scaling, SCALINGS)
-        check_choice("impute", self.impute or IMPUTATIONS[0], IMPUTATIONS)
-        check_count("categories", self.categories)
-        check_count("words", self.words)
-        if self.label in self.drop:
-            raise refuse("drop", "without the label column", repr(self.drop))
+    frames: list[pl.DataFrame]
+    classes: Classes
+    found: Found
 
 
 def load_table(
     path: str | Path,
     label: str,
-    sensitive: object,
+    sensitive: object = None,
     *,
     test: str | Path | None = None,
-    drop: Sequence[str] = (),
-    impute: str | None = None,
-    scaling: str = "quantile",
-    text: str | None = None,
-    categories: int = 20,
-    words: int = 1024,
     seed: int = 0,
     max_bytes: int | None = None,
+    **options: Any,
 ) -> BinaryData:
-    """Load a table, split it by distinct row and scale it to [0, 1].
+    """Load a table, find out what its columns are, split it by distinct row and scale it to [0, 1].
 
     Rows with identical features always go into one split. Without `test`, 20 % of the rows are the test split, then
     20 % of the rest the validation split, as nearly as whole groups of identical rows allow, class by class. Test
     rows whose features also occur in training or validation are left out and counted in ``BinaryData.dropped``: with
-    `test`, or where imputation made rows equal. Running text is compared by its words, whatever their order.
+    `test`, or where imputation made rows equal. Running text is compared by its words, whatever their order. Each
+    split is in a random order of which every beginning has the classes' shares.
 
     Parameters
     ----------
     path
-        A ``.csv``, ``.csv.gz`` or ``.parquet`` file with a header.
+        A file that `read_raw` reads: CSV and the like, Parquet, Arrow, ARFF.
     label
         Column with the class.
     sensitive
-        Value of `label` that is sensitive; all other values together are the other class.
+        Value of `label` that is sensitive, or a sequence of them; all others together are the other class. None where
+        `harmless` classes are named.
     test
         A file with the same columns whose rows are the test split.
-    drop
-        Columns to leave out.
-    impute
-        ``"mean"``, ``"median"``, ``"zero"`` or ``"most-frequent"``: see `TableScaling.fit`. None refuses missing
-        values.
-    scaling
-        ``"quantile"`` (training quantiles 1 % and 99 %) or ``"min-max"``; see `TableScaling`.
-    text
-        Column to be read as running text, by hashed word counts; a single text column is.
-    categories
-        Most values of a text column that get an input of their own; the rest share one.
-    words
-        Number of inputs for running text.
     seed
         Of the splits.
     max_bytes
         Most bytes that a packed file may unpack to; by default 256 MiB or 64 times its size, whichever is more.
+    drop, category, keep_column
+        Columns to leave out, to take for categories though they are numbers, and to keep though they look like
+        identifiers.
+    harmless, label_map
+        Labels of the other class; and ``FROM=TO``, spellings of labels and what they stand for. Spellings that differ
+        by case and blanks are one label.
+    missing, infinite, impute
+        Words for missing values beyond `asymcert.datasets.parse.MISSING`. What infinite numbers become: ``"clip"``
+        (the default: the greatest finite one), ``"missing"``, ``"refuse"``. Missing values become, by default where
+        there are some, the median or most frequent value; with ``"mean"``, ``"median"``, ``"zero"`` or
+        ``"most-frequent"`` in all columns, see `TableScaling.fit`; ``"refuse"`` refuses them.
+    scaling
+        ``"quantile"`` (training quantiles 1 % and 99 %) or ``"min-max"``; see `TableScaling`.
+    text, words
+        Column to be read as running text, by hashed word counts; a single text column is. The number of its inputs.
+    categories
+        Most values of a text column that get an input of their own; the rest share one.
+    names, ragged
+        Names of the columns (``"a,b,c"`` or a file), if the file has none. Lines of too few or too many fields are
+        refused, or with ``"skip"`` left out.
+    columns
+        A file that says what columns are, see `Plan.to_toml`; others are recognised.
+    limit
+        Use only so many rows, drawn at random with the classes' shares.
+    clean
+        False takes columns as they are, numbers or text: nothing is recognised or left out.
 
     Returns
     -------
     BinaryData
-        Inputs of shape (d,), with `scaling` and `source` set.
+        Inputs of shape (d,), with `scaling`, `source` and `notes` set.
 
     Raises
     ------
     InputError
         A column, value or option that does not exist, or an unknown file extension.
     DataError
-        A file that is missing, empty or damaged, missing or infinite values, or too few rows to split.
+        A file that is missing, empty or damaged, or has too few rows to split; all other problems of a file at once.
     """
     check_count("seed", seed, low=0)
-    options = TableOptions(label, drop, impute, scaling, text, categories, words)
-    frame = read_table(path, max_bytes)
-    test_frame = None if test is None else read_table(test, max_bytes)
-    for file, read in ((path, frame), (test, test_frame)):
-        if file is not None and read is not None:
-            check_numbers(file, read, {label, *options.drop, text or label})
-    stored = {
-        **asdict(options),
-        "drop": list(options.drop),
-        "test": None if test is None else str(Path(test).absolute()),
-        **({} if max_bytes is None else {"max_bytes": max_bytes}),
-    }
-    source = DataSource(str(Path(path).absolute()), str(sensitive), seed, stored)
-    return split_table(table_name(path), frame, test_frame, sensitive, options, source)
+    check_known(options, [item.name for item in fields(TableOptions)][1:], "a table")
+    chosen = TableOptions(label, **options)
+    raws = [read_for(file, chosen, max_bytes) for file in (path, test) if file is not None]
+    stored = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(chosen).items()}
+    stored |= {"test": _absolute(test), "columns": _absolute(chosen.columns)}
+    stored |= {} if max_bytes is None else {"max_bytes": max_bytes}
+    names = [str(each) for each in several(sensitive)]
+    source = DataSource(str(Path(path).absolute()), names[0] if len(names) == 1 else names or None, seed, stored)
+    return _split(str(path), raws, sensitive, chosen, source)
 
 
 def split_table(
@@ -138,115 +142,164 @@ def split_table(
     source: DataSource,
 ) -> BinaryData:
     """Split and scale a table that is in memory; see `load_table`."""
-    frames = [_features(f, options) for f in (frame, test_frame) if f is not None]
-    labels = [f[options.label] for f in (frame, test_frame) if f is not None]
-    chosen, other, y = _sensitive_rows(labels, sensitive)
-    groups = _same_rows(frames, options)
-    if test_frame is None:
-        train, val, test = three_way(y[0], groups[0], source.seed, name)
-        parts = [(frames[0][rows], y[0][rows]) for rows in (train, val, test)]
+    raws = [RawTable(each) for each in (frame, test_frame) if each is not None]
+    return _split(name, raws, sensitive, options, source)
+
+
+def read_for(path: str | Path, options: TableOptions, max_bytes: int | None = None) -> RawTable:
+    """A table's file, read by the user's options."""
+    texts = {*options.category, *([options.text] if options.text else [])}
+    if options.columns is not None:
+        texts |= Plan.from_toml(options.columns).texts
+    given = {"names": options.header, "ragged": options.ragged, "texts": texts, "as_named": not options.clean}
+    return read_raw(path, max_bytes, **given)
+
+
+def clean_table(path: str, raws: Sequence[RawTable], sensitive: object, options: TableOptions) -> CleanTable:
+    """Understand a table and its test file.
+
+    Raises
+    ------
+    InputError
+        A column, value or option that does not exist.
+    DataError
+        All that a user must decide, at once.
+    """
+    given = None if options.columns is None else Plan.from_toml(options.columns)
+    found = recognise(raws[0], options, given)
+    if not found.plan.used:
+        refuse_problems(path, found.problems)
+        remedy = f"Left out so far: {'; '.join(found.notes)}." if found.notes else ""
+        raise refuse("drop", "such that a feature column is left", repr(options.drop), remedy)
+    try:
+        classes = classes_for(raws, sensitive, options)
+    except (InputError, DataError) as error:
+        if not found.problems:
+            raise
+        found.problems.append(Problem(str(error).rstrip("."), ""))
+    refuse_problems(path, [*found.problems, *(problem for raw in raws[1:] for problem in raw.problems)])
+    frames = [_read(found.plan, raw.frame, "test file" if place else "table") for place, raw in enumerate(raws)]
+    return CleanTable(frames, classes, found)  # pyright: ignore[reportPossiblyUnboundVariable] refused above
+
+
+def classes_for(raws: Sequence[RawTable], sensitive: object, options: TableOptions) -> Classes:
+    """The classes of a table and its test file; see `classes_of` for what is refused."""
+    if options.label is None:
+        raise refuse("label", "the name of a column", "none", "Name the column that holds the classes.")
+    if not several(sensitive) and not options.harmless:
+        raise refuse("sensitive", "a class of the table, or several", "none", "Or name what is `harmless`.")
+    if not all(options.label in raw.frame.columns for raw in raws):
+        raise DataError(f"The test file lacks the label column '{options.label}'. Provide it.")
+    labels = [raw.frame.get_column(options.label) for raw in raws]
+    mapped = dict(pair.split("=", 1) for pair in options.label_map)
+    return classes_of(labels, several(sensitive), options.harmless, mapped, options.clean)
+
+
+def several(given: object) -> Sequence[object]:
+    """One value or several, as a sequence; None is none."""
+    return () if given is None else tuple(given) if isinstance(given, list | tuple) else (given,)
+
+
+def _absolute(path: str | Path | None) -> str | None:
+    return None if path is None else str(Path(path).absolute())
+
+
+def _read(plan: Plan, frame: pl.DataFrame, what: str) -> pl.DataFrame:
+    try:
+        clean, reasons = plan.read(frame)
+    except DataError as error:
+        raise DataError(str(error).replace("The table", f"The {what}")) from None
+    check_readable(reasons, what)
+    return clean
+
+
+def _split(
+    path: str, raws: Sequence[RawTable], sensitive: object, options: TableOptions, source: DataSource
+) -> BinaryData:
+    table, name = clean_table(path, raws, sensitive, options), table_name(path)
+    frames, y, text = table.frames, table.classes.y, _text_column(table, options)
+    if options.limit is not None and options.limit < len(y[0]):
+        rows = np.sort(mixed(y[0], source.seed)[: options.limit])
+        frames, y = [frames[0][rows], *frames[1:]], [y[0][rows], *y[1:]]
+    groups = _same_rows(frames, text)
+    if len(frames) == 1:
+        parts = [(frames[0][rows], y[0][rows]) for rows in three_way(y[0], groups[0], source.seed, name)]
     else:
         train, val = two_way(y[0], groups[0], source.seed, name)
         parts = [*((frames[0][rows], y[0][rows]) for rows in (train, val)), (frames[1], y[1])]
-    scaling = TableScaling.fit(
-        parts[0][0],
-        options.scaling,
-        impute=options.impute,
-        text=options.text,
-        categories=options.categories,
-        words=options.words,
-    )
-    return _assemble(name, parts, scaling, (chosen, other), options, source)
+    gaps = _gaps(frames[0]) if options.clean and options.impute is None else {}
+    fits = {"impute": options.impute, "categories": options.categories, "words": options.words, "gaps": gaps}
+    scaling = TableScaling.fit(parts[0][0], options.scaling, text=text, **fits)
+    splits, dropped = _scaled(name, parts, scaling, text)
+    if not options.clean:
+        return _data(name, splits, table.classes, source, scaling=scaling, dropped=dropped)
+    splits = [_mixed(split, source.seed) for split in splits]
+    notes = [*table.found.notes, *_gap_notes(gaps, scaling), *table.classes.notes]
+    whole = replace(scaling, plan=table.found.plan)
+    return _data(name, splits, table.classes, source, scaling=whole, dropped=dropped, notes=tuple(notes))
 
 
-def _assemble(
-    name: str,
-    parts: list[tuple[pl.DataFrame, NDArray[np.bool_]]],
-    scaling: TableScaling,
-    classes: tuple[str, str],
-    options: TableOptions,
-    source: DataSource,
-) -> BinaryData:
-    """Scale the parts, leaving out rows that an earlier part has too."""
+def _data(name: str, splits: list[Split], classes: Classes, source: DataSource, **facts: Any) -> BinaryData:
+    train, val, test = splits
+    names = {"sensitive": classes.sensitive, "other": classes.other}
+    return BinaryData(name, train, val, test, source=source, **names, **facts)
+
+
+def _mixed(split: Split, seed: int) -> Split:
+    rows = torch.from_numpy(mixed(split.y.numpy(), seed))
+    return Split(split.x[rows], split.y[rows])
+
+
+def _text_column(table: CleanTable, options: TableOptions) -> str | None:
+    """The column of running text, which rows are compared by the words of."""
+    texts = [column.name for column in table.found.plan.used if column.kind == "text" and options.clean]
+    if len(texts) > 1:
+        raise refuse("columns", "with at most one column of running text", texts, "Make others categories.")
+    return options.text or next(iter(texts), None) or running_text(table.frames[0])
+
+
+def _gaps(frame: pl.DataFrame) -> dict[str, int]:
+    """How many values are missing in each column where any is."""
+    counts = {values.name: values.null_count() for values in frame.get_columns()}
+    return {name: count for name, count in counts.items() if count}
+
+
+def _gap_notes(gaps: dict[str, int], scaling: TableScaling) -> list[str]:
+    fills = {column.name: column.fill for column in scaling.columns}
+    return [f"missing: {count} values of '{name}', filled by {fills[name]!r}" for name, count in gaps.items()]
+
+
+def _scaled(
+    name: str, parts: list[tuple[pl.DataFrame, NDArray[np.bool_]]], scaling: TableScaling, text: str | None
+) -> tuple[list[Split], int]:
+    """Scale the parts, leaving out rows that an earlier part has too, which are counted."""
     frames = [scaling.impute(frame) for frame, _ in parts]
     seen: NDArray[np.int64] = np.empty(0, np.int64)
     splits, dropped = [], 0
-    for (_, y), frame, groups in zip(parts, frames, _same_rows(frames, options), strict=True):
+    for (_, y), frame, groups in zip(parts, frames, _same_rows(frames, text), strict=True):
         new = np.flatnonzero(~np.isin(groups, seen))
         dropped += len(groups) - len(new)
         seen = np.union1d(seen, groups)
         if len(new) == 0:
             raise DataError(f"{name}: every row of a split also occurs in training. Provide other rows.")
         splits.append(Split(scaling.transform(frame[new]), torch.from_numpy(y[new])))
-    sensitive, other = classes
-    return BinaryData(name, *splits, sensitive=sensitive, other=other, scaling=scaling, source=source, dropped=dropped)
+    return splits, dropped
 
 
-def _features(frame: pl.DataFrame, options: TableOptions) -> pl.DataFrame:
-    """Clean feature columns."""
-    check_choice("label", options.label, frame.columns)
-    names = dict.fromkeys(frame.columns)
-    for name in options.drop:
-        check_choice("drop", name, names)
-    left_out = {options.label, *options.drop}
-    kept = [name for name in names if name not in left_out]
-    if not kept:
-        raise refuse("drop", "such that a feature column is left", repr(options.drop))
-    if options.text is not None:
-        check_choice("text", options.text, kept)
-    return clean(frame[kept])
+def _same_rows(frames: Sequence[pl.DataFrame], text: str | None) -> list[NDArray[np.int64]]:
+    """A number for each row of clean frames, in order of appearance, the same for rows with the same features."""
+    import polars as pl
+
+    hashes = [_by_words(frame, text).hash_rows() for frame in frames]
+    _, first, same = np.unique(pl.concat(hashes).to_numpy(), return_index=True, return_inverse=True)
+    numbers = np.argsort(np.argsort(first))[same]
+    return np.split(numbers, np.cumsum([len(frame) for frame in frames])[:-1])
 
 
-def _same_rows(frames: Sequence[pl.DataFrame], options: TableOptions) -> list[NDArray[np.int64]]:
-    """A number for each row, the same for rows with the same features."""
-    numbers: dict[tuple[object, ...], int] = {}
-    columns = frames[0].columns
-    text = options.text or running_text(frames[0])
-    place = None if text is None else columns.index(text)
-    result = []
-    for frame in frames:
-        absent = sorted(set(columns) - set(frame.columns))
-        if absent:
-            raise DataError(f"The test file lacks the columns {absent}. Provide the columns that the first file has.")
-        keys = (_key(row, place) for row in frame[columns].iter_rows())
-        result.append(np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64))
-    return result
-
-
-def _key(row: tuple[object, ...], place: int | None) -> tuple[object, ...]:
-    if place is None or not isinstance(row[place], str):
-        return row
-    return (*row[:place], tuple(sorted(words_of(str(row[place])))), *row[place + 1 :])
-
-
-def _sensitive_rows(labels: list[pl.Series], sensitive: object) -> tuple[str, str, list[NDArray[np.bool_]]]:
-    """Names of the sensitive class and of the rest, and which rows are sensitive in each file."""
-    missing = sum(values.null_count() for values in labels)
-    if missing:
-        raise DataError(f"Label column '{labels[0].name}' has {missing} missing values. Drop these rows.")
-    values = unnamed(labels[0]).unique().sort().to_list()
-    chosen = [value for value in values if _is_same(value, sensitive)]
-    if not chosen:
-        listed = ", ".join(map(str, values[:MOST_LISTED])) + (", ..." if len(values) > MOST_LISTED else "")
-        raise refuse("sensitive", f"a value of column '{labels[0].name}' ({listed})", repr(sensitive))
-    if len(values) == 1:
-        raise DataError(
-            f"Label column '{labels[0].name}' has one value only, {values[0]}. Provide rows of two classes."
-        )
-    known = [value for part in labels for value in unnamed(part).unique().to_list()]
-    rest = {str(value) for value in known if not _is_same(value, sensitive)}
-    other = rest.pop() if len(rest) == 1 else f"not {chosen[0]}"
-    y = [np.array([_is_same(value, sensitive) for value in part.to_list()]) for part in labels]
-    return str(chosen[0]), other, y
-
-
-def _is_same(value: object, wanted: object) -> bool:
-    """Whether a label is the one wanted, which may come as text from a command line."""
-    if str(value) == str(wanted):
-        return True
-    if isinstance(value, bool) or isinstance(wanted, bool):
-        return str(value).lower() == str(wanted).lower()
-    try:
-        return not isinstance(value, str) and float(str(value)) == float(str(wanted))
-    except ValueError:
-        return False
+def _by_words(frame: pl.DataFrame, text: str | None) -> pl.DataFrame:
+    """The frame with the words of its running text, sorted, in place of the text."""
+    if text is None:
+        return frame
+    words = frame.get_column(text).alias("values").str.to_lowercase().str.extract_all(WORD)
+    columns = [words.list.sort().list.join(" ") if v.name == text else v for v in frame.get_columns()]
+    return frame.__class__([values.alias(str(place)) for place, values in enumerate(columns)])

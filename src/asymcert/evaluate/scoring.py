@@ -24,7 +24,7 @@ def score_table(
     chunk: int = 256,
     progress: Callable[[int, int], None] | None = None,
 ) -> pl.DataFrame:
-    """Verdict, margin and certified radii of every row of a table.
+    """Verdict, margin and certified radii of every row of a table; a row that cannot be read stops no other.
 
     Parameters
     ----------
@@ -45,22 +45,24 @@ def score_table(
     -------
     polars.DataFrame
         One row for each of the table's, in its order: ``row`` (from 0), ``verdict`` (name of a class, null where the
-        certifier abstains), ``margin``, and for each adversary a column ``radius, `` and its name: float64, rounded
-        down, 0 where the verdict is not sensitive.
+        certifier abstains), ``margin``, for each adversary a column ``radius, `` and its name: float64, rounded
+        down, 0 where the verdict is not sensitive; and ``problem``: why a row has none of these, else null.
 
     Raises
     ------
     InputError
         The model is not of a table, the table has no rows, or one lies outside an adversary's box.
     DataError
-        A column is absent or of another type, or a value is missing or infinite.
+        A column is absent, or holds lists or the like.
     """
     check_count("chunk", chunk)
     if frame.is_empty():
         raise refuse("frame", "of at least one row", "none")
     table, scaling = table_of(model.scaling), model.scaling
     assert scaling is not None  # table_of has seen to it
-    x = scaling.transform(frame)
+    clean, problems = scaling.read(frame)
+    rows = problems.is_null().arg_true()
+    x = scaling.encode(clean[rows]) if len(rows) else torch.empty(0, *model.input_shape)
     for threat in threats:
         table.check_inside(threat, x)
     found: list[list[Certificate]] = []
@@ -68,16 +70,24 @@ def score_table(
         found.append(certifier.certify(model, x[start : start + chunk], threats))
         if progress is not None:
             progress(min(start + chunk, len(x)), len(x))
-    margins = torch.cat([certificates[0].margin for certificates in found]).double().cpu()
-    verdicts = [verdict for certificates in found for verdict in _verdicts(model, certificates[0])]
-    names = threat_labels([threat_key(threat) for threat in threats])
-    radii = {
-        f"radius, {name}": torch.cat([certificates[position].radius for certificates in found]).cpu().numpy()
-        for position, name in enumerate(names)
-    }
-    schema = {"row": pl.Int64, "verdict": pl.String}
-    columns = {"row": range(len(x)), "verdict": verdicts, "margin": margins.numpy(), **radii}
-    return pl.DataFrame(columns, schema_overrides=schema)
+    names = [f"radius, {name}" for name in threat_labels([threat_key(threat) for threat in threats])]
+    known = (
+        pl.concat([_rows(model, certificates, names) for certificates in found]) if found else _rows(model, [], names)
+    )
+    known = known.with_columns(row=rows.cast(pl.Int64))
+    everything = pl.DataFrame({"row": range(len(frame)), "problem": problems}, schema_overrides={"row": pl.Int64})
+    joined = everything.join(known, on="row", how="left", maintain_order="left")
+    return joined.select("row", "verdict", "margin", *names, "problem")
+
+
+def _rows(model: BinaryClassifier, certificates: Sequence[Certificate], names: Sequence[str]) -> pl.DataFrame:
+    """Verdict, margin and radii of some samples, of which each adversary has a certificate."""
+    schema = {"verdict": pl.String, "margin": pl.Float64} | dict.fromkeys(names, pl.Float64)
+    if not certificates:
+        return pl.DataFrame(schema=schema)
+    radii = [certificate.radius.cpu().numpy() for certificate in certificates]
+    margin = certificates[0].margin.double().cpu().numpy()
+    return pl.DataFrame([_verdicts(model, certificates[0]), margin, *radii], schema=schema)
 
 
 def _verdicts(model: BinaryClassifier, certificate: Certificate) -> list[str | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,12 +43,39 @@ class Graph:
         self.dtype, self.input_shape = dtype, tuple(input_shape)
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[tuple[object, ...], TensorProto] = {}  # by contents: equal ones are stored once
+        self._count = 0
 
     def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """Append a node of one output and return the output's name."""
-        name = f"{kind.lower()}_{len(self._nodes)}"
+        name = self._fresh(kind.lower())
         self._nodes.append(helper.make_node(kind, list(inputs), [name], name=name, **attributes))
         return name
+
+    def loop(self, times: int, state: Sequence[str], body: Callable[..., Sequence[str]]) -> list[str]:
+        """Values of the graph's type, replaced `times` times by what `body` makes of them.
+
+        `body` appends nodes; it sees all values that there are already, and gives one for each that it is given.
+        """
+        kind = TYPES[self.dtype]
+        before, self._nodes = self._nodes, []
+        step, going = self._fresh("step"), self._fresh("going")
+        given = [self._fresh("state") for _ in state]
+        results = [self.op("Identity", name) for name in (going, *body(*given))]
+        ends = [helper.make_tensor_value_info(step, TensorProto.INT64, []), *self._values([going], TensorProto.BOOL)]
+        outputs = [*self._values(results[:1], TensorProto.BOOL), *self._values(results[1:], kind)]
+        inner = helper.make_graph(self._nodes, self._fresh("body"), [*ends, *self._values(given, kind)], outputs)
+        self._nodes, after = before, [self._fresh("after") for _ in state]
+        count = self.integers(times)
+        self._nodes.append(helper.make_node("Loop", [count, "", *state], after, name=self._fresh("loop"), body=inner))
+        return after
+
+    def _values(self, names: Sequence[str], kind: int) -> list[onnx.ValueInfoProto]:
+        return [helper.make_tensor_value_info(name, kind, [] if kind == TensorProto.BOOL else None) for name in names]
+
+    def _fresh(self, word: str) -> str:
+        """A name that nothing has yet."""
+        self._count += 1
+        return f"{word}_{self._count}"
 
     def number(self, value: float | Tensor) -> str:
         """A constant of the graph's type: a number, or a tensor of any shape."""

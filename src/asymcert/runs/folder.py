@@ -17,6 +17,7 @@ import polars as pl
 
 from asymcert._checks import check_types, refuse
 from asymcert._files import flush_folder, parse_json
+from asymcert.datasets.plan import Plan
 from asymcert.errors import InputError, RunError
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.files import stated_digest
@@ -40,6 +41,7 @@ FORMAT = 1
 CERTIFICATES, GALLERY, AUDIT, POINTS, THREATS = "certificates", "gallery", "audit", "points", "threats"
 SCHEMAS = {CERTIFICATES: SCHEMA, GALLERY: GALLERY_SCHEMA, AUDIT: AUDIT_SCHEMA, POINTS: POINT_SCHEMA}
 LOG = "train_log.jsonl"
+PLAN = "columns.toml"
 _PART = re.compile(r"part-([0-9]{5,18})-[0-9a-f]{8}-([0-9a-f]{16})\.parquet")
 
 
@@ -92,7 +94,7 @@ class RunFolder:
     def own_files(self) -> list[Path]:
         """What the run consists of, there already or not: no command may write anything else there."""
         parts = [part for folder in self.path.glob("*") for part in folder.glob("*") if _PART.fullmatch(part.name)]
-        named = [self.path / "run.json", self.path / LOG, self.model_path, self.checkpoint_path]
+        named = [self.path / name for name in ("run.json", LOG, PLAN)] + [self.model_path, self.checkpoint_path]
         return [*named, *(self.path / THREATS).glob("*.json"), *parts]
 
     def create(self, facts: RunFacts) -> None:
@@ -111,6 +113,10 @@ class RunFolder:
             self._write("run.json", _content(facts), replace=False)
         except FileExistsError:
             raise RunError(f"{self.path}: another process has just made a run here. Choose another folder.") from None
+
+    def write_plan(self, plan: Plan) -> None:
+        """Write what a table's columns were taken for into ``columns.toml``: to read, and for other runs."""
+        self._write(PLAN, plan.to_toml().encode())
 
     def facts(self) -> RunFacts:
         """What ``run.json`` says.

@@ -1,0 +1,233 @@
+"""A look at a table before training: what each column becomes, what is wrong, what gives the classes away."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asymcert.datasets.labels import class_counts, label_texts
+from asymcert.datasets.plan import ColumnPlan, Plan
+from asymcert.datasets.problems import Problem, counted
+from asymcert.datasets.recognise import recognise
+from asymcert.datasets.table_options import TableOptions
+from asymcert.datasets.tables import classes_for, read_for, several
+from asymcert.errors import DataError, InputError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+BINS = 20  # of a histogram, and of what tells how far a column separates the classes
+SUSPICIOUS = 0.995  # area under the curve of one column alone
+MOST_SHOWN = 5  # values of a category
+FEW_LABELS = 20  # values that a label column may have
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ColumnLook:
+    """One column.
+
+    Parameters
+    ----------
+    name, kind
+        Of the column, as in its plan.
+    what
+        Its range or most frequent values, or why it is left out.
+    missing
+        Number of rows without a value.
+    separates
+        Area under the curve of the best rule on this column alone, over 20 bins or values; None without classes.
+    histogram
+        Shares of the rows of each class in 20 bins, or in the most frequent values; empty without classes.
+    """
+
+    name: str
+    kind: str
+    what: str
+    missing: int
+    separates: float | None = None
+    histogram: Mapping[str, list[float]] | None = None
+
+
+@dataclass(frozen=True)
+class Look:
+    """What `look_at` found.
+
+    Parameters
+    ----------
+    rows
+        Number of rows.
+    columns
+        In the order of the file, without the label.
+    classes
+        Rows of each class by its name; empty without a label.
+    notes
+        What was decided.
+    problems
+        What the user must decide, each with its remedy.
+    suspects
+        What may give the classes away in training, but not later.
+    labels
+        Where no label was named: columns that could be it, with their values.
+    command
+        What to run.
+    """
+
+    rows: int
+    columns: list[ColumnLook]
+    classes: dict[str, int]
+    notes: list[str]
+    problems: list[str]
+    suspects: list[str]
+    labels: list[str]
+    command: str
+
+
+def look_at(
+    path: str | Path, options: TableOptions, sensitive: Sequence[str] = (), max_bytes: int | None = None
+) -> Look:
+    """Look at a table's file as `load_table` would take it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    options
+        As for `load_table`, but the label may be missing.
+    sensitive
+        Sensitive labels; where neither these nor harmless ones are named, the rarest.
+    max_bytes
+        As for `load_table`.
+
+    Raises
+    ------
+    InputError
+        An option names what the table does not have.
+    DataError
+        The file cannot be read at all.
+    """
+    raw = read_for(path, options, max_bytes)
+    found = recognise(raw, options, None if options.columns is None else Plan.from_toml(options.columns))
+    classes, chosen, problems = None, list(several(sensitive)), list(found.problems)
+    try:
+        if options.label is not None:
+            chosen = chosen or ([] if options.harmless else _rarest(raw.frame.get_column(options.label)))
+            classes = classes_for([raw], chosen, options)
+    except (DataError, InputError) as error:
+        problems.append(Problem(str(error).rstrip("."), ""))
+    y = classes.y[0] if classes else None
+    columns = [_column(column, raw.frame.get_column(column.name), y) for column in found.columns]
+    return Look(
+        rows=raw.frame.height,
+        columns=columns,
+        classes={} if classes is None else classes.sizes,
+        notes=[*found.notes, *(classes.notes if classes else [])],
+        problems=[str(problem) for problem in problems],
+        suspects=[_suspect(column) for column in columns if (column.separates or 0.0) >= SUSPICIOUS],
+        labels=[] if options.label is not None else _label_candidates(raw.frame),
+        command=_command(path, options, chosen, problems),
+    )
+
+
+def _rarest(labels: pl.Series) -> list[object]:
+    counts = class_counts([label_texts(labels)])
+    return [min(counts, key=counts.__getitem__)] if counts else []
+
+
+def _label_candidates(frame: pl.DataFrame) -> list[str]:
+    """Columns of few values, the last first."""
+    names = [values.name for values in frame.get_columns() if 2 <= values.drop_nulls().n_unique() <= FEW_LABELS]
+    return [
+        f"{name}: {counted(class_counts([label_texts(frame.get_column(name))]).items(), MOST_SHOWN)}"
+        for name in reversed(names)
+    ]
+
+
+def _column(plan: ColumnPlan, values: pl.Series, y: NDArray[np.bool_] | None) -> ColumnLook:
+    if plan.kind == "dropped":
+        return ColumnLook(plan.name, plan.kind, plan.why, values.null_count())
+    clean = plan.read(values)[0]
+    missing, what = clean[0].null_count(), _what(plan, clean)
+    if y is None or plan.kind == "text":
+        return ColumnLook(plan.name, plan.kind, what, missing)
+    separates = max(_separation(_by_class(_bins(part), y)) for part in clean)
+    drawn = _by_class(_bins(clean[0], even=True), y)
+    shares = (drawn / np.maximum(drawn.sum(1, keepdims=True), 1)).tolist()
+    return ColumnLook(plan.name, plan.kind, what, missing, separates, {"sensitive": shares[0], "other": shares[1]})
+
+
+def _what(plan: ColumnPlan, clean: Sequence[pl.Series]) -> str:
+    values = clean[0].drop_nulls()
+    if plan.kind == "number" and len(values):
+        unit = f" {plan.unit}" if plan.unit else ""
+        return f"{values.min():g} to {values.max():g}{unit}, median {values.median():g}"
+    if plan.kind == "category":
+        counts = values.alias("value").value_counts(name="rows", sort=True)
+        return f"{len(counts)} values: {counted(counts.head(MOST_SHOWN).rows())}"
+    if plan.kind == "text":
+        return f"running text, such as {values[0][:60]!r}" if len(values) else "running text"
+    return f"becomes {', '.join(plan.parts)}"
+
+
+def _bins(values: pl.Series, even: bool = False) -> Counts:
+    """Number of a bin for each row: of a category's value, or of numbers, by width or by quantile; 0 is missing."""
+    import polars as pl
+
+    if not values.dtype.is_numeric():
+        frequent = class_counts([values.drop_nulls()])
+        places = {value: place for place, value in enumerate(list(frequent)[:BINS], 1)} | {None: 0}
+        return values.replace_strict(places, default=BINS + 1, return_dtype=pl.Int64).to_numpy()
+    numbers = values.to_numpy().astype(np.float64)
+    known = numbers[~np.isnan(numbers)]
+    if len(known) == 0:
+        return np.zeros(len(numbers), np.int64)
+    low, high = np.quantile(known, (0.01, 0.99))
+    steps = np.linspace(0, 1, BINS + 1)[1:-1]
+    edges = low + (high - low) * steps if even else np.unique(np.quantile(known, steps))
+    return np.where(np.isnan(numbers), 0, np.searchsorted(edges, numbers, side="right") + 1)
+
+
+def _by_class(bins: Counts, y: NDArray[np.bool_]) -> Counts:
+    """Rows of the sensitive and of the other class in each bin, shape (2, number of bins)."""
+    return np.stack([np.bincount(bins[rows], minlength=BINS + 2) for rows in (y, ~y)])
+
+
+def _separation(counts: Counts) -> float:
+    """Area under the curve of the rule that takes the bins by their share of sensitive rows."""
+    hostile, other = counts[:, counts.sum(0) > 0].astype(np.float64)
+    if not hostile.sum() or not other.sum():
+        return 0.5
+    order = np.argsort(hostile / (hostile + other))
+    hostile, other = hostile[order] / hostile.sum(), other[order] / other.sum()
+    return float((hostile * (np.cumsum(other) - other / 2)).sum())
+
+
+def _suspect(column: ColumnLook) -> str:
+    area = f"area under the curve {column.separates:.4f}"
+    return (
+        f"'{column.name}' alone tells the classes apart ({area}): is it known before the verdict is? "
+        f"If not: --drop {shlex.quote(column.name)}"
+    )
+
+
+def _command(path: str | Path, options: TableOptions, sensitive: Sequence[object], problems: Sequence[Problem]) -> str:
+    """The command that trains on the table, with the options that settle its problems."""
+    given = [f"--label={'LABEL' if options.label is None else options.label}"]
+    given += [f"--sensitive={label}" for label in sensitive]
+    for item in fields(TableOptions):
+        value, flag = getattr(options, item.name), f"--{item.name.replace('_', '-')}"
+        if item.name == "label" or value == item.default:
+            continue
+        if isinstance(value, bool):
+            given.append(flag if value else f"--no-{flag[2:]}")
+        else:
+            given += [f"{flag}={each}" for each in (value if isinstance(value, tuple) else (value,))]
+    settled = dict.fromkeys(pair for problem in problems for pair in problem.flags)
+    run = Path("runs") / Path(path).name.split(".")[0]
+    return shlex.join(["asymcert", "train", str(path), *given, *settled, "--out", str(run)])
