@@ -14,7 +14,7 @@ from asymcert._checks import check_choice, refuse
 from asymcert.certify import certifier_for
 from asymcert.cli import show
 from asymcert.cli.options import with_fields_of
-from asymcert.cli.parameters import Json, MaxBytes, PublishedData, Quiet
+from asymcert.cli.parameters import Json, MaxBytes, PublishedData, Quiet, Sensitive, TestFile
 from asymcert.cli.steps import audit_run, certify_run, report_run, threats_for
 from asymcert.cli.summaries import summary_rows, table_remarks, validation_facts
 from asymcert.datasets import BinaryData
@@ -63,11 +63,8 @@ def train(
         str, typer.Argument(help="Name of a data set (see `asymcert datasets`), or a CSV or Parquet file.")
     ],
     out: Annotated[Path, typer.Option(help="Run folder to make, or to continue after an interruption.")],
-    sensitive: Annotated[
-        list[str] | None,
-        typer.Option(help="The class that an adversary wants to escape from; table: repeat for more."),
-    ] = None,
-    test: Annotated[Path | None, typer.Option(help="Table: file with the test rows.")] = None,
+    sensitive: Sensitive = None,
+    test: TestFile = None,
     max_bytes: MaxBytes = None,
     model: Annotated[str, typer.Option(help=f"{', '.join(MODELS)}.")] = DEFAULT,
     preset: Annotated[str | None, typer.Option(help="Recipe of another data set.")] = None,
@@ -91,10 +88,7 @@ def train(
     check_choice("recipe", recipe, RECIPES)
     _refuse_several_processes()
     options = {**table, "test": test, "max_bytes": max_bytes}
-    if is_path(data):
-        loaded = load_table(Path(data), sensitive or [], seed, options)
-    else:
-        loaded = load_named(data, data_dir, sensitive or [], seed, options)
+    loaded = load_data(data, data_dir, sensitive or [], seed, options)
     if recipe == "published":
         preset = _published_preset(model, preset or loaded.name.split("-")[0])
     chosen = kind_of(model).recipe(loaded, preset, **overrides)
@@ -151,6 +145,13 @@ def load_named(
     if len(sensitive) > 1:
         raise refuse("--sensitive", "one class of a named data set", f"{len(sensitive)}", "Name one.")
     return data_sets.load(name, data_dir, sensitive[0] if sensitive else None, seed)
+
+
+def load_data(data: str, data_dir: Path | None, sensitive: list[str], seed: int, options: dict[str, Any]) -> BinaryData:
+    """A data set by name, or the user's own table."""
+    if is_path(data):
+        return load_table(Path(data), sensitive, seed, options)
+    return load_named(data, data_dir, sensitive, seed, options)
 
 
 def load_table(path: Path, sensitive: list[str], seed: int, options: dict[str, Any]) -> BinaryData:
