@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asymcert.attacks.base import score
-from asymcert.certify import Certifier, ClosedForm, Refined, Tangent, certify
+from asymcert.certify import Certifier, ClosedForm, Exact, Refined, Tangent, certify
 from asymcert.certify.base import Certificate
 from asymcert.convex import ConvexMLP
 from asymcert.errors import InputError
@@ -120,6 +120,24 @@ def test_brute_force_catches_a_certifier_that_counts_one_column_too_many():
     found = OneMore().certify(model, x, [threat])[0]
     wrong = [row for row in range(12) if float(found.radius[row]) >= least_price(model, threat, x[row]) > 0]
     assert [row for row in wrong if found.sensitive[row]]
+
+
+@pytest.mark.parametrize("name", ["box", "category", "adds", "anything"])
+def test_exact_is_what_brute_force_finds(name):
+    threat, closed, improved = ADVERSARIES[name], 0, 0
+    for seed in range(2):
+        model, x = classifier(seed), rows(8, seed + 5)
+        found = Exact(time_limit=5).certify(model, x, [threat])[0]
+        refined = CERTIFIERS["refined"].certify(model, x, [threat])[0]
+        assert bool((found.radius >= refined.radius).all())
+        improved += int((found.radius > refined.radius).sum())
+        for row in found.sensitive.nonzero().flatten().tolist():
+            least = least_price(model, threat, x[row])
+            assert not math.isfinite(least) or float(found.radius[row]) < least
+            if float(found.radius[row]) + 1 == float(found.upper[row]) <= 2:
+                assert least == float(found.upper[row])
+                closed += 1
+    assert closed > 3 or name == "adds"
 
 
 def test_by_hand():

@@ -173,9 +173,11 @@ def test_rows_without_labels_are_certified_from_a_file(place):
     whole[position].with_columns(unused=pl.lit("x")).write_csv(place / "new.csv")
     done = lines_of("certify", place / "run", *options, "--table", place / "new.csv", "--out", place / "radii.csv")
     rows = pl.read_csv(place / "radii.csv")
-    assert rows.columns == ["row", "verdict", "margin", "radius, linf box[0,1]", "radius, l1 thief"]
+    assert rows.columns == ["row", "verdict", "margin", "radius, linf box[0,1]", "radius, l1 thief", "problem"]
+    assert rows["problem"].null_count() == len(test)
     assert rows["row"].to_list() == list(range(len(test)))
-    assert done == {"rows": len(test), "sensitive": int((rows["verdict"] == "malware").sum()), "out": done["out"]}
+    sensitive = int((rows["verdict"] == "malware").sum())
+    assert done == {"rows": len(test), "sensitive": sensitive, "problems": 0, "out": done["out"]}
     for name in ("linf box[0,1]", "l1 thief"):
         known = stored.filter(pl.col("threat").str.starts_with(name)).unique("index").sort("index")
         assert rows[f"radius, {name}"].to_list() == known["radius"].to_list()
@@ -187,8 +189,6 @@ def test_rows_without_labels_are_certified_from_a_file(place):
     ("table", "options", "said"),
     [
         ("size,kind\n1,a\n", (), "The table lacks the columns ['rate']"),
-        ("size,kind,rate\n1,a,none\n2,a,1\n", (), "Column 'rate' has 1 missing values"),
-        ("size,kind,rate\n1,a,x\n2,a,1\n", (), "Column 'rate' must hold numbers, as in training"),
         ("size,kind,rate\n1,a,1\n", ("--limit", "3"), "`--table` must be used without --proof, --limit and --explain"),
     ],
 )
@@ -198,6 +198,27 @@ def test_tables_that_cannot_be_certified(place, table, options, said):
     assert said in str(done.exception)
     assert not (place / "odd-radii.csv").exists()
     assert "given together with --out" in str(call("certify", place / "run", "--table", place / "odd.csv").exception)
+
+
+def test_a_row_that_cannot_be_read_stops_no_other(place):
+    good, bad = ["1,a,0.25", "2,b,1"], [",a,1", "1,a,x", "1,a,1e400", "1,a,none"]
+    options = ("--norm", "1", "--quiet", "--out", place / "some.csv")
+    (place / "some.csv").unlink(missing_ok=True)
+    (place / "good.csv").write_text("\n".join(["size,kind,rate", *good]))
+    (place / "some-bad.csv").write_text("\n".join(["size,kind,rate", good[0], *bad, good[1]]))
+    assert call("certify", place / "run", "--table", place / "good.csv", *options).exit_code == 0
+    alone = pl.read_csv(place / "some.csv", schema_overrides={"problem": pl.String})
+    done = call("certify", place / "run", "--table", place / "some-bad.csv", *options)
+    assert done.exit_code == 3
+    assert "4 of 6 rows have no verdict" in done.output
+    rows = pl.read_csv(place / "some.csv")
+    assert rows["problem"].to_list() == [
+        *(None, "size: no value", "rate: 'x' is no number", "rate: '1e400' is too great", "rate: no value", None)
+    ]
+    assert rows[[0, 5]].drop("row", "problem").equals(alone.drop("row", "problem"))
+    assert rows[1:5].drop("row", "problem").null_count().row(0) == (4, 4, 4)
+    (place / "all-bad.csv").write_text("\n".join(["size,kind,rate", *bad]))
+    assert call("certify", place / "run", "--table", place / "all-bad.csv", *options).exit_code == 3
 
 
 OWN = ("run.json", "model.safetensors", "train_log.jsonl", "checkpoint.safetensors", "a part", "a threat")

@@ -16,8 +16,8 @@ from asymcert.evaluate import evaluate
 from asymcert.evaluate.audit import attack_rows, audit, default_attacks
 from asymcert.evaluate.beyond import Beyond
 from asymcert.features import CentreAbsolute
-from asymcert.runs.folder import AUDIT, CERTIFICATES
 from asymcert.runs.rows import AUDIT_SCHEMA, Origin, make_rows, threat_key
+from asymcert.runs.tables import AUDIT, CERTIFICATES
 from asymcert.threats.model import ThreatModel
 from contracts.certifier import COST
 from contracts.models import cancelling_model, dyadic, linear_model, random_mlp, seeded

@@ -21,7 +21,7 @@ from asymcert.models.base import CHUNK_VALUES
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
 
-TIGHTENINGS = 40  # at most; mostly less than ten
+TIGHTENINGS = 120  # at most; mostly less than ten, but where the answer jumps each third only halves a bracket
 CLOSE = 1.0 + 1e-12  # ratio of bounds at which a radius is tight
 FAR = 1e15  # change of one coordinate where nothing limits the adversary
 CACHED_VALUES = 2**21  # per chunk on a CPU: elementwise work on what the caches hold is several times faster

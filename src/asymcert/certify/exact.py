@@ -16,7 +16,9 @@ from asymcert.attacks.base import in_evaluation_mode
 from asymcert.certify.base import Certificate, Certifier
 from asymcert.certify.closed_form import deployed_margin, in_float64
 from asymcert.certify.composition import check_composition_convex
+from asymcert.certify.cuts import Planes
 from asymcert.certify.cutting_planes import Bounds
+from asymcert.certify.exact_columns import CountBounds, CountSearch
 from asymcert.certify.masters import load_solver
 from asymcert.certify.workers import Limits, solver
 from asymcert.models.base import BinaryClassifier
@@ -35,7 +37,8 @@ class Exact(Certifier):
     a point counts as an adversarial example only after the deployed classifier has changed its verdict on it.
 
     Needs a coordinatewise feature map that is affine, or convex with a score that is nondecreasing in the features
-    that bend, and a norm of 1, 2 or inf.
+    that bend, and a norm of 1, 2 or inf. Where columns are counted (norm 0, all of one price) any coordinatewise map
+    will do, and the count is found by branch and bound; see `exact_columns`.
 
     Parameters
     ----------
@@ -57,6 +60,7 @@ class Exact(Certifier):
 
     method: ClassVar[str] = "exact"
     kind: ClassVar[type[BinaryClassifier]] = FeatureConvexClassifier
+    counts: ClassVar[bool] = True
 
     tolerance: float = option(1e-4, "exact, branch-and-bound: relative gap to stop at.")
     time_limit: float | None = option(None, "exact, branch-and-bound: seconds for each sample.")
@@ -74,10 +78,34 @@ class Exact(Certifier):
     def _certificates(
         self, model: FeatureConvexClassifier, x: Tensor, threats: Sequence[ThreatModel]
     ) -> list[Certificate]:
+        x = x.to(model.device, torch.float64)
+        counted = [threat for threat in threats if threat.norm == 0]
+        others = [threat for threat in threats if threat.norm != 0]
+        found = dict(zip(map(id, counted), self._count(model, x, counted), strict=True))
+        found |= zip(map(id, others), self._measure(model, x, others), strict=True)
+        return [found[id(threat)] for threat in threats]
+
+    def _count(self, model: FeatureConvexClassifier, x: Tensor, threats: Sequence[ThreatModel]) -> list[Certificate]:
+        """Certificates in columns."""
+        if not threats:
+            return []
+        planes = Planes(model, self.sound)
+        margin = deployed_margin(model, x, planes.model.margin(x))
+        sensitive = (margin > 0).nonzero().flatten().tolist()
+        certificates = []
+        for threat in threats:
+            threat.check(x)
+            searches = (CountSearch(model, planes, x[row : row + 1], threat, self.time_limit) for row in sensitive)
+            certificates.append(self._gather(x, margin, [search.bounds() for search in searches], threat))
+        return certificates
+
+    def _measure(self, model: FeatureConvexClassifier, x: Tensor, threats: Sequence[ThreatModel]) -> list[Certificate]:
+        """Certificates in l_p."""
+        if not threats:
+            return []
         for threat in threats:
             _check_norm(threat.norm)
         check_composition_convex(model)
-        x = x.to(model.device, torch.float64)
         for threat in threats:
             threat.check(x)
         limits = Limits(self.tolerance, self.time_limit, self.max_cuts)
@@ -88,7 +116,9 @@ class Exact(Certifier):
             with solver(model, self.sound, limits, workers) as solve:
                 return [self._gather(x, margin, solve.bounds(x[sensitive], threat), threat) for threat in threats]
 
-    def _gather(self, x: Tensor, margin: Tensor, found: list[Bounds], threat: ThreatModel) -> Certificate:
+    def _gather(
+        self, x: Tensor, margin: Tensor, found: Sequence[Bounds | CountBounds], threat: ThreatModel
+    ) -> Certificate:
         """One certificate from the bounds of the sensitive samples; cuts are padded with weight 0."""
         most = max((len(bounds.weights) for bounds in found), default=1)
         radius, upper = torch.zeros_like(margin), torch.zeros_like(margin)

@@ -66,7 +66,7 @@ class Refined(Certifier):
     def _certify(self, model: FeatureConvexClassifier, planes: Planes, x: Tensor, threat: ThreatModel) -> Certificate:
         chunks = []
         for chunk in planes.chunks(x, self.cuts):
-            search = _Search(model, planes, chunk, threat)
+            search = PlaneSearch(model, planes, chunk, threat)
             for _ in range(1, self.cuts):
                 search.add_cut()
                 search.improve(self.steps)
@@ -77,7 +77,7 @@ class Refined(Certifier):
         return Certificate(radius, margin, slope, threat, self.method, self.sound, **parts)
 
 
-class _Search:
+class PlaneSearch:
     """State of one chunk: the cuts, the current weights, the best weights so far, the adversary's answers."""
 
     def __init__(self, model: FeatureConvexClassifier, planes: Planes, x: Tensor, threat: ThreatModel):

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from asymcert.cli import show
+from asymcert.cli.inputs import load_data
 from asymcert.cli.options import with_fields_of
 from asymcert.cli.parameters import Json, MaxBytes, PublishedData, Quiet, Sensitive, TestFile
 from asymcert.cli.summaries import rounded
-from asymcert.cli.train_commands import load_data
 from asymcert.datasets.tables import TableOptions
 
 if TYPE_CHECKING:

@@ -24,9 +24,9 @@ from asymcert.evaluate.labels import method_labels
 from asymcert.evaluate.robust import OperatingPoint, operating_points, record_points
 from asymcert.evaluate.scoring import score_table
 from asymcert.models.base import BinaryClassifier
-from asymcert.runs.folder import CERTIFICATES
 from asymcert.runs.rows import distinct, options_text, parse_parquet
 from asymcert.runs.run import Run
+from asymcert.runs.tables import CERTIFICATES
 from asymcert.theory.separability import limits
 from asymcert.threats.file import read_threat
 from asymcert.threats.model import ThreatModel

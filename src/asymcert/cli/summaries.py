@@ -130,9 +130,9 @@ def room_rows(rooms: list[ColumnRoom], as_json: bool) -> list[dict[str, Any]]:
 
 
 def table_remarks(data: BinaryData) -> list[str]:
-    """What was made of a table: its columns by kind, and rows that were left out; nothing for other data."""
+    """What was made of files, and of a table: its columns by kind, and rows that were left out."""
     if data.scaling is None:
-        return []
+        return [*data.notes]
     kinds: dict[str, list[str]] = {"numbers": [], "categories": [], "free text": [], "constant, so without effect": []}
     for column in data.scaling.columns:
         if isinstance(column, WordColumn):

@@ -13,6 +13,7 @@ from asymcert import datasets as data_sets
 from asymcert._checks import check_choice, refuse
 from asymcert.certify import certifier_for
 from asymcert.cli import show
+from asymcert.cli.inputs import load_data
 from asymcert.cli.options import with_fields_of
 from asymcert.cli.parameters import Json, MaxBytes, PublishedData, Quiet, Sensitive, TestFile
 from asymcert.cli.steps import audit_run, certify_run, report_run, threats_for
@@ -60,12 +61,18 @@ def demo(
 @with_fields_of(*dict.fromkeys(kind.config for kind in MODELS.values()), panel="Recipe (defaults come from the preset)")
 def train(
     data: Annotated[
-        str, typer.Argument(help="Name of a data set (see `asymcert datasets`), or a CSV or Parquet file.")
+        str,
+        typer.Argument(
+            help="Name of a data set (see `asymcert datasets`), a table's file, or a folder with one of images a class."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Run folder to make, or to continue after an interruption.")],
     sensitive: Sensitive = None,
     test: TestFile = None,
     max_bytes: MaxBytes = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Folder of images: pixels of a side.", show_default=False)
+    ] = None,
     model: Annotated[str, typer.Option(help=f"{', '.join(MODELS)}.")] = DEFAULT,
     preset: Annotated[str | None, typer.Option(help="Recipe of another data set.")] = None,
     recipe: Annotated[str, typer.Option(help="`asymcert`, or `published` as in Pfrommer et al. 2023.")] = "asymcert",
@@ -87,13 +94,11 @@ def train(
     """
     check_choice("recipe", recipe, RECIPES)
     _refuse_several_processes()
-    options = {**table, "test": test, "max_bytes": max_bytes}
+    options = {**table, "test": test, "max_bytes": max_bytes, "image_size": image_size}
     loaded = load_data(data, data_dir, sensitive or [], seed, options)
     if recipe == "published":
         preset = _published_preset(model, preset or loaded.name.split("-")[0])
     chosen = kind_of(model).recipe(loaded, preset, **overrides)
-    if chosen.false_positive_rate > 0:
-        check_resolution(chosen.false_positive_rate, loaded.val.y)
     run = _unfinished(RunFolder(out))
     if not quiet:
         for line in table_remarks(loaded):
@@ -117,6 +122,8 @@ def fit(
     run: RunFolder, data: BinaryData, model: str, recipe: Recipe, seed: int, device: str, quiet: bool
 ) -> BinaryClassifier:
     """Train into a run folder, continuing what is there if it is the same run."""
+    if recipe.false_positive_rate > 0:
+        check_resolution(recipe.false_positive_rate, data.val.y)
     with show.progress("train", recipe.epochs, quiet) as update:
 
         def trained(checkpoint: Path, on_epoch: OnEpoch) -> BinaryClassifier:
@@ -127,42 +134,6 @@ def fit(
             update(record["epoch"], show.epoch_note(record))
 
         return fit_run(run, RunFacts.of(data, {"model": model, **asdict(recipe)}, seed), trained, shown)
-
-
-def is_path(data: str) -> bool:
-    """Whether the argument is the path of a file, of whatever kind, rather than a data set's name."""
-    return bool(Path(data).suffix) or len(Path(data).parts) > 1 or Path(data).is_file()
-
-
-def load_named(
-    name: str, data_dir: Path | None, sensitive: list[str], seed: int, options: dict[str, Any]
-) -> BinaryData:
-    """A data set by its name, which has no columns to speak of and one sensitive class."""
-    for option, value in options.items():
-        if value not in (None, []):
-            flag = f"--{option.replace('_', '-')}"
-            raise refuse(flag, "left out for a named data set", repr(value), "It describes a table's columns.")
-    if len(sensitive) > 1:
-        raise refuse("--sensitive", "one class of a named data set", f"{len(sensitive)}", "Name one.")
-    return data_sets.load(name, data_dir, sensitive[0] if sensitive else None, seed)
-
-
-def load_data(data: str, data_dir: Path | None, sensitive: list[str], seed: int, options: dict[str, Any]) -> BinaryData:
-    """A data set by name, or the user's own table."""
-    if is_path(data):
-        return load_table(Path(data), sensitive, seed, options)
-    return load_named(data, data_dir, sensitive, seed, options)
-
-
-def load_table(path: Path, sensitive: list[str], seed: int, options: dict[str, Any]) -> BinaryData:
-    """The user's own table; `label` and the classes cannot be guessed."""
-    if "label" not in options:
-        remedy = f"Name the column that holds the classes; `asymcert table {path}` shows all."
-        raise refuse("--label", "given for a table", "nothing", remedy)
-    if not sensitive and not options.get("harmless"):
-        remedy = "Name the class that must not be talked away, or by --harmless the one that is."
-        raise refuse("--sensitive", "given for a table", "nothing", remedy)
-    return data_sets.load_table(path, sensitive=sensitive, seed=seed, **options)
 
 
 def _unfinished(run: RunFolder) -> RunFolder:

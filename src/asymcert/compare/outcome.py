@@ -17,8 +17,8 @@ from asymcert._checks import check_norm, check_number, refuse
 from asymcert._files import parse_json
 from asymcert._version import __version__
 from asymcert.compare.methods import COMPARED
-from asymcert.compare.table_methods import COLUMNS, FOR_TABLES
 from asymcert.compare.run import CHUNK, CompareOptions, Result
+from asymcert.compare.table_methods import COLUMNS, FOR_TABLES
 from asymcert.datasets import BinaryData
 from asymcert.evaluate.curves import certified_accuracy, summary
 from asymcert.report.series import COLOURS, DASHES, GREY, Series, drawn_curve

@@ -153,11 +153,10 @@ def _survival(lines: Sequence[Line]) -> Table | None:
     """Shares of the class that survive changes of columns, where they are counted."""
     counted = [line for line in lines if line.norm == COLUMNS]
     header = ("Certifier", "Balanced accuracy", *(f"{count} column{'s' * (count > 1)}" for count in CHANGED))
-    rows = [
-        (line.name, floor_percent(line.series.summary["accuracy_balanced"]))
-        + tuple(floor_percent(share) for share in survival(line.series.rows).values())
-        for line in counted
-    ]
+    rows = []
+    for line in counted:
+        shares = (line.series.summary["accuracy_balanced"], *survival(line.series.rows).values())
+        rows.append((line.name, *map(floor_percent, shares)))
     return Table(header, tuple(rows)) if rows else None
 
 

@@ -20,8 +20,8 @@ from asymcert.evaluate import RunFacts, RunFolder, evaluate
 from asymcert.evaluate.audit import attack_rows
 from asymcert.models.base import BinaryClassifier
 from asymcert.runs.fitting import fit_run
-from asymcert.runs.folder import AUDIT
 from asymcert.runs.rows import KEY, SCHEMA
+from asymcert.runs.tables import AUDIT
 from asymcert.threats.model import ThreatModel
 from asymcert.threats.table import TableThreat
 

@@ -19,7 +19,7 @@ COLUMNS = 0.0  # the norm that counts them
 EVERY = (COLUMNS, *NORMS)
 PARTS = (5, 9, 15, 25)  # of the columns, to choose from on validation data
 KEPT = (1 / 16, 1 / 8, 1 / 4)  # shares of the columns, the same
-DRAWS = {"n0": 100, "n": 1000}
+DRAWS: dict[str, Any] = {"n0": 100, "n": 1000}
 ROBUST: dict[str, Any] = {"target_columns": 3, "columns_weight": 1.0}
 CHOICE = 200  # validation attacks that a share of kept columns is chosen on
 

@@ -2,6 +2,7 @@
 
 from asymcert.datasets.augment import Augmentation
 from asymcert.datasets.binary import BinaryData, Split
+from asymcert.datasets.image_folders import load_image_folder
 from asymcert.datasets.load import load, load_source, names
 from asymcert.datasets.many import ManyClasses, load_many
 from asymcert.datasets.source import DataSource
@@ -14,6 +15,7 @@ __all__ = [
     "ManyClasses",
     "Split",
     "load",
+    "load_image_folder",
     "load_many",
     "load_source",
     "load_table",

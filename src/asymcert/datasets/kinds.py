@@ -98,6 +98,6 @@ def is_port(name: str) -> bool:
 
 
 def lonely(known: pl.Series) -> list[tuple[str, int]]:
-    """A negative number that is the only one and stands in several rows, with its count: it may mean no value."""
+    """The only negative number there is, with its count: it may mean no value."""
     negative = known.filter(known.str.contains(r"^-\d+(?:\.0)?$"))
-    return negative.value_counts().rows() if negative.n_unique() == 1 and len(negative) > 1 else []
+    return negative.value_counts().rows() if negative.n_unique() == 1 else []

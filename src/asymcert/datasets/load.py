@@ -9,6 +9,7 @@ from asymcert._checks import check_count, check_types
 from asymcert.datasets.binary import BinaryData
 from asymcert.datasets.builtin import load_breast_cancer_table, load_digits_pair
 from asymcert.datasets.classes import EXAMPLES, parse_pair, unknown_name
+from asymcert.datasets.image_folders import load_image_folder
 from asymcert.datasets.images import load_malimg, load_pair
 from asymcert.datasets.source import FIRST, DataSource
 from asymcert.datasets.table_options import TableOptions
@@ -96,6 +97,10 @@ def load_source(source: DataSource, data_dir: str | Path | None = None) -> Binar
     InputError
         An option of the wrong type or value.
     """
+    if source.is_image_folder:
+        check_types(load_image_folder, source.options)
+        folder = _moved(source.name, data_dir)
+        return load_image_folder(folder, source.sensitive, seed=source.seed, **source.options)
     if not source.is_table:
         return load(source.name, data_dir, cast(str | None, source.sensitive), source.seed)
     options = FIRST | source.options

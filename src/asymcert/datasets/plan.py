@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING as REQUIRED
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,7 @@ class ColumnPlan:
     why
         Why it is dropped.
     decimal
-        Numbers: ``"."`` or ``","``.
+        Numbers: ``"."`` or ``","``, the sign of those that could have either.
     unit
         Numbers: the mark that may stand beside them, such as ``%`` or ``$``; ``bytes`` where sizes such as ``12 KB``
         and ``3 MiB`` become bytes (a KB has 1000, a KiB 1024); ``truth`` for true and false.
@@ -130,6 +130,11 @@ class ColumnPlan:
         numbers = numbers_of(texts, self.decimal, self.unit)
         return numbers.set(absent, None), numbers.is_null() & ~absent
 
+    def failures(self, values: pl.Series) -> int:
+        """How many values are no number, of a column of numbers."""
+        wrong = self.parsed(values)[1]
+        return 0 if wrong is None else int(wrong.sum())
+
     def _numbers(self, values: pl.Series) -> tuple[list[pl.Series], pl.Series | None]:
         numbers, wrong = self.parsed(values)
         reasons = None if wrong is None else _reasons(values, wrong, "is no number")
@@ -204,6 +209,8 @@ class Plan:
     def read(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
         """Clean columns of a table, and what is wrong in each of its rows: String, null where nothing is.
 
+        A table may have the other decimal sign in all of its numbers.
+
         Raises
         ------
         DataError
@@ -216,10 +223,11 @@ class Plan:
         absent = [name for name, known in names.items() if known is None]
         if absent:
             raise DataError(f"The table lacks the columns {absent}. Provide the columns that training had.")
+        given = {name: frame.get_column(str(known)) for name, known in names.items()}
         clean: dict[str, pl.Series] = {}
         wrong: dict[str, pl.Series] = {}
-        for column in self.used:
-            values, reasons = column.read(frame.get_column(str(names[column.name])))
+        for column in _with_decimals_of(given, self.used):
+            values, reasons = column.read(given[column.name])
             clean |= dict(zip(column.outputs, values, strict=True))
             if reasons is not None:
                 wrong[column.name] = f"{column.name}: " + reasons
@@ -252,6 +260,15 @@ class Plan:
         except (InputError, OSError, ValueError) as error:
             reason = str(error).partition("\n")[0]
             raise InputError(f"{path}: no plan of columns: {reason}") from None
+
+
+def _with_decimals_of(given: Mapping[str, pl.Series], columns: Sequence[ColumnPlan]) -> list[ColumnPlan]:
+    """The columns with the other decimal sign, if so more of a table's numbers can be read; else as they are."""
+    texts = [c for c in columns if c.kind == "number" and not given[c.name].dtype.is_numeric()]
+    other = {c.name: replace(c, decimal="." if c.decimal == "," else ",") for c in texts}
+    failures = sum(c.failures(given[c.name]) for c in texts)
+    better = failures and sum(c.failures(given[name]) for name, c in other.items()) < failures
+    return [other.get(c.name, c) if better else c for c in columns]
 
 
 def check_readable(reasons: pl.Series, what: str = "table") -> None:

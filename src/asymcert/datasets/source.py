@@ -24,6 +24,7 @@ TABLE_OPTIONS = (
     ),
     *("category", "keep_column", "missing", "infinite", "names", "ragged", "columns", "limit", "clean"),
 )
+IMAGE_OPTIONS = ("image_size", "harmless")
 FIRST = {"clean": False, "ragged": "fill"}  # what tables were read by before these options were there
 
 
@@ -34,14 +35,15 @@ class DataSource:
     Parameters
     ----------
     name
-        A name that `load` knows, or the path of a table file.
+        A name that `load` knows, or the path of a table file or of a folder of images.
     sensitive
         The sensitive class, or for tables several, by name; None for the data set's own choice or, for tables, for all
         that are not ``harmless``.
     seed
         Seed of the splits.
     options
-        Empty for named data sets; for a table the other arguments of `load_table`.
+        Empty for named data sets; for a table the other arguments of `load_table`, for a folder of images those of
+        `load_image_folder`.
 
     Raises
     ------
@@ -56,17 +58,23 @@ class DataSource:
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        unknown = sorted(set(self.options) - set(TABLE_OPTIONS))
+        known = IMAGE_OPTIONS if self.is_image_folder else TABLE_OPTIONS
+        unknown = sorted(set(self.options) - set(known))
         if unknown:
-            raise refuse("options", f"made of {list(TABLE_OPTIONS)}", f"unknown {unknown}")
+            raise refuse("options", f"made of {list(known)}", f"unknown {unknown}")
         classes = self.sensitive is not None or self.options.get("harmless")
-        if self.options and ("label" not in self.options or not classes):
+        if self.options and (not ("label" in self.options or self.is_image_folder) or not classes):
             raise refuse("options", "complete for a table", "no 'label', or no `sensitive`", "Name both.")
 
     @property
     def is_table(self) -> bool:
         """Whether `name` is the path of a table file."""
-        return bool(self.options)
+        return bool(self.options) and not self.is_image_folder
+
+    @property
+    def is_image_folder(self) -> bool:
+        """Whether `name` is the path of a folder of images."""
+        return "image_size" in self.options
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form."""

@@ -153,7 +153,7 @@ def write_table(path: Path, frame: pl.DataFrame) -> None:
 
 def _remedy(path: Path) -> str:
     if path.is_dir():
-        return "It is a folder without Parquet files."
+        return "It is a folder without Parquet files, and without a folder of images for each class."
     return "Save a spreadsheet as CSV." if path.suffix.lower() in (".xlsx", ".xls", ".ods") else "Convert it first."
 
 
@@ -260,7 +260,9 @@ def _unzst(path: Path, most: int) -> bytes:
     try:
         import zstandard
     except ImportError:
-        raise DependencyError(f"{path}: needs the package zstandard. Install it: pip install zstandard.") from None
+        raise DependencyError(
+            f"{path}: needs the package zstandard. Install it: pip install 'asymcert[zst]'."
+        ) from None
     try:
         with (
             path.open("rb") as file,

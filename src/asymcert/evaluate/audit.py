@@ -17,8 +17,9 @@ from asymcert.errors import RunError
 from asymcert.evaluate.beyond import BEYOND, EXACT, Beyond
 from asymcert.evaluate.run import Progress
 from asymcert.models.base import BinaryClassifier
-from asymcert.runs.folder import AUDIT, CERTIFICATES, RunFolder
+from asymcert.runs.folder import RunFolder
 from asymcert.runs.rows import AUDIT_SCHEMA, KEY, check_rows, distinct, threat_key
+from asymcert.runs.tables import AUDIT, CERTIFICATES
 from asymcert.threats.model import ThreatModel
 
 if TYPE_CHECKING:

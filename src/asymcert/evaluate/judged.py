@@ -45,7 +45,15 @@ class Judged:
     points: list[AtPoint]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON: ``detection``, ``confusion``, ``calibration``, ``certified``, ``at_max_fpr``."""
+        """What `asymcert evaluate --json` adds to each curve's line.
+
+        ``detection`` has the figures of `detection`, each with ``value``, ``lower`` and ``upper``; ``confusion`` counts
+        (see there); ``calibration`` a bin a line (see there), or null; ``certified`` for each ``size`` of the changes
+        the figures of `certified_detection`, for methods that give them; ``at_max_fpr`` for each rate of false alarms
+        that the samples can show ``max_fpr``, ``threshold``, the ``false_positive_rate`` there, and ``caught``: for
+        each ``size`` the share of sensitive samples that no change of at most that size lets pass, with an exact
+        interval for that threshold. Figures without a value are null.
+        """
         sized = [{"size": size} for size in self.sizes]
         return {
             "detection": _told(self.detection),

@@ -14,8 +14,9 @@ from asymcert.evaluate.detection import RATES, Estimate, detection, is_shown
 from asymcert.evaluate.surface import Floats, lowest_margins
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.thresholds import threshold_for_rate
-from asymcert.runs.folder import CERTIFICATES, POINTS, RunFolder
+from asymcert.runs.folder import RunFolder
 from asymcert.runs.rows import POINT_SCHEMA, SERIES, distinct, one_series
+from asymcert.runs.tables import CERTIFICATES, POINTS
 
 if TYPE_CHECKING:
     from asymcert.datasets.binary import Split

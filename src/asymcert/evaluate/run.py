@@ -15,8 +15,9 @@ from asymcert._checks import check_count, refuse
 from asymcert.certify import Certifier, certifier_for, default_method
 from asymcert.models.base import BinaryClassifier
 from asymcert.proofs.folder import Proofs
-from asymcert.runs.folder import CERTIFICATES, GALLERY, RunFolder
+from asymcert.runs.folder import RunFolder
 from asymcert.runs.rows import GALLERY_SCHEMA, KEY, SERIES, Origin, distinct, make_rows, options_text, threat_key
+from asymcert.runs.tables import CERTIFICATES, GALLERY
 from asymcert.threats.model import ThreatModel
 
 if TYPE_CHECKING:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import polars as pl
 import torch
+from torch import Tensor
 
 from asymcert._checks import check_count, refuse
 from asymcert.certify import Certificate, Certifier
+from asymcert.datasets.scaling import TableScaling
 from asymcert.evaluate.labels import threat_labels
 from asymcert.evaluate.units import table_of
 from asymcert.models.base import BinaryClassifier
@@ -51,20 +54,17 @@ def score_table(
     Raises
     ------
     InputError
-        The model is not of a table, the table has no rows, or one lies outside an adversary's box.
+        The model is not of a table, or the table has no rows.
     DataError
         A column is absent, or holds lists or the like.
     """
     check_count("chunk", chunk)
     if frame.is_empty():
         raise refuse("frame", "of at least one row", "none")
-    table, scaling = table_of(model.scaling), model.scaling
-    assert scaling is not None  # table_of has seen to it
-    clean, problems = scaling.read(frame)
+    table_of(model.scaling)  # refuses a model of other data
+    scaling = cast(TableScaling, model.scaling)
+    x, problems = _inputs(scaling, frame, threats)
     rows = problems.is_null().arg_true()
-    x = scaling.encode(clean[rows]) if len(rows) else torch.empty(0, *model.input_shape)
-    for threat in threats:
-        table.check_inside(threat, x)
     found: list[list[Certificate]] = []
     for start in range(0, len(x), chunk):
         found.append(certifier.certify(model, x[start : start + chunk], threats))
@@ -76,8 +76,32 @@ def score_table(
     )
     known = known.with_columns(row=rows.cast(pl.Int64))
     everything = pl.DataFrame({"row": range(len(frame)), "problem": problems}, schema_overrides={"row": pl.Int64})
-    joined = everything.join(known, on="row", how="left", maintain_order="left")
+    joined = everything.join(known, on="row", how="left").sort("row")
     return joined.select("row", "verdict", "margin", *names, "problem")
+
+
+def _inputs(scaling: TableScaling, frame: pl.DataFrame, threats: Sequence[ThreatModel]) -> tuple[Tensor, pl.Series]:
+    """Inputs of the rows that can be certified, and what is wrong with each row of the table, null where nothing is."""
+    clean, problems = scaling.read(frame)
+    readable = problems.is_null().arg_true()
+    x = scaling.encode(clean[readable]) if len(readable) else torch.empty(0, len(scaling.feature_names))
+    inside = torch.ones(len(x), dtype=torch.bool)
+    for threat in threats:
+        within = _inside(threat, x)
+        beyond = readable.filter(pl.Series((inside & ~within).numpy()))
+        problems = problems.scatter(beyond, f"outside the box of {threat.describe()}")
+        inside &= within
+    return x[inside], problems
+
+
+def _inside(threat: ThreatModel, x: Tensor) -> Tensor:
+    """Which inputs (n, d) are in the threat model's box."""
+    inside = torch.ones_like(x, dtype=torch.bool)
+    if threat.lower is not None:
+        inside &= x >= torch.as_tensor(threat.lower).to(x)
+    if threat.upper is not None:
+        inside &= x <= torch.as_tensor(threat.upper).to(x)
+    return inside.all(1)
 
 
 def _rows(model: BinaryClassifier, certificates: Sequence[Certificate], names: Sequence[str]) -> pl.DataFrame:

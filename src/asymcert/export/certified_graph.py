@@ -19,23 +19,24 @@ from torch import Tensor
 
 from asymcert._checks import refuse
 from asymcert._floats import TINY, dual_exponent
-from asymcert.certify.closed_form import ClosedForm
 from asymcert.certify.distance_bounds import MarginBounds
 from asymcert.certify.distance_nets import DistanceLipschitz
+from asymcert.certify.interface import default_method
 from asymcert.certify.rounding import Rounding
+from asymcert.certify.tangent import Tangent
+from asymcert.export.bounds import MARGIN, TIMES, norm_of, plus
+from asymcert.export.count_graph import add_count
 from asymcert.export.feature_maps import add_distances, add_map
 from asymcert.export.graph import Graph, facts
 from asymcert.export.networks import add_margin_of_logits
 from asymcert.export.scores import add_score
+from asymcert.export.tangent_graph import Falls, TangentRadius
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.distance_net import DistanceClassifier
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel, Values
 
-MARGIN = 1e-9  # relative; far above the rounding of norms and quotients of any network's size
 LARGEST = 1e100  # inputs beyond it get no radius, so that nothing can overflow
-LEAST = 1e-37  # of errors that are added: ONNX Runtime takes scalars that single precision rounds to 0 for 0
-TIMES = 3.0  # the graph's own error, and the difference of its results from PyTorch's
 
 
 def to_certified_onnx(model: BinaryClassifier, threat: ThreatModel) -> onnx.ModelProto:
@@ -71,8 +72,8 @@ def to_certified_onnx(model: BinaryClassifier, threat: ThreatModel) -> onnx.Mode
     model = model if model.device.type == "cpu" else copy.deepcopy(model).cpu()  # constants are worked out there
     graph = Graph(model.dtype, model.input_shape)
     if isinstance(model, FeatureConvexClassifier):
-        method = ClosedForm.method
-        _closed_form(graph, model, threat)
+        method = default_method(model, [threat])
+        (_tangent if method == Tangent.method else _closed_form)(graph, model, threat)
     elif isinstance(model, DistanceClassifier):
         method = DistanceLipschitz.method
         _lipschitz(graph, model, threat)
@@ -92,10 +93,28 @@ def _closed_form(graph: Graph, model: FeatureConvexClassifier, threat: ThreatMod
     rate, limit = _growth(rounding, model, threat)
     per_unit, constant = _errors(rounding, model, threat)
     size = graph.op("Abs", gradient())
-    size = _plus(graph, size, TIMES * rounding.gradient_error.flatten())
+    size = plus(graph, size, TIMES * rounding.gradient_error.flatten())
     slope = _slope(graph, model, threat, size)
-    slope = _plus(graph, slope, rate * (1.0 + MARGIN))
+    slope = plus(graph, slope, rate * (1.0 + MARGIN))
     radius = graph.op("Div", _margin_less(graph, x, per_unit, constant), slope)
+    _radius(graph, x, threat, graph.op("Min", radius, graph.number(limit)))
+
+
+def _tangent(graph: Graph, model: FeatureConvexClassifier, threat: ThreatModel) -> None:
+    """Radius of the tangent plane."""
+    x = graph.flat_input()
+    features = add_map(graph, model.feature_map, x, model.input_shape)
+    score, gradient = add_score(graph, model.score, features)
+    graph.verdict(score, model.threshold)
+    rounding = Rounding(model, model.dtype)
+    rate, limit = _growth(rounding, model, threat)
+    per_unit, constant = _errors(rounding, model, threat)
+    falls = Falls(graph, model, rounding, x, features, gradient())
+    amount = _margin_less(graph, x, per_unit, constant)
+    if threat.norm == 0:
+        radius = add_count(falls, threat, amount)
+    else:
+        radius = TangentRadius(falls, threat, amount, rate * (1.0 + MARGIN)).add()
     _radius(graph, x, threat, graph.op("Min", radius, graph.number(limit)))
 
 
@@ -130,22 +149,7 @@ def _slope(graph: Graph, model: FeatureConvexClassifier, threat: ThreatModel, si
     constant = model.feature_map.lipschitz(threat.norm) * (1.0 + MARGIN)
     scaled = graph.scaled("Mul", size, constant / cost.expand(shape).flatten())
     scaled = graph.op("Max", scaled, graph.number(TINY))  # quotients keep their precision
-    return _norm(graph, scaled, dual_exponent(model.feature_map.feature_norm(threat.norm)))
-
-
-def _norm(graph: Graph, size: str, order: float) -> str:
-    """l_q norm of nonnegative rows, scaled by the greatest entry so that powers cannot overflow: (n, d) -> (n,)."""
-    if order == 1:
-        return graph.op("ReduceSum", size, graph.integers([1]), keepdims=0)
-    greatest = graph.op("ReduceMax", size, axes=[1], keepdims=1)
-    if math.isinf(order):
-        return graph.reshape(greatest)
-    unit = graph.op("Max", greatest, graph.number(TINY))
-    relative = graph.op("Div", size, unit)
-    powers = graph.op("Mul", relative, relative) if order == 2 else graph.op("Pow", relative, graph.number(order))
-    summed = graph.op("ReduceSum", powers, graph.integers([1]), keepdims=0)
-    root = graph.op("Sqrt", summed) if order == 2 else graph.op("Pow", summed, graph.number(1.0 / order))
-    return graph.op("Mul", root, graph.reshape(unit))
+    return norm_of(graph, scaled, dual_exponent(model.feature_map.feature_norm(threat.norm)))
 
 
 def _lipschitz(graph: Graph, model: DistanceClassifier, threat: ThreatModel) -> None:
@@ -160,7 +164,7 @@ def _lipschitz(graph: Graph, model: DistanceClassifier, threat: ThreatModel) -> 
     slope = float(bounds.slope(torch.tensor([model.sensitive_class]))) / float(threat.cost_for(model.input_shape).min())
     rate, constant = _distance_errors(model, bounds)
     greatest = graph.op("ReduceMax", graph.op("Abs", x), axes=[1], keepdims=0)
-    error = _plus(graph, graph.op("Mul", greatest, graph.number(rate)), constant)
+    error = plus(graph, graph.op("Mul", greatest, graph.number(rate)), constant)
     margin = graph.op("Sub", "margin", error)
     _radius(graph, x, threat, graph.scaled("Div", margin, slope * (1.0 + MARGIN)))
 
@@ -186,13 +190,7 @@ def _distance_errors(model: DistanceClassifier, bounds: MarginBounds) -> tuple[f
 def _margin_less(graph: Graph, x: str, per_unit: Tensor, constant: float) -> str:
     """Margins less errors: (n,)."""
     error = graph.op("MatMul", graph.op("Abs", x), graph.number(per_unit))
-    return graph.op("Sub", "margin", _plus(graph, error, constant))
-
-
-def _plus(graph: Graph, name: str, error: float | Tensor) -> str:
-    """Values plus errors, each of these either 0 or rounded up to `LEAST`."""
-    errors = torch.as_tensor(error, dtype=torch.float64)
-    return graph.op("Add", name, graph.number(torch.where(errors > 0, errors.clamp(min=LEAST), 0.0)))
+    return graph.op("Sub", "margin", plus(graph, error, constant))
 
 
 def _radius(graph: Graph, x: str, threat: ThreatModel, radius: str) -> None:

@@ -47,9 +47,13 @@ class Graph:
 
     def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """Append a node of one output and return the output's name."""
-        name = self._fresh(kind.lower())
-        self._nodes.append(helper.make_node(kind, list(inputs), [name], name=name, **attributes))
-        return name
+        return self.several(kind, 1, *inputs, **attributes)[0]
+
+    def several(self, kind: str, count: int, *inputs: str, **attributes: Any) -> list[str]:
+        """Append a node of so many outputs and return their names."""
+        names = [self._fresh(kind.lower()) for _ in range(count)]
+        self._nodes.append(helper.make_node(kind, list(inputs), names, name=names[0], **attributes))
+        return names
 
     def loop(self, times: int, state: Sequence[str], body: Callable[..., Sequence[str]]) -> list[str]:
         """Values of the graph's type, replaced `times` times by what `body` makes of them.

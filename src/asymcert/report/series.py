@@ -18,8 +18,9 @@ from asymcert.evaluate.judged import Judged, judge
 from asymcert.evaluate.labels import method_labels, threat_labels
 from asymcert.evaluate.surface import Surface, surface
 from asymcert.runs.facts import RunFacts
-from asymcert.runs.folder import AUDIT, CERTIFICATES, GALLERY, RunFolder
+from asymcert.runs.folder import RunFolder
 from asymcert.runs.rows import SERIES, check_schema, distinct
+from asymcert.runs.tables import AUDIT, CERTIFICATES, GALLERY
 from asymcert.threats.model import ThreatModel
 
 # Okabe and Ito's palette: told apart under every common colour blindness, and in grey

@@ -23,26 +23,14 @@ from asymcert.models.base import BinaryClassifier
 from asymcert.models.files import stated_digest
 from asymcert.runs.facts import RunFacts
 from asymcert.runs.log import append_record, read_records
-from asymcert.runs.rows import (
-    AUDIT_SCHEMA,
-    GALLERY_SCHEMA,
-    MOST_ROWS,
-    POINT_SCHEMA,
-    SCHEMA,
-    check_gallery,
-    check_rows,
-    check_schema,
-    parse_parquet,
-    threat_key,
-)
+from asymcert.runs.rows import MOST_ROWS, threat_key
+from asymcert.runs.tables import PART, SCHEMAS, check_table, read_part
 from asymcert.threats.model import ThreatModel
 
 FORMAT = 1
-CERTIFICATES, GALLERY, AUDIT, POINTS, THREATS = "certificates", "gallery", "audit", "points", "threats"
-SCHEMAS = {CERTIFICATES: SCHEMA, GALLERY: GALLERY_SCHEMA, AUDIT: AUDIT_SCHEMA, POINTS: POINT_SCHEMA}
+THREATS = "threats"
 LOG = "train_log.jsonl"
 PLAN = "columns.toml"
-_PART = re.compile(r"part-([0-9]{5,18})-[0-9a-f]{8}-([0-9a-f]{16})\.parquet")
 
 
 @dataclass(frozen=True)
@@ -93,7 +81,7 @@ class RunFolder:
     @property
     def own_files(self) -> list[Path]:
         """What the run consists of, there already or not: no command may write anything else there."""
-        parts = [part for folder in self.path.glob("*") for part in folder.glob("*") if _PART.fullmatch(part.name)]
+        parts = [part for folder in self.path.glob("*") for part in folder.glob("*") if PART.fullmatch(part.name)]
         named = [self.path / name for name in ("run.json", LOG, PLAN)] + [self.model_path, self.checkpoint_path]
         return [*named, *(self.path / THREATS).glob("*.json"), *parts]
 
@@ -226,18 +214,18 @@ class RunFolder:
         """
         folder = self._table(table)
         self._require()
-        _check(table, frame)
+        check_table(table, frame)
         if len(frame) > MOST_ROWS:
             raise refuse("frame", f"of at most {MOST_ROWS} rows", len(frame), "Append it in parts.")
         if frame.is_empty():
             return None
         parts = self._parts(table)
-        if table not in SCHEMAS and parts and _read_part(parts[0]).schema != frame.schema:
+        if table not in SCHEMAS and parts and read_part(parts[0]).schema != frame.schema:
             raise RunError(f"{folder}: earlier rows have other columns. Move the folder away and run it again.")
         buffer = io.BytesIO()
         frame.write_parquet(buffer)
         content = buffer.getvalue()
-        number = 1 + max((int(_PART.fullmatch(part.name)[1]) for part in parts), default=-1)  # pyright: ignore
+        number = 1 + max((int(PART.fullmatch(part.name)[1]) for part in parts), default=-1)  # pyright: ignore
         digest = hashlib.sha256(content).hexdigest()[:16]
         folder.mkdir(exist_ok=True)
         return self._write(f"{table}/part-{number:05d}-{secrets.token_hex(4)}-{digest}.parquet", content)
@@ -250,13 +238,13 @@ class RunFolder:
         RunError
             A part is damaged, or its columns are not those of the table.
         """
-        frames = {part: _read_part(part) for part in self._parts(table)}
+        frames = {part: read_part(part) for part in self._parts(table)}
         schema = SCHEMAS.get(table) or next((frame.schema for frame in frames.values()), pl.Schema())
         for part, frame in frames.items():
             if frame.schema != schema:
                 raise RunError(f"{part}: its columns are not those of the table. Move it away and run again.")
             try:
-                _check(table, frame)
+                check_table(table, frame)
             except InputError as error:
                 raise RunError(f"{part}: no part of the table: {error} Move it away and run again.") from error
         return pl.concat(frames.values()) if frames else schema.to_frame()
@@ -289,7 +277,7 @@ class RunFolder:
 
     def _parts(self, table: str) -> list[Path]:
         folder = self._table(table)
-        parts = [path for path in folder.iterdir() if _PART.fullmatch(path.name)] if folder.is_dir() else []
+        parts = [path for path in folder.iterdir() if PART.fullmatch(path.name)] if folder.is_dir() else []
         return sorted(parts, key=lambda path: (int(path.name.split("-")[1]), path.name))
 
     def _write(self, name: str, content: bytes, *, replace: bool = True) -> Path:
@@ -314,28 +302,3 @@ class RunFolder:
 def _content(facts: RunFacts) -> bytes:
     """Of ``run.json``."""
     return (json.dumps({"format": FORMAT, **asdict(facts)}, indent=2, allow_nan=False) + "\n").encode()
-
-
-def _read_part(path: Path) -> pl.DataFrame:
-    remedy = "Delete it and run the same command again: the rows it held are computed anew."
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise RunError(f"{path}: cannot be read ({error}). {remedy}") from error
-    match = _PART.fullmatch(path.name)
-    if match is None or hashlib.sha256(content).hexdigest()[:16] != match[2]:
-        raise RunError(f"{path}: damaged, its digest does not match its name. {remedy}")
-    try:
-        return parse_parquet(content)
-    except InputError as error:
-        raise RunError(f"{path}: damaged ({error}). {remedy}") from error
-
-
-def _check(table: str, frame: pl.DataFrame) -> None:
-    """Refuse rows that do not belong into a table of a known name."""
-    if table == CERTIFICATES:
-        check_rows(frame)
-    elif table == GALLERY:
-        check_gallery(frame)
-    elif table in SCHEMAS:
-        check_schema("frame", frame, SCHEMAS[table])
