@@ -1,4 +1,4 @@
-"""What is compared on images: how each method is trained, what certifies it, and how that differs from the published setting."""
+"""What is compared on images: training, certifiers, and how each method differs from the published setting."""
 
 from __future__ import annotations
 
