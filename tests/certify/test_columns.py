@@ -12,10 +12,14 @@ from asymcert.attacks.base import score
 from asymcert.certify import Certifier, ClosedForm, Exact, Refined, Tangent, certify
 from asymcert.certify.base import Certificate
 from asymcert.convex import ConvexMLP
+from asymcert.datasets.columns import CategoryColumn, NumericColumn
+from asymcert.datasets.plan import ColumnPlan, Plan
+from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import InputError
 from asymcert.features import Centre, Identity, Ramps
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
+from asymcert.threats.table import TableThreat
 from contracts.models import linear_model, random_mlp, seeded
 
 D = 6
@@ -247,3 +251,14 @@ def test_a_map_without_a_limit_certifies_nothing_without_a_box():
 def test_closed_form_says_what_counts():
     with pytest.raises(InputError, match="norm from 1 on"):
         ClosedForm().certify(classifier(0), rows(), [ThreatModel(0)])
+
+
+def test_what_one_column_of_the_table_became_is_one_column():
+    plan = Plan((ColumnPlan("when", "date", parts=("hour", "days"), time_format="%Y"), ColumnPlan("kind", "category")))
+    columns = (NumericColumn("when: hour", None, 0, 24), NumericColumn("when: days", None, 0, 9))
+    scaling = TableScaling((*columns, CategoryColumn("kind", None, ("a", "b"))), plan)
+    threat = TableThreat(scaling).counting()
+    assert threat.groups.tolist() == [0, 0, 1, 1, 1]
+    assert threat.exclusive.tolist() == [False, False, True, True, True]
+    delta = torch.tensor([[0.1, 0.2, 0, 0, 0], [0, 0.1, -1, 1, 0]]).double()
+    assert threat.size(delta).tolist() == [1, 2]

@@ -38,6 +38,7 @@ class TableThreat:
 
     def __init__(self, scaling: TableScaling):
         self.columns = scaling.columns
+        self.sources = {} if scaling.plan is None else scaling.plan.sources
         self.inputs = [column.inputs for column in scaling.columns]
         ends = np.cumsum(self.inputs).tolist()
         self.places = [slice(end - count, end) for count, end in zip(self.inputs, ends, strict=True)]
@@ -51,8 +52,10 @@ class TableThreat:
 
     @cached_property
     def groups(self) -> Tensor:
-        """Int64 (d,): the table's column of each input."""
-        return self._of(range(len(self.columns))).long()
+        """Int64 (d,): the table's column of each input; hour, weekday and day of one date are one."""
+        numbers: dict[str, int] = {}
+        own = [self.sources.get(column.name, column.name) for column in self.columns]
+        return self._of([numbers.setdefault(name, len(numbers)) for name in own]).long()
 
     @cached_property
     def exclusive(self) -> Tensor:
