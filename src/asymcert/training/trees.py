@@ -14,6 +14,7 @@ from asymcert.datasets import BinaryData
 from asymcert.models.ablated import ABLATED, AblatedClassifier, shown_columns
 from asymcert.models.thresholds import balanced_threshold
 from asymcert.models.trees import TreeClassifier, Trees, TreeSum, TreeVote
+from asymcert.threats.table import TableThreat
 
 SURVIVED = (1, 2, 3, 5)  # changed columns that the choice of a strength counts
 ACCURACY_LOST = 0.05  # balanced accuracy that a strength may cost, against the most accurate one
@@ -148,6 +149,5 @@ def named(data: BinaryData) -> dict[str, Any]:
 
 
 def columns_of(data: BinaryData) -> Tensor:
-    """The table's column of each input, each input alone where the data are no table: int64 (d,)."""
-    counts = [1] * data.input_shape[0] if data.scaling is None else [c.inputs for c in data.scaling.columns]
-    return torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    """The table's column of each input, numbered from 0; each input alone where the data are no table: int64 (d,)."""
+    return torch.arange(data.input_shape[0]) if data.scaling is None else TableThreat(data.scaling).groups
