@@ -80,7 +80,7 @@ def explain(
         fall, rise = (_room(table, position, sign, x, threat, radii.get((position, sign))) for sign in (-1, 1))
         if isinstance(column, CategoryColumn):
             fall = rise = None if fall is None or rise is None else min(fall, rise)
-        rooms.append(ColumnRoom(column.name, _value(column, x[table.places[position]]), fall, rise))
+        rooms.append(ColumnRoom(column.name, column_value(column, x[table.places[position]]), fall, rise))
     return float(whole.radius), rooms
 
 
@@ -112,7 +112,8 @@ def _room(
     return column_amount(column, radius, dearest(threat, table, place), extent, threat.norm)
 
 
-def _value(column: Column, x: Tensor) -> float | str:
+def column_value(column: Column, x: Tensor) -> float | str:
+    """The table's value that a column's inputs (k,) stand for, as far as they tell: see `ColumnRoom`."""
     if isinstance(column, NumericColumn):
         return column.low + float(x[0]) * (column.high - column.low)
     if isinstance(column, WordColumn):
