@@ -181,3 +181,19 @@ def test_arrays_are_checked(change, message):
     else:
         with pytest.raises(InputError, match=message):
             Trees(2, **arrays | change)
+
+
+def test_the_search_over_columns_tries_both_sides_of_every_split():
+    from asymcert.attacks import ColumnPairs
+
+    model = TreeSum(random_trees(2, each=5))
+    model = model.with_threshold(float(model.margin(torch.rand(64, 6)).quantile(0.4)))
+    x = torch.rand(8, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    corners = model.bends()
+    found = ColumnPairs().run(model, x, ThreatModel(0, 0.0, 1.0), torch.ones(8), torch.Generator().manual_seed(0))
+    for row, sensitive, success in zip(x, model.predict(x), found.success, strict=True):
+        if sensitive:  # one column to any value: those of its splits are all that there is
+            points = row.repeat(6 * len(corners), 1)
+            points[torch.arange(len(points)), torch.arange(6).repeat_interleave(len(corners))] = corners.T.flatten()
+            inside = points[((points >= 0) & (points <= 1)).all(1)]
+            assert success == (not bool(model.predict(inside).all()))

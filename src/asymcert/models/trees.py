@@ -192,6 +192,15 @@ class TreeClassifier(BinaryClassifier):
         """A few values for each tree."""
         return 8 * len(self.trees.root) + self.trees.inputs
 
+    def bends(self) -> Tensor:
+        """Splits of each input, whose values lie on the upper side, and what is just below; 0 where others have more."""
+        trees = self.trees
+        inner, per_input = ~trees.leaf, []
+        for place in range(trees.inputs):
+            split = trees.split[inner & (trees.feature == place)].double().unique()
+            per_input.append(torch.cat((split, torch.nextafter(split, torch.full_like(split, -math.inf)))))
+        return nn.utils.rnn.pad_sequence(per_input)
+
     def parts(self) -> dict[str, Any]:
         """The number of inputs."""
         return {"inputs": self.trees.inputs}
