@@ -193,7 +193,7 @@ class TreeClassifier(BinaryClassifier):
         return 8 * len(self.trees.root) + self.trees.inputs
 
     def bends(self) -> Tensor:
-        """Splits of each input, whose values lie on the upper side, and what is just below; 0 where others have more."""
+        """Splits of each input, which lie on their upper side, and what is just below; 0 where others have more."""
         trees = self.trees
         inner, per_input = ~trees.leaf, []
         for place in range(trees.inputs):
