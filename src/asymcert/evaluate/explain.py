@@ -9,7 +9,7 @@ from torch import Tensor
 
 from asymcert._checks import refuse
 from asymcert.certify import Certifier
-from asymcert.datasets.columns import CategoryColumn
+from asymcert.datasets.columns import CategoryColumn, Column
 from asymcert.evaluate.units import box_of, column_amount, dearest, table_of
 from asymcert.models.base import BinaryClassifier
 from asymcert.threats.model import ThreatModel
