@@ -61,6 +61,7 @@ class Kind:
         recipe = config if config is not None else self.recipe(data, preset)
         train, val = ((split.x, split.y.long()) for split in (data.train, data.val))
         origin = {"data": data.name, "data_digest": data.digest, "model": self.name}
+        options["weights"] = data.train.weight
         trained = fit(self.build, recipe, train, val, 2, origin, owner=f"model {self.name!r}", **options)
         model = trained.deploy((data.other, data.sensitive)).to(next(trained.parameters()).device)
         model.scaling = data.scaling
