@@ -1,6 +1,5 @@
 """Numbers of columns that an adversary must change: by hand, against brute force, and against greedy answers."""
 
-import itertools
 import math
 
 import pytest
@@ -16,79 +15,14 @@ from asymcert.datasets.columns import CategoryColumn, NumericColumn
 from asymcert.datasets.plan import ColumnPlan, Plan
 from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import InputError
-from asymcert.features import Centre, Identity, Ramps
+from asymcert.features import Centre, Identity
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
 from asymcert.threats.table import TableThreat
+from contracts.counted import ADVERSARIES, GROUPS, ONE_HOT, D, classifier, least_price, rows
 from contracts.models import linear_model, random_mlp, seeded
 
-D = 6
-GROUPS = torch.tensor([0, 1, 2, 3, 3, 3])  # three numbers, and a category of three values
-ONE_HOT = torch.tensor([False, False, False, True, True, True])
-PRICE = torch.tensor([1.0, 2.0, 0.5, 3.0, 3.0, 3.0]).double()
-ADVERSARIES = {
-    "anything": ThreatModel(0),
-    "box": ThreatModel(0, lower=0, upper=1),
-    "category": ThreatModel(0, lower=0, upper=1, groups=GROUPS, exclusive=ONE_HOT),
-    "frozen": ThreatModel(0, lower=0, upper=1, groups=GROUPS, exclusive=ONE_HOT, mutable=torch.arange(D) != 1),
-    "adds": ThreatModel(0, groups=GROUPS, exclusive=ONE_HOT, direction=torch.tensor([1, 1, -1, 0, 0, 0])),
-    "prices": ThreatModel(0, lower=0, upper=1, cost=PRICE, groups=GROUPS, exclusive=ONE_HOT),
-}
 CERTIFIERS = {"tangent": Tangent(), "refined": Refined(cuts=4)}
-
-
-def rows(n: int = 30, seed: int = 0) -> torch.Tensor:
-    """Three skewed numbers in [0, 1] and a category."""
-    x = torch.rand(n, D, generator=seeded(seed)).double() ** 3
-    x[:, 3:] = torch.eye(3).double()[torch.randint(3, (n,), generator=seeded(seed + 1))]
-    return x
-
-
-def classifier(seed: int, edges: int = 5, share: float = 0.1) -> FeatureConvexClassifier:
-    model, _ = random_mlp(seed, D, feature_map=Ramps.fit(rows(200), edges))
-    return model.with_threshold(float((model.margin(rows(200)) + model.threshold).quantile(share)))
-
-
-def options(model: FeatureConvexClassifier, threat: ThreatModel, x: torch.Tensor) -> dict[int, list[torch.Tensor]]:
-    """All that can be made of each column of one sample, up to what no score can tell apart: inputs of the column."""
-    low, high = threat.interval(x[None])
-    columns, knots = threat.columns((D,)), model.feature_map.knots((D,))
-    found = {}
-    for column in range(len(columns.price)):
-        inputs = (columns.index == column).nonzero().flatten()
-        if len(inputs) > 1:
-            free = bool(((low < 0) | (high > 0))[0, inputs].all())
-            found[column] = list(torch.eye(len(inputs)).double()) if free else [x[inputs]]
-        else:
-            j = int(inputs)
-            ends = torch.cat((knots[:, j], torch.tensor([-9.0, 9.0])))
-            inside = (ends - x[j]).clamp(float(low[0, j]), float(high[0, j])) + x[j]
-            found[column] = list(inside.unique()[:, None])
-    return found
-
-
-def every_change(model, threat, x: torch.Tensor, count: int) -> torch.Tensor:
-    """All inputs that differ from one sample in exactly some `count` columns, or fewer: (m, d)."""
-    columns, single = threat.columns((D,)), options(model, threat, x)
-    points = []
-    for chosen in itertools.combinations(single, count):
-        for values in itertools.product(*(single[column] for column in chosen)):
-            point = x.clone()
-            for column, value in zip(chosen, values, strict=True):
-                point[columns.index == column] = value
-            points.append(point)
-    return torch.stack(points)
-
-
-def least_price(model, threat, x: torch.Tensor, most: int = 2) -> float:
-    """Size of the cheapest change of at most so many columns that undoes the verdict, by trying all; inf if none."""
-    best = math.inf
-    for count in range(1, most + 1):
-        points = every_change(model, threat, x, count)
-        undone = points[model.margin(points) <= 0]
-        if len(undone):
-            best = min(best, float(threat.size(undone - x).min()))
-    return best
 
 
 @pytest.mark.parametrize("method", CERTIFIERS)

@@ -15,6 +15,7 @@ from asymcert import __version__
 from asymcert.cli import show
 from asymcert.cli.app import app, main
 from asymcert.datasets import DataSource, load_source
+from asymcert.errors import AsymcertError
 from asymcert.evaluate import RunFolder
 from asymcert.evaluate.units import radius_in_units
 from asymcert.proofs.checker import main as check
@@ -221,6 +222,19 @@ def test_a_row_that_cannot_be_read_stops_no_other(place):
     assert call("certify", place / "run", "--table", place / "all-bad.csv", *options).exit_code == 3
 
 
+def test_rows_outside_an_adversarys_box_have_no_verdict_but_a_reason(place):
+    (place / "box.toml").write_text("norm = 1\n[lower]\nsize = 300")
+    table = pl.read_csv(place / "files.csv")[:40]
+    table.write_csv(place / "boxed.csv")
+    options = ("--threat", place / "box.toml", "--norm", "2", "--quiet", "--out", place / "boxed-radii.csv")
+    assert call("certify", place / "run", "--table", place / "boxed.csv", *options).exit_code == 3
+    problems = pl.read_csv(place / "boxed-radii.csv")["problem"]
+    outside = table["size"] < 300
+    assert 0 < outside.sum() < 40
+    assert problems.is_not_null().to_list() == outside.to_list()
+    assert all(problem.startswith("outside the box of l1") for problem in problems.drop_nulls())
+
+
 OWN = ("run.json", "model.safetensors", "train_log.jsonl", "checkpoint.safetensors", "a part", "a threat")
 
 
@@ -307,3 +321,35 @@ def test_an_unlabelled_table_of_other_data_cannot_be_explained(place, monkeypatc
     monkeypatch.setattr(RunFolder, "read_model", lambda _: (model, digest))
     done = call("certify", place / "run", "--norm", "2", "--explain", "0")
     assert "`model` must be of a table" in str(done.exception)
+
+
+def test_columns_are_counted(place):
+    run = place / "run"
+    rows = json.loads(call("certify", run, "--norm", "columns", "--json", "--quiet").stdout)
+    assert [(row["norm"], row["method"]) for row in rows] == [(0.0, "tangent")]
+    sample = next(n for n in range(40) if call("certify", run, "--norm", 0, "--explain", n, "--quiet").exit_code == 0)
+    told = json.loads(call("certify", run, "--norm", "l0", "--explain", sample, "--json").stdout)[0]
+    changed = [part["column"] for part in told["columns"] if part["becomes"] is not None]
+    assert changed == [] or len(changed) > told["radius"]
+    new, out = place / "new.csv", place / "columns.csv"
+    new.write_text("size,kind,rate\n900,a,1.5\n200,b,0.2\n")
+    done = call("certify", run, "--norm", "columns", "--table", new, "--out", out, "--evasions", "--quiet")
+    assert done.exit_code == 0
+    assert pl.read_csv(out).columns == ["row", "verdict", "margin", "columns", "evasion of columns", "problem"]
+    attacked = json.loads(call("audit", run, "--norm", "columns", "--json", "--quiet").stdout)
+    assert attacked["successes"] == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (("certify", "--norm", "0", "--proof", "proofs"), "Numbers of columns have no proofs yet"),
+        (("certify", "--norm", "0", "--method", "closed-form"), "Methods tangent and refined count columns"),
+        (("surface", "--norm", "0"), "Only certify, audit and threat files count columns"),
+        (("export", "--onnx-certified", "x.onnx", "--norm", "columns"), "Only certify, audit and threat files count"),
+    ],
+)
+def test_what_does_not_count_columns_says_so(place, command, message):
+    done = call(command[0], place / "run", *command[1:])
+    assert isinstance(done.exception, AsymcertError)
+    assert message in str(done.exception)

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 import torch
 
-from asymcert.attacks import Attack, ProjectedGradient, RandomSearch, RoundingAttack
+from asymcert.attacks import Attack, ColumnPairs, ColumnSearch, ProjectedGradient, RandomSearch, RoundingAttack
 from asymcert.certify import Certificate, certify_each
 from asymcert.certify.exact import Exact
 from asymcert.datasets.binary import Split
@@ -20,6 +20,8 @@ from asymcert.runs.rows import AUDIT_SCHEMA, Origin, make_rows, threat_key
 from asymcert.runs.tables import AUDIT, CERTIFICATES
 from asymcert.threats.model import ThreatModel
 from contracts.certifier import COST
+from contracts.counted import ADVERSARIES, classifier
+from contracts.counted import rows as counted_rows
 from contracts.models import cancelling_model, dyadic, linear_model, random_mlp, seeded
 
 QUICK = [ProjectedGradient(steps=8, restarts=2)]
@@ -68,7 +70,7 @@ def test_certificates_five_percent_too_large_are_all_broken(norm):
 def test_every_attack_s_rows_carry_its_name_and_budget(certified):
     model, x, rows = certified
     attacks = [ProjectedGradient(steps=3, restarts=1), RandomSearch(steps=5), RoundingAttack(5, 5, 5), Beyond()]
-    assert [type(attack) for attack in attacks] == [type(attack) for attack in default_attacks()]
+    assert [type(attack) for attack in [*attacks, ColumnSearch(), ColumnPairs()]] == list(map(type, default_attacks()))
     result = attack_rows(model, x, rows, THREATS, attacks)
     counts = result.group_by("attack", "fraction").agg(pl.len(), pl.col("success").any()).sort("fraction", "attack")
     n = len(rows.filter(pl.col("radius") > 0))
@@ -250,3 +252,23 @@ def test_a_success_is_a_row(evaluated, model, split: Split, threats, monkeypatch
     )
     result = audit(model, split, evaluated, [ThreatModel(1)], [Cheat()])
     assert result["success"].any()
+
+
+def test_numbers_of_columns_hold_and_one_more_is_broken():
+    """Attacks of each norm take the rows of their own; the budget is the whole radius."""
+    model, x, threat = classifier(0), counted_rows(48, 5), ADVERSARIES["category"]
+    (true,) = certify_each(model, x, [threat])
+    (length,) = certify_each(model, x, [ThreatModel(2)], "tangent")
+    attacks, open_to = [*QUICK, ColumnSearch(), ColumnPairs()], true.radius > 0
+    result = attack_rows(model, x, rows_of(model, [true, length]), [threat, ThreatModel(2)], attacks)
+    assert not result["success"].any()
+    counted = result.filter(norm=0.0)
+    assert set(counted["attack"]) == {ColumnSearch().name, ColumnPairs().name}
+    assert counted["fraction"].unique().to_list() == [1.0]
+    assert counted["size"].is_in(counted["radius"]).any()
+    assert set(result.filter(norm=2.0)["attack"]) == {QUICK[0].name}
+    more = replace(true, radius=torch.where(open_to, true.upper, 0.0))
+    broken = attack_rows(model, x, rows_of(model, [more]), [threat], [ColumnSearch()])
+    finite = broken.filter(pl.col("radius").is_finite())
+    assert len(finite) > 3
+    assert finite["success"].mean() > 0.8

@@ -114,3 +114,14 @@ def test_curves_refuse_what_has_no_answer(rows):
             certified_accuracy_at(rows, [radius])
     with pytest.raises(InputError, match="`confidence`"):
         certified_accuracy(rows, confidence=1.0)
+
+
+def test_a_number_of_columns_certifies_itself(rows):
+    """Radii of 0, 1, 1, 2 and a missed one: 0 columns leave 4 of 5, 1 leaves 3, 2 leave 1, more leave none."""
+    counted = with_radii(rows, [0.0, 1.0, 1.0, 2.0, None]).with_columns(norm=pl.lit(0.0), upper=pl.lit(math.inf))
+    assert certified_accuracy_at(counted, [0, 1, 1.5, 2, 2.5])["accuracy"].to_list() == [0.8, 0.6, 0.2, 0.2, 0.0]
+    curve = certified_accuracy(counted)
+    for size, accuracy in ((0, 0.8), (0.5, 0.6), (1, 0.6), (2, 0.2), (3, 0.0)):
+        assert curve.filter(pl.col("radius") <= size)["accuracy"][-1] == accuracy
+    even = summary(counted.head(4).with_columns(radius=pl.Series([0.0, 1.0, 2.0, 3.0])))
+    assert even["median_radius"][0] == 1.0

@@ -66,6 +66,11 @@ class Attack(ABC):
         """Whether an audit gives it all of a certified radius, not a little less: for attacks on rounding."""
         return False
 
+    @property
+    def counts(self) -> bool:
+        """Whether it is for adversaries who are measured in columns that they change (norm 0), and only for them."""
+        return False
+
     @abstractmethod
     def search(
         self, model: BinaryClassifier, x: Tensor, threat: ThreatModel, size: Tensor, generator: torch.Generator
@@ -97,9 +102,12 @@ class Attack(ABC):
         Raises
         ------
         InputError
-            The input does not fit the model or its box, a size is NaN, negative or of the wrong shape, or the model was
-            built in inference mode.
+            The input does not fit the model or its box, a size is NaN, negative or of the wrong shape, the model was
+            built in inference mode, or the attack is for another kind of norm.
         """
+        if self.counts != (threat.norm == 0):
+            wanted = "0, as columns are counted" if self.counts else "from 1 on"
+            raise refuse("threat", f"of norm {wanted} for attack {self.name!r}", f"norm {threat.norm:g}")
         results, done = [], 0
         with in_evaluation_mode(model), model.undisturbed():
             x = check_inputs(x, model.input_shape)

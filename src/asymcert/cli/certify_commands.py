@@ -34,12 +34,13 @@ from asymcert.cli.steps import (
     score_file,
     threats_for,
 )
-from asymcert.cli.summaries import certified_rows, detection_rows, room_rows, summary_rows, unit_rows
+from asymcert.cli.summaries import certified_rows, detection_rows, part_rows, room_rows, summary_rows, unit_rows
 from asymcert.datasets.table_files import read_table
 from asymcert.evaluate import floor_significant
+from asymcert.evaluate.evasion import explain_columns
 from asymcert.evaluate.explain import explain
 from asymcert.evaluate.judged import Judged, judge_run
-from asymcert.evaluate.labels import method_labels
+from asymcert.evaluate.labels import method_labels, threat_labels
 from asymcert.runs.rows import options_text
 from asymcert.runs.run import Run
 from asymcert.threats.model import ThreatModel
@@ -77,6 +78,10 @@ def certify(
             show_default=False,
         ),
     ] = None,
+    evasions: Annotated[
+        bool,
+        typer.Option("--evasions", help="With --table and --norm columns: which ones to which values undo a verdict."),
+    ] = False,
     max_bytes: MaxBytes = None,
     data_dir: DataDir = None,
     as_json: Json = False,
@@ -90,13 +95,13 @@ def certify(
 
     Examples: asymcert certify runs/a --norm 1 --norm inf · asymcert certify runs/a --threat spammer.toml --method
     tangent · asymcert certify runs/a --threat spammer.toml --method tangent --explain 7 · asymcert certify runs/a
-    --table new.csv --out radii.csv
+    --table new.csv --out radii.csv · asymcert certify runs/a --norm columns
     """
     opened = Run(run, data_dir)
     model = opened.model
-    certifier = certifier_for(method or default_method(model), **overrides)
     threats = threats_for(model, norm, threat, box)
-    if any(option is not None for option in (table, out, max_bytes)):
+    certifier = certifier_for(method or default_method(model, threats), **overrides)
+    if evasions or any(option is not None for option in (table, out, max_bytes)):
         if any(option is not None for option in (proof, limit, explain_index)):
             raise refuse("--table", "used without --proof, --limit and --explain", "one of them")
         if table is None or out is None:
@@ -104,7 +109,7 @@ def certify(
         output_file("--out", out, [table, *(threat or []), *opened.folder.own_files])
         plan = model.scaling.plan if model.scaling else None
         frame = read_table(table, max_bytes, plan.texts if plan else ())
-        counts = score_file(model, frame, out, threats, certifier, quiet)
+        counts = score_file(model, frame, out, threats, certifier, quiet, evasions)
         show.result(counts, as_json)
         if counts["problems"]:
             what = f"{counts['problems']} of {counts['rows']} rows have no verdict; the column 'problem' says why"
@@ -131,7 +136,7 @@ def evaluate(
     *,
     overrides: dict[str, Any],
 ) -> None:
-    """Accuracies and radii in l1, l2 and l_inf, and a detector's figures, clean and certified.
+    """Accuracies and radii in l1, l2 and l_inf, for tables also in columns, and a detector's figures, also certified.
 
     What is not certified yet is, also at the thresholds of 1 % and of 0.1 % false alarms on the split.
 
@@ -140,6 +145,8 @@ def evaluate(
     opened = Run(run, data_dir)
     certifier = certifier_for(method or default_method(opened.model), **overrides)
     threats, data = threats_for(opened.model), opened.data
+    if certifier.counts and opened.model.scaling is not None:
+        threats = threats_for(opened.model, ["0"]) + threats
     rows = certify_run(opened, threats, certifier, split, quiet=quiet)
     certify_points(opened, threats, certifier, split, quiet)
     judged = judge_run(opened.folder, rows)
@@ -173,12 +180,16 @@ def _print_explanation(
     check_inside(model, threats, split.x[index][None])
     label = method_labels([(certifier.method, options_text(certifier))])[0]
     for threat in threats:
-        radius, rooms = explain(model, split.x[index], threat, certifier)
-        rows = room_rows(rooms, as_json)
+        if threat.norm == 0:
+            radius, parts = explain_columns(model, split.x[index], threat, certifier)
+            rows = part_rows(parts, as_json)
+        else:
+            radius, rooms = explain(model, split.x[index], threat, certifier)
+            rows = room_rows(rooms, as_json)
         if as_json:
             results.append({"threat": threat.describe(), "method": label, "radius": radius, "columns": rows})
         else:
-            size = floor_significant(radius, 4)
-            show.table(f"{name} sample {index}, {threat.describe()}, {label}: radius {size}", rows, as_json)
+            size, adversary = floor_significant(radius, 4), threat_labels([threat.describe()])[0]
+            show.table(f"{name} sample {index}, {adversary}, {label}: radius {size}", rows, as_json)
     if as_json:
         show.table("", results, as_json)

@@ -11,7 +11,9 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from asymcert._checks import check_norm, refuse
+from asymcert.evaluate.labels import COLUMNS
 
+COUNTED = ("0", "l0", COLUMNS)  # names of norm 0
 OF_METHOD = "Of the method (defaults are its own)"
 
 
@@ -82,8 +84,12 @@ def _integers(name: str, text: str) -> tuple[int, ...]:
         raise refuse(name, "integers separated by commas", repr(text), remedy) from None
 
 
-def parse_norm(text: str) -> float:
-    """``1``, ``2``, ``1.5`` or ``inf``."""
+def parse_norm(text: str, counts: bool = False) -> float:
+    """``1``, ``2``, ``1.5`` or ``inf``; with `counts` also ``0`` or ``columns``."""
+    if text.lower() in COUNTED:
+        if counts:
+            return 0.0
+        raise refuse("norm", "from 1 on here", repr(text), "Only certify, audit and threat files count columns.")
     try:
         return check_norm(math.inf if text.lower().lstrip("l") == "inf" else float(text.lower().lstrip("l")))
     except ValueError as error:

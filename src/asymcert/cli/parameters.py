@@ -8,7 +8,10 @@ from typing import Annotated
 import typer
 
 RunPath = Annotated[Path, typer.Argument(help="Run folder that `asymcert train` made.")]
-Norms = Annotated[list[str] | None, typer.Option("--norm", help="1, 2, inf or any p of at least 1; repeat for more.")]
+Norms = Annotated[
+    list[str] | None,
+    typer.Option("--norm", help="1, 2, inf, any p of at least 1, or columns (0): how many change; repeat."),
+]
 ThreatFiles = Annotated[
     list[Path] | None,
     typer.Option("--threat", help="TOML or JSON file with a threat model, see docs/threat_models.md; repeat for more."),

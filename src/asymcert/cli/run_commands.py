@@ -45,7 +45,7 @@ def audit(
     """
     opened = Run(run, data_dir)
     threats = threats_for(opened.model, norm, threat, box)
-    certifier = certifier_for(method or default_method(opened.model), **overrides)
+    certifier = certifier_for(method or default_method(opened.model, threats), **overrides)
     missing = uncertified(opened, threats, split, certifier if method or overrides else None)
     if missing:
         certify_run(opened, missing, certifier, split, quiet=quiet)

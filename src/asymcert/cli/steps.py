@@ -52,10 +52,16 @@ def chosen_split(data: BinaryData, name: str, limit: int | None = None) -> Split
 def threats_for(
     model: BinaryClassifier, norms: list[str] | None = None, files: list[Path] | None = None, box: bool = True
 ) -> list[ThreatModel]:
-    """Threat models of files, and one for each norm, in [0, 1] if `box`; the three usual norms if none is named."""
-    named = NORMS if not norms and not files else [parse_norm(norm) for norm in norms or []]
-    bounds: dict[str, Any] = {"lower": 0.0, "upper": 1.0} if box else {}
-    plain = [ThreatModel(norm, **bounds) for norm in named]
+    """Threat models of files, and one for each norm, in [0, 1] if `box`; the three usual norms if none is named.
+
+    Where columns are counted they are those of the model's table.
+    """
+    named = NORMS if not norms and not files else [parse_norm(norm, counts=True) for norm in norms or []]
+    bounds: dict[str, Any] = dict(zip(("lower", "upper"), (0.0, 1.0) if box else (None, None), strict=True))
+    table = None if model.scaling is None else TableThreat(model.scaling)
+    plain = [
+        table.counting(**bounds) if table is not None and norm == 0 else ThreatModel(norm, **bounds) for norm in named
+    ]
     return plain + [read_threat(path, model) for path in files or []]
 
 
@@ -141,12 +147,19 @@ def score_file(
     threats: list[ThreatModel],
     certifier: Certifier,
     quiet: bool,
+    evasions: bool = False,
 ) -> dict[str, Any]:
     """Certify the rows of a table into a CSV file; returns how many there are, are sensitive, and could not be read."""
     target = output_file("--out", out)
     with show.progress("certify", len(frame), quiet) as update:
         rows = score_table(
-            model, frame, threats, certifier, _chunk(certifier), progress=lambda done, total: update(done)
+            model,
+            frame,
+            threats,
+            certifier,
+            _chunk(certifier),
+            progress=lambda done, total: update(done),
+            evasions=evasions,
         )
     write_table(target, rows)
     counts = {"sensitive": int((rows["margin"] > 0).sum()), "problems": rows["problem"].drop_nulls().len()}

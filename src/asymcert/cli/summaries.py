@@ -12,8 +12,9 @@ from asymcert.datasets.columns import CategoryColumn, WordColumn
 from asymcert.datasets.table_options import TableOptions
 from asymcert.evaluate import floor_percent, floor_significant, summary
 from asymcert.evaluate.detection import RATES, TITLES, detection, figure_text
+from asymcert.evaluate.evasion import ColumnPart
 from asymcert.evaluate.explain import ColumnRoom
-from asymcert.evaluate.formatting import ceil_significant, interval_text
+from asymcert.evaluate.formatting import ceil_percent, ceil_significant, interval_text
 from asymcert.evaluate.judged import Judged
 from asymcert.evaluate.labels import method_labels, threat_labels
 from asymcert.evaluate.units import amount_text, radius_in_units
@@ -121,12 +122,31 @@ def room_rows(rooms: list[ColumnRoom], as_json: bool) -> list[dict[str, Any]]:
     return [
         {
             "column": room.column,
-            "value": f"{room.value:.4g}" if isinstance(room.value, float) else room.value,
+            "value": _value_text(room.value),
             "may fall by": amount_text(room.fall),
             "may rise by": amount_text(room.rise),
         }
         for room in rooms
     ]
+
+
+def part_rows(parts: list[ColumnPart], as_json: bool) -> list[dict[str, Any]]:
+    """What each column carries of one margin, and becomes in a row that undoes the verdict."""
+    if as_json:
+        return [vars(part) for part in parts]
+    return [
+        {
+            "column": part.column,
+            "value": _value_text(part.value),
+            "carries of the margin": ceil_percent(part.share),
+            "undone with": "" if part.becomes is None else str(part.becomes).removesuffix(".0"),
+        }
+        for part in parts
+    ]
+
+
+def _value_text(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.4g}"
 
 
 def table_remarks(data: BinaryData) -> list[str]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import check_choice, check_count, refuse
+from asymcert.datasets.column_plan import ColumnPlan
 from asymcert.datasets.columns import (
     WORD_CAP,
     CategoryColumn,
@@ -21,7 +22,7 @@ from asymcert.datasets.columns import (
     column_from_dict,
     unnamed,
 )
-from asymcert.datasets.plan import ColumnPlan, Plan, check_readable, joined
+from asymcert.datasets.plan import Plan, check_readable, joined
 from asymcert.errors import DataError
 
 if TYPE_CHECKING:

@@ -12,7 +12,15 @@ from torch import Tensor
 
 from asymcert._checks import check_count, check_number, refuse
 from asymcert._version import __version__
-from asymcert.attacks import Attack, AttackResult, ProjectedGradient, RandomSearch, RoundingAttack
+from asymcert.attacks import (
+    Attack,
+    AttackResult,
+    ColumnPairs,
+    ColumnSearch,
+    ProjectedGradient,
+    RandomSearch,
+    RoundingAttack,
+)
 from asymcert.errors import RunError
 from asymcert.evaluate.beyond import BEYOND, EXACT, Beyond
 from asymcert.evaluate.run import Progress
@@ -98,7 +106,8 @@ def attack_rows(
 ) -> pl.DataFrame:
     """Attack every certificate at a fraction of its radius; a certificate of infinite radius, anywhere in the box.
 
-    Attacks on rounding get all of the radius: every change of smaller size, to the last bit. Rows of the exact method
+    Attacks on rounding get all of the radius: every change of smaller size, to the last bit; attacks on counted columns
+    (norm 0) the radius itself, of which no change is to undo the verdict either. Rows of the exact method
     also state an upper bound, and `Beyond` must undo the verdict just beyond it: its row is a success, as of any
     attack, where the certificate turns out wrong, that is where no flip is found. Rows that certify nothing (radius 0)
     are left out. What is certified is what is attacked: gradients may be those of a surrogate, but
@@ -119,7 +128,8 @@ def attack_rows(
     attacks
         By default those of `default_attacks`.
     fraction
-        Share of the radius that is the attack's budget, in (0, 1); attacks on rounding and `Beyond` have their own.
+        Share of the radius that is the attack's budget, in (0, 1); attacks on rounding and on counted columns and
+        `Beyond` have their own.
     seed
         Of the attacks' random starts; each threat model and attack starts from it anew.
     chunk
@@ -145,8 +155,11 @@ def attack_rows(
 
 
 def default_attacks() -> list[Attack]:
-    """Gradients, a search without them, rounding at the very edge, and the other side of exact certificates."""
-    return [ProjectedGradient(), RandomSearch(), RoundingAttack(), Beyond()]
+    """Gradients, a search without them, rounding at the very edge, and the other side of exact certificates.
+
+    For norm 0 one column after another, and pairs. Each takes the rows that it is open to.
+    """
+    return [ProjectedGradient(), RandomSearch(), RoundingAttack(), Beyond(), ColumnSearch(), ColumnPairs()]
 
 
 def _attacked(
@@ -180,6 +193,7 @@ def _attacked(
 
 def _open_to(attack: Attack, rows: pl.DataFrame) -> pl.DataFrame:
     """The rows that an attack has something to say about."""
+    rows = rows.filter((pl.col("norm") == 0) == attack.counts)
     if not isinstance(attack, Beyond):
         return rows
     return rows.filter(pl.col("method") == EXACT, pl.col("upper").is_finite())
@@ -189,7 +203,7 @@ def _budget_share(attack: Attack, fraction: float) -> float:
     """What the audit row's ``fraction`` says."""
     if isinstance(attack, Beyond):
         return BEYOND
-    return 1.0 if attack.at_edge else fraction
+    return 1.0 if attack.at_edge or attack.counts else fraction
 
 
 def _budget(attack: Attack, rows: pl.DataFrame, fraction: float) -> Tensor:
@@ -198,7 +212,7 @@ def _budget(attack: Attack, rows: pl.DataFrame, fraction: float) -> Tensor:
         return BEYOND * torch.tensor(rows["upper"].to_list(), dtype=torch.float64)
     radius = torch.tensor(rows["radius"].to_list(), dtype=torch.float64)
     if not attack.at_edge:
-        return fraction * radius
+        return _budget_share(attack, fraction) * radius
     below = torch.nextafter(radius, torch.zeros_like(radius))  # certificates speak of sizes less than the radius
     return torch.where(radius.isinf(), radius, below)
 

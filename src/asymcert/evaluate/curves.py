@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv
 
 from asymcert._checks import check_number, refuse
-from asymcert.runs.rows import SERIES, check_rows, one_series
+from asymcert.runs.rows import SERIES, check_rows, one_series, ruled_out
 
 CONFIDENCE = 0.95
 LISTED_SIZES = 5  # radii at which certified accuracies are listed, besides 0
@@ -52,7 +52,8 @@ def certified_accuracy(rows: pl.DataFrame, confidence: float = CONFIDENCE) -> pl
     """Certified accuracy of the sensitive class as a step function of the radius.
 
     The value at r is the fraction of sensitive samples that are recognised and whose certified radius is
-    *greater* than r: no change of size at most r makes them pass as the other class. At r = 0 it is the accuracy
+    *greater* than r, or where columns are counted (norm 0) at least r: no change of size at most r makes them pass as
+    the other class. At r = 0 it is the accuracy
     on unchanged samples, wherever a method certifies all that it recognises. Samples that are not recognised
     count 0 at every radius.
 
@@ -74,9 +75,9 @@ def certified_accuracy(rows: pl.DataFrame, confidence: float = CONFIDENCE) -> pl
     InputError
         The rows mix several curves, or hold no sensitive sample.
     """
-    radius = _sensitive_radii(one_series(rows))
-    at = np.unique(np.concatenate(([0.0], radius[np.isfinite(radius)])))
-    return _accuracy_at(radius, at, confidence)
+    sizes = _sensitive_sizes(one_series(rows))
+    at = np.concatenate((sizes, rows.filter("label")["radius"].to_numpy()))
+    return _accuracy_at(sizes, np.unique(np.append(at[np.isfinite(at)], 0.0)), confidence)
 
 
 def certified_accuracy_at(rows: pl.DataFrame, radii: Sequence[float], confidence: float = CONFIDENCE) -> pl.DataFrame:
@@ -90,7 +91,7 @@ def certified_accuracy_at(rows: pl.DataFrame, radii: Sequence[float], confidence
     at = np.asarray(radii, dtype=np.float64).reshape(-1)
     if not bool(np.all(np.isfinite(at) & (at >= 0))):
         raise refuse("radii", "finite and nonnegative", radii)
-    return _accuracy_at(_sensitive_radii(one_series(rows)), at, confidence)
+    return _accuracy_at(_sensitive_sizes(one_series(rows)), at, confidence)
 
 
 def round_sizes(radii: Floats) -> list[float]:
@@ -160,27 +161,34 @@ def _summary_of(rows: pl.DataFrame) -> dict[str, Any]:
         "accuracy_sensitive": sensitive,
         "accuracy_other": other,
         "accuracy_balanced": None if sensitive is None or other is None else (sensitive + other) / 2,
-        "median_radius": float(np.median(radius)) if len(radius) else None,
+        "median_radius": _median(radius, rows["norm"][0]),
         "mean_radius": _mean(radius),
-        "median_upper": float(np.median(upper)) if len(upper) else None,
+        "median_upper": _median(upper, rows["norm"][0]),
         "seconds": float(np.median(rows["seconds"].to_numpy())),
     }
+
+
+def _median(values: Floats, norm: float) -> float | None:
+    """The median; of numbers of columns one of the two in the middle, the smaller."""
+    if not len(values):
+        return None
+    return float(np.quantile(values, 0.5, method="lower") if norm == 0 else np.median(values))
 
 
 def _mean(values: NDArray[Any]) -> float | None:
     return float(np.mean(values)) if len(values) else None
 
 
-def _sensitive_radii(rows: pl.DataFrame) -> Floats:
-    """Radii (n,) of the sensitive samples, 0 where they are not recognised."""
+def _sensitive_sizes(rows: pl.DataFrame) -> Floats:
+    """What is `ruled_out` of the sensitive samples (n,)."""
     sensitive = rows.filter("label")
     if sensitive.is_empty():
         raise refuse("rows", "of at least one sensitive sample", "none", "Certify samples of the sensitive class.")
-    return np.where(sensitive["prediction"].to_numpy(), sensitive["radius"].to_numpy(), 0.0)
+    return ruled_out(sensitive)
 
 
-def _accuracy_at(radius: Floats, at: Floats, confidence: float) -> pl.DataFrame:
-    n = len(radius)
-    above = n - np.searchsorted(np.sort(radius), at, side="right")  # radii greater than each of `at`
+def _accuracy_at(sizes: Floats, at: Floats, confidence: float) -> pl.DataFrame:
+    n = len(sizes)
+    above = n - np.searchsorted(np.sort(sizes), at, side="right")  # those greater than each of `at`
     lower, upper = binomial_interval(above, n, confidence)
     return pl.DataFrame({"radius": at, "accuracy": above / n, "lower": lower, "upper": upper})

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from asymcert._checks import refuse
 from asymcert.certify import Certifier
-from asymcert.datasets.columns import CategoryColumn
+from asymcert.datasets.columns import CategoryColumn, Column
 from asymcert.evaluate.units import box_of, column_amount, dearest, table_of
 from asymcert.models.base import BinaryClassifier
 from asymcert.threats.model import ThreatModel
@@ -80,8 +80,7 @@ def explain(
         fall, rise = (_room(table, position, sign, x, threat, radii.get((position, sign))) for sign in (-1, 1))
         if isinstance(column, CategoryColumn):
             fall = rise = None if fall is None or rise is None else min(fall, rise)
-        (value,) = column.decode(x[None, table.places[position]].double().cpu().numpy())
-        rooms.append(ColumnRoom(column.name, value, fall, rise))
+        rooms.append(ColumnRoom(column.name, column_value(column, x[table.places[position]]), fall, rise))
     return float(whole.radius), rooms
 
 
@@ -111,3 +110,8 @@ def _room(
     value = x[place].double().cpu()
     extent = high - low if isinstance(column, CategoryColumn) else (high - value if sign > 0 else value - low)
     return column_amount(column, radius, dearest(threat, table, place), extent, threat.norm)
+
+
+def column_value(column: Column, x: Tensor) -> float | str:
+    """The table's value that a column's inputs (k,) stand for, as far as they tell: see `ColumnRoom`."""
+    return column.decode(x[None].double().cpu().numpy())[0]

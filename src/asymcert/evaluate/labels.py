@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+COLUMNS = "columns"  # what people call norm 0: how many of them change
+
 
 def method_labels(series: Sequence[tuple[str, str]]) -> list[str]:
     """Names for (method, options) pairs: the options only where they tell two of the pairs apart.
@@ -28,7 +30,7 @@ def method_labels(series: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def threat_labels(keys: Sequence[str]) -> list[str]:
-    """Names for threat keys: without the digest where that does not confuse two of them.
+    """Names for threat keys: without the digest where that does not confuse two of them; ``columns`` for norm 0.
 
     Examples
     --------
@@ -36,10 +38,13 @@ def threat_labels(keys: Sequence[str]) -> list[str]:
     ['l1 spammer', 'l1 box[0,1]']
     >>> threat_labels(["l1 cost #12345678", "l1 cost #abcdef01"])
     ['l1 cost #12345678', 'l1 cost #abcdef01']
+    >>> threat_labels(["l0 box[0,1] groups #12345678"])
+    ['columns box[0,1]']
     """
-    short = {key: key.partition(" #")[0] for key in keys}
+    named = {key: COLUMNS + key[2:].replace(" groups", "") if key.partition(" ")[0] == "l0" else key for key in keys}
+    short = {key: name.partition(" #")[0] for key, name in named.items()}
     uses = list(short.values())
-    return [short[key] if uses.count(short[key]) == 1 else key for key in keys]
+    return [short[key] if uses.count(short[key]) == 1 else named[key] for key in keys]
 
 
 def _differs(item: str, settings: list[list[str]]) -> bool:

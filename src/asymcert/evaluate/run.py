@@ -89,7 +89,7 @@ def evaluate(
         The folder holds no run, or is damaged.
     """
     check_count("chunk", chunk)
-    certifier = method if isinstance(method, Certifier) else certifier_for(method or default_method(model))
+    certifier = method if isinstance(method, Certifier) else certifier_for(method or default_method(model, threats))
     keys = _keys(threats)
     x, label = _labelled(split)
     run.facts()  # refuses a folder that holds no run

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 import polars as pl
@@ -12,7 +12,8 @@ from torch import Tensor
 from asymcert._checks import check_count, refuse
 from asymcert.certify import Certificate, Certifier
 from asymcert.datasets.scaling import TableScaling
-from asymcert.evaluate.labels import threat_labels
+from asymcert.evaluate.evasion import changed_rows, evasion_text
+from asymcert.evaluate.labels import COLUMNS, threat_labels
 from asymcert.evaluate.units import table_of
 from asymcert.models.base import BinaryClassifier
 from asymcert.runs.rows import threat_key
@@ -26,6 +27,7 @@ def score_table(
     certifier: Certifier,
     chunk: int = 256,
     progress: Callable[[int, int], None] | None = None,
+    evasions: bool = False,
 ) -> pl.DataFrame:
     """Verdict, margin and certified radii of every row of a table; a row that cannot be read stops no other.
 
@@ -43,13 +45,18 @@ def score_table(
         Rows certified at a time.
     progress
         Called with (rows done, rows in all) after every chunk.
+    evasions
+        Whether to say, where columns are counted, which of them to which values undo a verdict: about a millisecond
+        a row.
 
     Returns
     -------
     polars.DataFrame
         One row for each of the table's, in its order: ``row`` (from 0), ``verdict`` (name of a class, null where the
         certifier abstains), ``margin``, for each adversary a column ``radius, `` and its name: float64, rounded
-        down, 0 where the verdict is not sensitive; and ``problem``: why a row has none of these, else null.
+        down, 0 where the verdict is not sensitive; and ``problem``: why a row has none of these, else null. Where
+        columns are counted the column is called ``columns`` (and the adversary's name, if there are several), and with
+        `evasions` another one ``evasion of`` that: text, empty where none is known.
 
     Raises
     ------
@@ -65,19 +72,40 @@ def score_table(
     scaling = cast(TableScaling, model.scaling)
     x, problems = _inputs(scaling, frame, threats)
     rows = problems.is_null().arg_true()
-    found: list[list[Certificate]] = []
+    names = _names(threats)
+    told = {f"evasion of {name}": n for n, name in enumerate(names) if evasions and threats[n].norm == 0}
+    found: list[pl.DataFrame] = []
     for start in range(0, len(x), chunk):
-        found.append(certifier.certify(model, x[start : start + chunk], threats))
+        part = x[start : start + chunk]
+        certificates = certifier.certify(model, part, threats)
+        found.append(_rows(model, certificates, names).with_columns(_evasions(model, part, certificates, told)))
         if progress is not None:
             progress(min(start + chunk, len(x)), len(x))
-    names = [f"radius, {name}" for name in threat_labels([threat_key(threat) for threat in threats])]
-    known = (
-        pl.concat([_rows(model, certificates, names) for certificates in found]) if found else _rows(model, [], names)
-    )
-    known = known.with_columns(row=rows.cast(pl.Int64))
+    nothing = _rows(model, [], names).with_columns(pl.lit(None, pl.String).alias(name) for name in told)
+    known = pl.concat([nothing, *found]).with_columns(row=rows.cast(pl.Int64))
     everything = pl.DataFrame({"row": range(len(frame)), "problem": problems}, schema_overrides={"row": pl.Int64})
     joined = everything.join(known, on="row", how="left").sort("row")
-    return joined.select("row", "verdict", "margin", *names, "problem")
+    return joined.select("row", "verdict", "margin", *names, *told, "problem")
+
+
+def _names(threats: Sequence[ThreatModel]) -> list[str]:
+    """Columns of radii, one for each adversary."""
+    labels = threat_labels([threat_key(threat) for threat in threats])
+    counted = [threat.norm == 0 for threat in threats]
+    return [
+        (COLUMNS if sum(counted) == 1 else label) if counts else f"radius, {label}"
+        for label, counts in zip(labels, counted, strict=True)
+    ]
+
+
+def _evasions(
+    model: BinaryClassifier, x: Tensor, certificates: Sequence[Certificate], told: Mapping[str, int]
+) -> list[pl.Series]:
+    """What undoes each verdict, by the certificates whose numbers `told` has under the columns' names."""
+    return [
+        pl.Series(name, [evasion_text(values) for values in changed_rows(model, x, certificates[number])], pl.String)
+        for name, number in told.items()
+    ]
 
 
 def _inputs(scaling: TableScaling, frame: pl.DataFrame, threats: Sequence[ThreatModel]) -> tuple[Tensor, pl.Series]:

@@ -37,7 +37,8 @@ def radius_in_units(scaling: TableScaling, radius: float, threat: ThreatModel) -
     dict
         For each column the amount, rounded down, up to which any change of its value alone leaves the verdict as it
         is. Infinite where no value of the column is far enough away, or where it cannot change. Running text is
-        counted in words added or removed, in all. A category is either safe in all its values (infinite) or not (0).
+        counted in words added or removed, in all. A category is either safe in all its values (infinite) or not (0), as
+        is every column where columns are counted (norm 0).
 
     Raises
     ------
@@ -65,7 +66,7 @@ def column_amount(column: Column, radius: float, cost: float, extent: Tensor, no
     column
         The column that changes.
     radius
-        Size that a change must stay below.
+        Size that a change must stay below, or for norm 0 not exceed.
     cost
         Greatest price of one unit of change of its inputs.
     extent
@@ -73,6 +74,8 @@ def column_amount(column: Column, radius: float, cost: float, extent: Tensor, no
     norm
         Of the sizes.
     """
+    if norm == 0:
+        return math.inf if cost <= radius or float(extent.max()) <= 0 or is_constant(column) else 0.0
     words = isinstance(column, WordColumn)  # a change of several words is at most as large as their sum
     largest = float(extent.sum() if words and not math.isinf(norm) else extent.max())
     scaled = radius / cost * DOWN  # every change of an input by less than this is safe

@@ -161,6 +161,10 @@ class BinaryClassifier(nn.Module, ABC):
         """
         return self.margin(x).double().cpu()
 
+    def bends(self) -> Tensor:
+        """Values of each input at which margins may bend, as far as is known: float64 (k, *input_shape), k may be 0."""
+        return torch.empty(0, *self.input_shape, dtype=torch.float64)
+
     def predict(self, x: Tensor) -> Tensor:
         """Whether each sample is sensitive: (n, *input_shape) -> bool (n,)."""
         return self.margin(x) > 0

@@ -10,7 +10,7 @@ from torch import Tensor
 from asymcert._checks import refuse
 from asymcert.convex import ConvexScore
 from asymcert.datasets.scaling import TableScaling
-from asymcert.features import FeatureMap
+from asymcert.features import CoordinatewiseMap, FeatureMap
 from asymcert.models.base import BinaryClassifier, described
 from asymcert.models.parts import build_map, describe_map, describe_score, grouped, restored_score
 
@@ -70,6 +70,11 @@ class FeatureConvexClassifier(BinaryClassifier):
     def activations(self) -> int:
         """Values that one sample's forward and backward pass keeps."""
         return self.score.activations + self.feature_map.activations
+
+    def bends(self) -> Tensor:
+        """Knots of a coordinatewise map."""
+        mapped = self.feature_map
+        return mapped.knots(self.input_shape) if isinstance(mapped, CoordinatewiseMap) else super().bends()
 
     def parts(self) -> dict[str, Any]:
         """The feature map and the score."""

@@ -20,6 +20,7 @@ from asymcert.report.series import (
     Series,
     largest_radius,
     norm_symbol,
+    norm_title,
     overlaid,
     radius_bins,
 )
@@ -58,10 +59,10 @@ def curve_plot(norm: float, panel: list[Series], overlay: Mapping[str, pl.DataFr
     figure.update_xaxes(range=[0, end]).update_yaxes(range=[0, 101])
     description = f"Certified accuracy against size in {norm_symbol(norm)}"
     if not many:
-        return Plot(f"{norm_symbol(norm)} norm{_only_threat(panel)}", description, figure, accuracy_table(panel))
+        return Plot(f"{norm_title(norm)}{_only_threat(panel)}", description, figure, accuracy_table(panel))
     aside = {"orientation": "v", "x": 1.02, "y": 1.0, "xanchor": "left", "yanchor": "top"}
     figure.update_layout(legend=aside, hovermode="closest")
-    return Plot(f"{norm_symbol(norm)} norm", description, figure)
+    return Plot(norm_title(norm), description, figure)
 
 
 def radius_plot(norm: float, panel: list[Series]) -> Plot:
@@ -84,7 +85,7 @@ def radius_plot(norm: float, panel: list[Series]) -> Plot:
     style(figure, f"Certified radius, {symbol}", "Samples")
     figure.update_yaxes(rangemode="tozero").update_layout(hovermode="closest")
     notes = [_left_out(series) for series in panel]
-    return Plot(f"{symbol} norm", f"Histogram of radii in {symbol}", figure, notes=notes)
+    return Plot(norm_title(norm), f"Histogram of radii in {symbol}", figure, notes=notes)
 
 
 def surface_plot(series: Series, facts: RunFacts) -> Plot | None:

@@ -15,7 +15,7 @@ from asymcert.certify import ClosedForm
 from asymcert.errors import InputError, RunError
 from asymcert.evaluate.curves import certified_accuracy, summary
 from asymcert.evaluate.judged import Judged, judge
-from asymcert.evaluate.labels import method_labels, threat_labels
+from asymcert.evaluate.labels import COLUMNS, method_labels, threat_labels
 from asymcert.evaluate.surface import Surface, surface
 from asymcert.runs.facts import RunFacts
 from asymcert.runs.folder import RunFolder
@@ -133,8 +133,15 @@ def by_norm(series: Sequence[Series]) -> dict[float, list[Series]]:
 
 
 def norm_symbol(norm: float) -> str:
-    """A norm as text: ``ℓ₁``, ``ℓ₂``, ``ℓ∞``."""
+    """A norm as text: ``ℓ₁``, ``ℓ₂``, ``ℓ∞``; ``columns`` for norm 0."""
+    if norm == 0:
+        return COLUMNS
     return "ℓ∞" if np.isinf(norm) else f"ℓ{f'{norm:g}'.translate(SUBSCRIPTS)}"
+
+
+def norm_title(norm: float) -> str:
+    """Heading of what is about one norm: ``ℓ₂ norm``, ``number of columns``."""
+    return f"number of {COLUMNS}" if norm == 0 else f"{norm_symbol(norm)} norm"
 
 
 def threat_text(threat: str, norm: float) -> str:

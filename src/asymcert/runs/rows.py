@@ -7,15 +7,17 @@ import io
 import math
 from dataclasses import dataclass, fields, is_dataclass
 
+import numpy as np
 import polars as pl
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from asymcert._checks import refuse
 from asymcert._version import __version__
 from asymcert.certify import Certificate, Certifier
 from asymcert.errors import InputError
-from asymcert.threats.model import ThreatModel
+from asymcert.threats.model import COUNTED, ThreatModel
 
 SCHEMA = pl.Schema(
     {
@@ -25,7 +27,7 @@ SCHEMA = pl.Schema(
         "abstained": pl.Boolean,  # True: no verdict was given, which counts as wrong; prediction is then False
         "margin": pl.Float64,  # score minus threshold
         "norm": pl.Float64,
-        "radius": pl.Float64,  # in the units of ThreatModel.size; no change of size less than it undoes the verdict
+        "radius": pl.Float64,  # in the units of ThreatModel.size; see `ruled_out` for the changes that it rules out
         "upper": pl.Float64,  # size of a known change that undoes the verdict; inf where none is known
         "slope": pl.Float64,  # bound on the margin's fall per unit of size; NaN where the method has none
         "method": pl.String,
@@ -69,7 +71,7 @@ AUDIT_SCHEMA = pl.Schema(
         "index": pl.Int64,
         "norm": pl.Float64,
         "attack": pl.String,
-        "fraction": pl.Float64,  # of the radius, 1 for all below it: the attack's budget; above 1, of the upper bound
+        "fraction": pl.Float64,  # of the radius: the attack's budget, 1 for all that is ruled out; above 1, of `upper`
         "radius": pl.Float64,
         "size": pl.Float64,  # of the best change found, at most its budget
         "margin": pl.Float64,  # after that change
@@ -125,7 +127,7 @@ def threat_key(threat: ThreatModel) -> str:
     >>> threat_key(ThreatModel(norm=1, lower=0, upper=1))
     'l1 box[0,1]'
     """
-    parts = {name: getattr(threat, name) for name in ("lower", "upper", "cost", "mutable", "direction")}
+    parts = {name: getattr(threat, name) for name in ("lower", "upper", "cost", "mutable", "direction", *COUNTED)}
     hidden = {name: part for name, part in parts.items() if isinstance(part, Tensor) and not _is_printed(threat, part)}
     if not hidden and threat.name is None:
         return threat.describe()
@@ -270,6 +272,17 @@ def one_series(rows: pl.DataFrame) -> pl.DataFrame:
     if rows["index"].n_unique() != len(rows):
         raise InputError("`rows` must hold each sample once, got repeated ones. Remove them with distinct(rows).")
     return rows
+
+
+def ruled_out(rows: pl.DataFrame) -> NDArray[np.float64]:
+    """Sizes (n,) of changes: all *smaller* ones are certified not to undo the verdict; 0 where it is not sensitive.
+
+    The radius; where columns are counted (norm 0), of which changes as large as the radius are ruled out as well, the
+    next greater number.
+    """
+    radius, counted = rows["radius"].to_numpy(), (rows["norm"] == 0).to_numpy()
+    sizes = np.where(counted, np.nextafter(radius, np.inf), radius)
+    return np.where(rows["prediction"].to_numpy(), sizes, 0.0)
 
 
 def distinct(rows: pl.DataFrame) -> pl.DataFrame:

@@ -75,7 +75,7 @@ class ColumnGroups:
         """Total price of the columns that a change moves: (n, d) -> float64 (n,)."""
         changed = self.changed(delta)
         equal = self.equal_price
-        return (changed * self.price).sum(1) if equal is None else changed.sum(1) * equal
+        return (changed * self.price).sum(1) if equal is None else changed.double().sum(1) * equal
 
     def settled(self, x: Tensor) -> Tensor:
         """Which samples (n, d) have exactly one 1, and zeros, in every exclusive column: bool (n,)."""

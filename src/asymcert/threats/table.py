@@ -71,6 +71,7 @@ class TableThreat:
             As of `ThreatModel`.
         """
         known: dict[str, Any] = {"lower": 0.0, "upper": 1.0, "groups": self.groups, "exclusive": self.exclusive}
+        known |= {"mutable": ~self.constant} if self.constant.any() else {}
         return ThreatModel(norm=0, **known | parts)
 
     def bounds(self, key: str, values: Mapping[str, object]) -> Tensor:
