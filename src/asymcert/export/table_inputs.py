@@ -4,6 +4,7 @@ Each column is one input of its name, (batch,): numbers as float64, categories a
 NaN, a category that is missing the empty string; where training filled missing values, the graph fills them. Where it
 refused them, a row that lacks a number gets the margin NaN, thus no sensitive verdict; a missing category is one more
 that training did not list. Infinite numbers, which the package refuses, are the greatest or least that training had.
+Columns are those of the scaling: where its plan reads marked numbers, dates or addresses, what they become.
 """
 
 from __future__ import annotations
