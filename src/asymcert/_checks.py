@@ -82,6 +82,11 @@ def check_count(name: str, value: object, low: int = 1) -> None:
         raise refuse(name, f"an integer of at least {low}", repr(value))
 
 
+def several(given: object) -> tuple[Any, ...]:
+    """One value or several, as a tuple; None is none."""
+    return () if given is None else tuple(given) if isinstance(given, list | tuple) else (given,)
+
+
 def check_types(described: Any, values: Mapping[str, Any]) -> None:
     """Refuse values that came from JSON and are not of the types that a dataclass or a function declares."""
     for name, hint in get_type_hints(described).items():

@@ -222,6 +222,19 @@ def test_a_row_that_cannot_be_read_stops_no_other(place):
     assert call("certify", place / "run", "--table", place / "all-bad.csv", *options).exit_code == 3
 
 
+def test_rows_outside_an_adversarys_box_have_no_verdict_but_a_reason(place):
+    (place / "box.toml").write_text("norm = 1\n[lower]\nsize = 300")
+    table = pl.read_csv(place / "files.csv")[:40]
+    table.write_csv(place / "boxed.csv")
+    options = ("--threat", place / "box.toml", "--norm", "2", "--quiet", "--out", place / "boxed-radii.csv")
+    assert call("certify", place / "run", "--table", place / "boxed.csv", *options).exit_code == 3
+    problems = pl.read_csv(place / "boxed-radii.csv")["problem"]
+    outside = table["size"] < 300
+    assert 0 < outside.sum() < 40
+    assert problems.is_not_null().to_list() == outside.to_list()
+    assert all(problem.startswith("outside the box of l1") for problem in problems.drop_nulls())
+
+
 OWN = ("run.json", "model.safetensors", "train_log.jsonl", "checkpoint.safetensors", "a part", "a threat")
 
 
@@ -332,8 +345,7 @@ def test_columns_are_counted(place):
     [
         (("certify", "--norm", "0", "--proof", "proofs"), "Numbers of columns have no proofs yet"),
         (("certify", "--norm", "0", "--method", "closed-form"), "Methods tangent and refined count columns"),
-        (("surface", "--norm", "0"), "Only certify, audit and threat files count columns"),
-        (("export", "--onnx-certified", "x.onnx", "--norm", "columns"), "Only certify, audit and threat files count"),
+        (("surface", "--norm", "0"), "Use certify, audit or export to count columns"),
     ],
 )
 def test_what_does_not_count_columns_says_so(place, command, message):

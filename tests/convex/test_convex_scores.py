@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asymcert.convex import ConvexConvNet, ConvexMLP
+from asymcert.convex import ConvexConvNet, ConvexEnsemble, ConvexMLP
 from asymcert.convex.base import WeightOptions
 from asymcert.errors import InputError
 from contracts.convexity import assert_convex, midpoint_excess
@@ -24,6 +24,10 @@ NETWORKS = {
     "mlp-standardised": lambda: ConvexMLP((2, 3), (8, 4), weights=STANDARDISED),
     "conv-standardised": lambda: ConvexConvNet((1, 8, 8), 3, 3, 4, 3, 2, passthrough=True, weights=STANDARDISED),
     "mlp-principled": lambda: ConvexMLP((6,), (8, 4), weights=WeightOptions(initialisation="principled")),
+    "mlp-additive": lambda: ConvexMLP((2, 3), ()),
+    "mlp-signs": lambda: ConvexMLP((6,), (8, 4), signs=(1, -1, 0, 0, 1, 0)),
+    "ensemble": lambda: ConvexEnsemble((2, 3), (8, 4), 3),
+    "ensemble-one-layer": lambda: ConvexEnsemble((6,), (5,), 2),
     "conv-max": lambda: ConvexConvNet((2, 6, 6), 3, 3, 3, batch_norm=True, pool_size=2),
     "conv-average": lambda: ConvexConvNet((2, 6, 6), 3, 3, 5, stride=2, pool="average", pool_size=3),
     "conv-passthrough": lambda: ConvexConvNet((1, 8, 8), 3, 3, 3, batch_norm=True, passthrough=True),
@@ -69,7 +73,11 @@ def test_folding_keeps_the_function(network):
     assert not folded.training
     assert not any(parameter.requires_grad for parameter in folded.parameters())
     assert not any("norm" in name or "parametrizations" in name for name in folded.state_dict())
-    assert folded.options() == {**network.options(), "batch_norm": False}
+    if isinstance(network, ConvexEnsemble):  # deployed as one wide network
+        wide = [network.count * width for width in network.hidden_widths]
+        assert folded.options() == ConvexMLP(network.input_shape, wide).options()
+    else:
+        assert folded.options() == {**network.options(), "batch_norm": False}
     folded.check_convex()
     assert torch.equal(folded.fold()(x), folded(x))
 
@@ -112,8 +120,8 @@ def test_every_named_weight_is_checked(name):
 def test_weights_must_be_finite(name, value):
     score = NETWORKS[name]()
     with torch.no_grad():
-        score.first.bias[0] = value
-    with pytest.raises(InputError, match=r"`first\.bias` must be finite"):
+        (score.direct if isinstance(score, ConvexEnsemble) else score.first).bias[0] = value
+    with pytest.raises(InputError, match=r"`(first|direct)\.bias` must be finite"):
         score.check_convex()
 
 
@@ -274,10 +282,47 @@ def test_standardised_weights_start_nonnegative_with_the_given_mean_sums():
     assert float(readout.sum()) == pytest.approx(10, rel=0.05)
 
 
+def test_an_ensemble_is_the_mean_of_its_members_and_folds_to_blocks():
+    ensemble = ConvexEnsemble((5,), (4, 3), 3)
+    x = torch.randn(7, 5, generator=seeded(0))
+    members = ensemble.members(x)
+    assert members.shape == (3, 7)
+    assert len(members[:, 0].unique()) == 3
+    torch.testing.assert_close(ensemble.fold().double()(x.double()).float(), members.mean(0), rtol=1e-5, atol=1e-5)
+    hidden = ensemble.fold().layers[1].weight
+    assert float(hidden[:3, 4:].abs().max()) == 0.0
+    assert float(hidden[:3, :4].min()) > 0.0
+
+
+@pytest.mark.parametrize(
+    "build", [lambda **o: ConvexMLP((4,), (6, 3), **o), lambda **o: ConvexEnsemble((4,), (6,), 2, **o)]
+)
+def test_signs_hold_after_a_step_and_are_checked(build):
+    score = build(signs=(1, -1, 0, 0))
+    before = score.fold().state_dict()["first.weight"]
+    with torch.no_grad():
+        for weight in score.parameters():
+            weight.add_(torch.randn(weight.shape, generator=seeded(1)))
+    score.project_()
+    folded, x = score.fold(), torch.randn(200, 4, generator=seeded(2)).double()
+    for feature, sign in ((0, 1.0), (1, -1.0)):
+        moved = x.clone()
+        moved[:, feature] += torch.rand(200, generator=seeded(3)).double()
+        assert float((sign * (folded(moved) - folded(x))).min()) >= 0.0
+    assert float(before[:, 2:].min()) < 0.0 < float(before[:, 2:].max())  # the others stay free
+    with torch.no_grad():
+        folded.direct[0].weight[0, 1] = 0.5
+    with pytest.raises(InputError, match=r"`direct.0.weight of the features of sign -1.* must be nonnegative"):
+        folded.check_convex()
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: ConvexMLP((6,), ()), "`hidden` must be at least one width"),
+        (lambda: ConvexEnsemble((6,), (), 2), "`hidden` must be at least one width"),
+        (lambda: ConvexEnsemble((6,), (4,), 0), "`members` must be an integer"),
+        (lambda: ConvexMLP((6,), (4,), signs=(1, 0)), "`signs` must be empty, or -1, 0 or 1 for each of 6"),
+        (lambda: ConvexEnsemble((2,), (4,), 2, signs=(1, 2)), "`signs` must be empty, or -1, 0 or 1 for each of 2"),
         (lambda: ConvexMLP((6,), (0,)), "`hidden` must be an integer"),
         (lambda: ConvexMLP((6,), (2.5,)), "`hidden` must be an integer"),
         (lambda: ConvexConvNet((6,)), "`input_shape` must be"),

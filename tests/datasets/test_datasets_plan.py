@@ -3,7 +3,7 @@
 import json
 import math
 import tomllib
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 
 import polars as pl
 import pytest
@@ -12,9 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asymcert.datasets import DataSource, load_source, load_table
+from asymcert.datasets.column_plan import ColumnPlan
 from asymcert.datasets.parse import numbers_of, stripped
-from asymcert.datasets.plan import ColumnPlan, Plan
+from asymcert.datasets.plan import Plan
 from asymcert.datasets.scaling import TableScaling
+from asymcert.datasets.table_options import TableOptions
+from asymcert.datasets.tables import split_table
 from asymcert.errors import DataError, InputError
 from contracts.hostile import DEEP
 from contracts.readers import ReaderContract
@@ -176,6 +179,17 @@ def test_a_table_may_have_the_other_decimal_sign_in_all_of_its_numbers():
     assert reasons.to_list() == [None, "b: 'x' is no number"]
     point = pl.DataFrame({"a": ["1,234", "5,678"], "b": ["0.5", "0,5"], "c": ["1.5%", "2%"]})
     assert plan.read(point)[0].rows() == [(1234.0, 0.5, 1.5), (5678.0, None, 2.0)]
+
+
+@pytest.mark.parametrize("values", [[[1.0], [2.0]], [b"a", b"b"], [timedelta(1), timedelta(2)], [time(1), time(2)]])
+def test_columns_of_other_types_are_refused(values):
+    frame = pl.DataFrame({"a": values * 30, "y": ["u", "v"] * 30})
+    message = "Column 'a' must hold numbers or text, got .* Convert or drop"
+    with pytest.raises(DataError, match=message):
+        split_table("t", frame, None, "u", TableOptions("y", keep_column=("a",)), DataSource("t", "u"))
+    for kind in ("number", "category", "text"):
+        with pytest.raises(DataError, match=message):
+            read(ColumnPlan("a", kind), values)
 
 
 def test_a_scaling_and_a_plan_must_fit():

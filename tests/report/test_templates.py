@@ -33,9 +33,9 @@ def glued(source):
 
 
 def test_only_the_plotting_library_is_put_out_as_it_is():
-    assert {path.name for path in PAGES} == {"_macros.html", "base.html", "comparison.html", "report.html"}
     found = {path.name: unescaped(path.read_text(encoding="utf-8")) for path in PAGES}
-    assert found == {"_macros.html": [], "base.html": ["safe"], "comparison.html": [], "report.html": []}
+    assert {name: filters for name, filters in found.items() if filters} == {"base.html": ["safe"]}
+    assert "table.html" in found
     assert "{{ library | safe }}" in (TEMPLATES / "base.html").read_text(encoding="utf-8")
 
 

@@ -183,6 +183,15 @@ FEATURE_CONVEX = {
     "batch_norm": True,
     "nonnegativity": "softplus",
     "initialisation": "principled",
+    "edges": 5,
+    "members": 2,
+    "increasing": ("0",),
+    "decreasing": ("0",),
+    "target_columns": 2,
+    "columns_weight": 0.9,
+    "label_smoothing": 0.2,
+    "class_weight": "balanced",
+    "dropout": 0.5,
     "loss": "radius",
     "target_l1": 2.0,
     "target_l2": 0.9,
@@ -228,13 +237,17 @@ OWN = {
     "relu": {"widths": (6,), "epsilon": 0.2, "ramp": 1.0, "attack_steps": 1},
     "convex-concave": {"hidden": (4,)},
 }
-CONV, RESNET = {"architecture": "conv"}, {"network": "resnet-9"}
+CONV, RESNET, RAMPS = {"architecture": "conv"}, {"network": "resnet-9"}, {"feature_map": "ramps"}
 NEEDS = {
     **dict.fromkeys(("channels", "depth", "first_kernel", "kernel", "stride", "pool_size"), CONV),
     "pool": CONV | {"pool_size": 2},
     "monotone": {"feature_map": "centre-absolute"},
     "soft_width": {"feature_map": "soft-threshold"},
     "hinge_count": {"feature_map": "hinges"},
+    **dict.fromkeys(("edges", "increasing", "decreasing"), RAMPS),
+    "target_columns": RAMPS | {"loss": "cross-entropy"},
+    "columns_weight": RAMPS | {"loss": "cross-entropy", "target_columns": 1, "warmup": 0.0},
+    "class_weight": {"loss": "cross-entropy"},
     **{name: {"loss": "cross-entropy", "penalty": "rms"} for name in ("penalty_weight", "penalty_max")},
     "radius_weight": {"loss": "radius"},
     "penalty": {"loss": "cross-entropy"},
@@ -254,7 +267,10 @@ FIELDS = [(model, item.name) for model, kind in MODELS.items() for item in datac
 def trained_by(model, recipe):
     """Outcome of a training, once for each recipe."""
     records = []
-    data = BinaryData("toy", *(Split(x, y) for x, y in splits()), sensitive="left", other="none")
+    parts = [(torch.cat((x, x[:1])), torch.cat((y, y[:1]))) for x, y in splits()]  # one more of a class
+    if getattr(recipe, "feature_map", "") == "ramps":
+        parts = [(x.flatten(1), y) for x, y in parts]
+    data = BinaryData("toy", *(Split(x, y) for x, y in parts), sensitive="left", other="none")
     return outcome(train(data, model, config=recipe, on_epoch=records.append), records)
 
 

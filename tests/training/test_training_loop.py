@@ -12,6 +12,7 @@ from asymcert.errors import InputError, RunError
 from asymcert.training import PRESETS, TrainConfig, preset_for
 from asymcert.training.checkpoint import read_facts
 from asymcert.training.feature_convex import FeatureConvex
+from asymcert.training.presets import for_rows
 from asymcert.training.trainer import Trainer, seeded
 
 SHORT = TrainConfig(hidden=(16, 8), epochs=4, batch_size=32)
@@ -156,9 +157,9 @@ def test_divergence_is_an_error_that_says_what_to_do(digits):
 
 def test_presets_follow_the_family(digits):
     assert preset_for(digits) == PRESETS["digits"]
-    assert preset_for(dataclasses.replace(digits, name="my-table")) == PRESETS["table"]
+    assert preset_for(dataclasses.replace(digits, name="my-images")) == PRESETS["image"]
     table = datasets.load("breast-cancer")
-    assert preset_for(dataclasses.replace(table, name="mnist-x")) == PRESETS["table"]
+    assert preset_for(dataclasses.replace(table, name="mnist-x")) == for_rows(PRESETS["table"], "table", table)
 
 
 def test_one_cycle_rises_then_falls_to_zero():

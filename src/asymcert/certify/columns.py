@@ -57,7 +57,7 @@ class ColumnDrops:
         safe = (total < amount[:, None]).sum(1)
         beyond = (amount > 0) & (safe == drop.shape[1])
         if columns.equal_price is not None:
-            found = safe * columns.equal_price
+            found = safe.double() * columns.equal_price
         else:
             found = _fractional(amount, drop, price, total, safe)
         return torch.where(beyond, math.inf, torch.where(amount > 0, found, 0.0))

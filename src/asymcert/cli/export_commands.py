@@ -37,6 +37,10 @@ def export(
     threat: Annotated[Path | None, typer.Option(help="File with the threat model, instead of a norm.")] = None,
     radius: Annotated[float | None, typer.Option(help="Of the properties, in the units of the threat model.")] = None,
     float32: Annotated[bool, typer.Option("--float32", help="--onnx and --vnnlib in single precision.")] = False,
+    raw: Annotated[
+        bool | None,
+        typer.Option("--raw/--scaled", help="Of a table: graphs take its own columns (default), or scaled inputs."),
+    ] = None,
     split: SplitName = "test",
     limit: Limit = None,
     box: Box = True,
@@ -57,11 +61,12 @@ def export(
     model = opened.model
     deployed = copy.deepcopy(model).float() if float32 else model
     if onnx is not None:
-        written["onnx"] = str(save_onnx(to_onnx(deployed), output_file("--onnx", onnx, opened.folder.own_files)))
+        path = output_file("--onnx", onnx, opened.folder.own_files)
+        written["onnx"] = str(save_onnx(to_onnx(deployed, raw=raw), path))
     if onnx_certified is not None:
         adversary = _threat(model, norm or ("inf" if isinstance(model, DistanceClassifier) else "2"), threat, box)
         path = output_file("--onnx-certified", onnx_certified, opened.folder.own_files)
-        written["onnx_certified"] = str(save_onnx(to_certified_onnx(model, adversary), path))
+        written["onnx_certified"] = str(save_onnx(to_certified_onnx(model, adversary, raw), path))
         written["threat"] = adversary.describe()
     if vnnlib is not None and radius is not None:
         samples = chosen_split(opened.data, split, limit)
@@ -80,5 +85,5 @@ def _check_complete(onnx: Path | None, onnx_certified: Path | None, vnnlib: Path
 
 def _threat(model: BinaryClassifier, norm: str, threat: Path | None, box: bool) -> ThreatModel:
     """The threat model of a file, or else that of a norm."""
-    parse_norm(norm)
+    parse_norm(norm, counts=True)
     return threats_for(model, None if threat else [norm], [threat] if threat else None, box)[0]

@@ -2,7 +2,8 @@
 
 from asymcert.convex.base import ConvexScore
 from asymcert.convex.conv import ConvexConvNet
+from asymcert.convex.ensemble import ConvexEnsemble
 from asymcert.convex.mlp import ConvexMLP
 from asymcert.convex.symmetric import SymmetricAverage, symmetrise
 
-__all__ = ["ConvexConvNet", "ConvexMLP", "ConvexScore", "SymmetricAverage", "symmetrise"]
+__all__ = ["ConvexConvNet", "ConvexEnsemble", "ConvexMLP", "ConvexScore", "SymmetricAverage", "symmetrise"]

@@ -56,7 +56,7 @@ class ConvexScore(nn.Module, ABC):
         """Name and value of every weight that must be >= 0 for the network to be convex."""
 
     @abstractmethod
-    def fold(self) -> Self:
+    def fold(self) -> ConvexScore:
         """Return the deployed network: same function in evaluation mode, float64, affine layers only, frozen."""
 
     @property

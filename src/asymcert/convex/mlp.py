@@ -27,7 +27,7 @@ class ConvexMLP(ConvexScore):
     input_shape
         Shape of one sample's features; they are flattened.
     hidden
-        Widths of the hidden layers.
+        Widths of the hidden layers; without any the score is affine, so additive behind a coordinatewise map.
     passthrough
         Whether layers after the first see the input (the C_l).
     batch_norm
@@ -49,16 +49,16 @@ class ConvexMLP(ConvexScore):
         batch_norm: bool = False,
         weights: WeightOptions | None = None,
         monotone: bool = False,
+        signs: Sequence[int] = (),
     ):
         super().__init__()
-        if not hidden:
-            raise refuse("hidden", "at least one width", "none", "Use hidden=(200, 50).")
         for width in (*input_shape, *hidden):
             check_count("hidden", width)
         self.input_shape, self.hidden_widths = tuple(input_shape), tuple(hidden)
         self.passthrough, self.batch_norm = passthrough, batch_norm
         self.weights, self.monotone = weights or WeightOptions(), monotone
         inputs, widths = math.prod(input_shape), (*hidden, 1)
+        self.signs = checked_signs(signs, inputs)
         self.first = nn.Linear(inputs, widths[0])
         pairs = list(itertools.pairwise(widths))
         self.hidden = nn.ModuleList(nn.Linear(before, after) for before, after in pairs)
@@ -85,11 +85,30 @@ class ConvexMLP(ConvexScore):
         for index, layer in enumerate(self.layers[1:]):
             yield f"hidden.{index}.weight", layer.weight
         yield from trained_scales(self.norms)
-        if self.monotone:
-            for name, layer in (("first", self.first), *((f"direct.{i}", part) for i, part in enumerate(self.direct))):
-                weight = layer.weight
-                assert isinstance(weight, Tensor)
+        for name, weight in self._from_input():
+            if self.monotone:
                 yield f"{name}.weight on the second half", weight[:, weight.shape[1] // 2 :]
+            for sign in sorted(set(self.signs) - {0}):
+                chosen = [index for index, own in enumerate(self.signs) if own == sign]
+                yield f"{name}.weight of the features of sign {sign:+d}, times it,", sign * weight[:, chosen]
+
+    def set_signs(self, signs: Sequence[int]) -> None:
+        """Give features a sign from now on, and put weights back that have another."""
+        self.signs = checked_signs(signs, math.prod(self.input_shape))
+        self.project_()
+
+    @torch.no_grad()
+    def project_(self) -> None:
+        """As in `ConvexScore`, and weights of features that have a sign."""
+        super().project_()
+        for _, weight in self._from_input():
+            put_back_(weight, self.signs)
+
+    def _from_input(self) -> Iterator[tuple[str, Tensor]]:
+        """Name and weight of every layer that sees the input."""
+        for name, layer in (("first", self.first), *((f"direct.{i}", part) for i, part in enumerate(self.direct))):
+            assert isinstance(layer.weight, Tensor)
+            yield name, layer.weight
 
     @property
     def layers(self) -> list[nn.Linear]:
@@ -109,6 +128,7 @@ class ConvexMLP(ConvexScore):
             "passthrough": self.passthrough,
             "batch_norm": self.batch_norm,
             "monotone": self.monotone,
+            **({"signs": self.signs} if self.signs else {}),  # as files of models without them were written
         }
 
     @torch.no_grad()
@@ -122,3 +142,16 @@ class ConvexMLP(ConvexScore):
                 folded_direct.weight.copy_(direct.weight.double() * scale)  # pyright: ignore
         freeze(folded)
         return folded
+
+
+def checked_signs(signs: Sequence[int], inputs: int) -> list[int]:
+    """The signs, one for each of so many features, or none; an `InputError` for anything else."""
+    if len(signs) not in (0, inputs) or not {-1, 0, 1}.issuperset(signs):
+        raise refuse("signs", f"empty, or -1, 0 or 1 for each of {inputs} features", f"{len(signs)} numbers")
+    return [int(sign) for sign in signs]
+
+
+def put_back_(weight: Tensor, signs: Sequence[int]) -> None:
+    """Set weights (units, features) that have not their feature's sign to zero, in place."""
+    if signs:
+        weight.mul_(weight * torch.tensor(signs, dtype=weight.dtype, device=weight.device) >= 0)

@@ -75,6 +75,10 @@ class Column(ABC):
     def encode(self, values: pl.Series) -> Values:
         """Features (n, k) in [0, 1] of a clean series without missing values."""
 
+    @abstractmethod
+    def decode(self, features: Values) -> list[Any]:
+        """Values of the column, as far as features (n, k) tell them."""
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form."""
         return {"kind": self.kind, **asdict(self)}
@@ -124,6 +128,10 @@ class NumericColumn(Column):
         """Features (n, 1)."""
         return self.scaled(values.to_numpy().astype(np.float64))[:, None]
 
+    def decode(self, features: Values) -> list[float]:
+        """Numbers between `low` and `high`."""
+        return (self.low + features[:, 0] * (self.high - self.low)).tolist()
+
     def scaled(self, numbers: Values) -> Values:
         """Inputs (n,) of numbers (n,)."""
         if self.low == self.high:
@@ -162,6 +170,10 @@ class CategoryColumn(Column):
         rows = [places.get(value, len(places)) for value in values.to_list()]
         return np.eye(len(places) + 1)[rows]
 
+    def decode(self, features: Values) -> list[str]:
+        """The listed value, or ``<other>``."""
+        return [(*self.values, "<other>")[place] for place in features.argmax(1)]
+
 
 @dataclass(frozen=True)
 class WordColumn(Column):
@@ -198,6 +210,10 @@ class WordColumn(Column):
         for row, text in zip(counts, values.to_list(), strict=True):
             np.add.at(row, [bucket_of(word, self.size) for word in words_of(text)], 1.0)
         return np.minimum(counts, self.cap) / self.cap
+
+    def decode(self, features: Values) -> list[float]:
+        """The number of words."""
+        return np.rint(features.sum(1) * self.cap).tolist()
 
 
 def _check_fill(column: Column) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import torch
 
-from asymcert._checks import check_count, refuse
+from asymcert._checks import check_count, refuse, several
 from asymcert.datasets.binary import BinaryData, Split
 from asymcert.datasets.files import damaged
 from asymcert.datasets.labels import Classes, classes_of
@@ -84,7 +84,7 @@ def load_image_folder(
     if image_size is not None:
         check_count("image_size", image_size)
     files = _files(path)
-    chosen = tuple(sensitive) if isinstance(sensitive, list | tuple) else () if sensitive is None else (sensitive,)
+    chosen = several(sensitive)
     if not chosen and not harmless:
         folders = ", ".join(dict.fromkeys(file.parent.name for file in files))
         raise refuse("sensitive", f"one of the folders {folders}", "none", "Or name what is `harmless`.")

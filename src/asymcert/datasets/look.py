@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from asymcert._checks import several
+from asymcert.datasets.clean_tables import classes_for, read_for
+from asymcert.datasets.column_plan import ColumnPlan
 from asymcert.datasets.labels import class_counts, label_texts
-from asymcert.datasets.plan import ColumnPlan, Plan
+from asymcert.datasets.plan import Plan
 from asymcert.datasets.problems import Problem, counted
 from asymcert.datasets.recognise import recognise
 from asymcert.datasets.table_options import TableOptions
-from asymcert.datasets.tables import classes_for, read_for, several
 from asymcert.errors import DataError, InputError
 
 if TYPE_CHECKING:
@@ -116,11 +118,11 @@ def look_at(
     found = recognise(raw, options, None if options.columns is None else Plan.from_toml(options.columns))
     classes, chosen, problems = None, list(several(sensitive)), list(found.problems)
     try:
-        if options.label is not None:
+        if options.label in raw.frame.columns:
             chosen = chosen or ([] if options.harmless else _rarest(raw.frame.get_column(options.label)))
             classes = classes_for([raw], chosen, options)
     except (DataError, InputError) as error:
-        problems.append(Problem(str(error).rstrip("."), ""))
+        problems.append(Problem.of(error))
     y = classes.y[0] if classes else None
     columns = [_column(column, raw.frame.get_column(column.name), y) for column in found.columns]
     return Look(

@@ -25,6 +25,14 @@ _ZONE = r"(?:\.\d+)?\s*(?:Z|[-+]\d\d:?\d\d)?$"
 _IPV4 = r"^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$"
 
 
+def is_readable(dtype: pl.DataType) -> bool:
+    """Whether a column of this type holds numbers, truth values, texts or times, and no lists or the like."""
+    import polars as pl
+
+    others = (pl.Boolean, pl.String, pl.Categorical, pl.Enum, pl.Date, pl.Datetime, pl.Null)
+    return dtype.is_numeric() or any(dtype == other for other in others)
+
+
 def stripped(values: pl.Series) -> pl.Series:
     """Texts without blanks around them, by a plain name."""
     import polars as pl

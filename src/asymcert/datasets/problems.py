@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from asymcert.errors import DataError
+from asymcert.errors import AsymcertError, DataError
 
 
 @dataclass(frozen=True)
@@ -16,26 +16,34 @@ class Problem:
     Parameters
     ----------
     what
-        A sentence without its full stop.
+        A sentence, without its full stop if there is a remedy.
     remedy
         What to do, as a sentence.
     flags
         Command-line options that settle it, such as ``--drop=a``; empty where the file must be changed.
+    error
+        What is raised for it where it is the only one; by default a `DataError`.
     """
 
     what: str
     remedy: str
     flags: tuple[str, ...] = ()
+    error: AsymcertError | None = None
+
+    @classmethod
+    def of(cls, error: AsymcertError) -> Problem:
+        """The problem that an error tells of."""
+        return cls(str(error), "", error=error)
 
     def __str__(self) -> str:
-        return f"{self.what}. {self.remedy}".rstrip()
+        return f"{self.what}. {self.remedy}" if self.remedy else self.what
 
 
 def refuse_problems(path: object, problems: Iterable[Problem]) -> None:
     """Raise one `DataError` with all problems of a file and the options that settle them, if there is any."""
     found = list(problems)
     if len(found) == 1:
-        raise DataError(f"{path}: {found[0]}")
+        raise found[0].error or DataError(f"{path}: {found[0]}")
     if found:
         listed = " ".join(f"({number}) {problem}" for number, problem in enumerate(found, 1))
         options = shlex.join(dict.fromkeys(flag for problem in found for flag in problem.flags))

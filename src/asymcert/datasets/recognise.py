@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from asymcert._checks import check_choice, refuse
+from asymcert._checks import check_choice, refuse, several
+from asymcert.datasets.column_plan import ADDRESS_PARTS, ColumnPlan
 from asymcert.datasets.kinds import (
     MOSTLY,
     counts_rows,
@@ -22,11 +24,12 @@ from asymcert.datasets.kinds import (
     number_style,
     time_format,
 )
-from asymcert.datasets.parse import MISSING, is_missing, numbers_of, octets_of, stripped, times_of
-from asymcert.datasets.plan import ADDRESS_PARTS, ColumnPlan, Plan
+from asymcert.datasets.parse import MISSING, is_missing, is_readable, numbers_of, octets_of, stripped, times_of
+from asymcert.datasets.plan import Plan
 from asymcert.datasets.problems import Problem, counted
 from asymcert.datasets.table_files import RawTable
 from asymcert.datasets.table_options import TableOptions
+from asymcert.errors import InputError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -65,29 +68,28 @@ def recognise(raw: RawTable, options: TableOptions, given: Plan | None = None) -
     -------
     Found
         With a plan for every column but the label's.
-
-    Raises
-    ------
-    InputError
-        An option names a column that the table does not have.
     """
-    known = dict.fromkeys(raw.frame.columns)
-    if options.label is not None:
-        check_choice("label", options.label, known)
-    for name in ("drop", "category", "keep_column"):
-        for column in getattr(options, name):
-            check_choice(name, column, known)
-    if options.text is not None:
-        check_choice("text", options.text, known)
     decided = {} if given is None else {column.name: column for column in given.columns}
     decided |= {name: ColumnPlan(name, "dropped", "as you said") for name in options.drop}
-    found = Found(notes=list(raw.notes), problems=list(raw.problems))
+    found = Found(notes=list(raw.notes), problems=[*raw.problems, *_misnamed(raw.frame.columns, options)])
     recogniser = _Recogniser(raw, options, found)
     for values in raw.frame.get_columns():
         if values.name != options.label:
             found.columns.append(decided.get(values.name) or recogniser.column(values))
     found.notes += _dropped_notes(found.columns)
     return found
+
+
+def _misnamed(columns: Sequence[str], options: TableOptions) -> list[Problem]:
+    """Options that name a column which the table does not have."""
+    known, problems = dict.fromkeys(columns), []
+    for name in ("label", "text", "drop", "category", "keep_column"):
+        for column in several(getattr(options, name)):
+            try:
+                check_choice(name, column, known)
+            except InputError as error:
+                problems.append(Problem.of(error))
+    return problems
 
 
 class _Recogniser:
@@ -105,10 +107,8 @@ class _Recogniser:
 
     def column(self, values: pl.Series) -> ColumnPlan:
         """What a column is."""
-        import polars as pl
-
         name, options = values.name, self.options
-        if values.dtype.is_nested() or values.dtype == pl.Binary:
+        if not is_readable(values.dtype):
             what = f"Column '{name}' must hold numbers or text, got {values.dtype}"
             return self._undecided(what, "Convert or drop it.", ColumnPlan(name, "dropped", "lists or the like"))
         if values.null_count() == len(values):
@@ -116,7 +116,7 @@ class _Recogniser:
             return dropped if options.clean else self._undecided(f"Column '{name}' has no values at all", "", dropped)
         if name == options.text:
             if not _is_text(values) or not numbers_of(known_texts(values, self.missing)).null_count():
-                raise refuse("text", "a column of text", f"'{name}' of numbers")
+                self.found.problems.append(Problem.of(refuse("text", "a column of text", f"'{name}' of numbers")))
             return ColumnPlan(name, "text")
         if name in options.category:
             return ColumnPlan(name, "category", missing=options.missing)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import check_choice, check_count, refuse
+from asymcert.datasets.column_plan import ColumnPlan
 from asymcert.datasets.columns import (
     WORD_CAP,
     CategoryColumn,
@@ -21,7 +22,7 @@ from asymcert.datasets.columns import (
     column_from_dict,
     unnamed,
 )
-from asymcert.datasets.plan import ColumnPlan, Plan, check_readable, joined
+from asymcert.datasets.plan import Plan, check_readable, joined
 from asymcert.errors import DataError
 
 if TYPE_CHECKING:
@@ -184,10 +185,10 @@ class TableScaling:
         """
         return self.encode(self.impute(frame))
 
-    def encode(self, frame: pl.DataFrame) -> Tensor:
-        """Inputs, float32 (n, d), of the rows of a frame that `read` or `impute` gave and that lack no value."""
+    def encode(self, frame: pl.DataFrame, dtype: type[np.floating] = np.float32) -> Tensor:
+        """Inputs (n, d), float32 or float64, of rows of a frame that `read` or `impute` gave and that lack no value."""
         pairs = zip(self.columns, frame.get_columns(), strict=True)
-        parts = [column.encode(values).astype(np.float32) for column, values in pairs]
+        parts = [column.encode(values).astype(dtype, copy=False) for column, values in pairs]
         return torch.from_numpy(np.concatenate(parts, axis=1))
 
     @cached_property

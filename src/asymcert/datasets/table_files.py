@@ -72,6 +72,14 @@ def is_table_file(path: str | Path) -> bool:
     return Path(path).name.lower().endswith(EXTENSIONS) or bool(_parts(Path(path)))
 
 
+def check_table_file(path: Path) -> None:
+    """Refuse a path that is of another kind (`InputError`) or leads nowhere (`DataError`)."""
+    if not is_table_file(path):
+        raise refuse("path", f"a file ending in {', '.join(EXTENSIONS)}", repr(path.name), _remedy(path))
+    if not path.exists():
+        raise DataError(f"{path}: no such file. Check the path.")
+
+
 def read_table(path: str | Path, max_bytes: int | None = None, texts: Collection[str] = ()) -> pl.DataFrame:
     """Read a table's file; a `DataError` names all its problems. For the rest see `read_raw`."""
     raw = read_raw(path, max_bytes, texts=texts)
@@ -120,10 +128,7 @@ def read_raw(
     import polars as pl
 
     path = Path(path)
-    if not is_table_file(path):
-        raise refuse("path", f"a file ending in {', '.join(EXTENSIONS)}", repr(path.name), _remedy(path))
-    if not path.exists():
-        raise DataError(f"{path}: no such file. Check the path.")
+    check_table_file(path)
     if max_bytes is not None:
         check_count("max_bytes", max_bytes)
     check_choice("ragged", ragged, RAGGED)

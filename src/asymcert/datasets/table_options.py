@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from asymcert._checks import check_choice, check_count, option, refuse
-from asymcert.datasets.plan import INFINITE
+from asymcert.datasets.column_plan import INFINITE
 from asymcert.datasets.scaling import IMPUTATIONS, SCALINGS
 from asymcert.datasets.table_files import RAGGED
 from asymcert.errors import DataError

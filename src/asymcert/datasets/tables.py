@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,42 +11,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from asymcert._checks import check_count, check_known, refuse
+from asymcert._checks import check_count, check_known, refuse, several
 from asymcert.datasets.binary import BinaryData, Split
-from asymcert.datasets.labels import Classes, classes_of
-from asymcert.datasets.plan import Plan, check_readable
-from asymcert.datasets.problems import Problem, refuse_problems
-from asymcert.datasets.recognise import Found, recognise
+from asymcert.datasets.clean_tables import CleanTable, clean_table, read_for
+from asymcert.datasets.labels import Classes
 from asymcert.datasets.scaling import TableScaling, running_text
 from asymcert.datasets.source import DataSource
 from asymcert.datasets.splitting import mixed, three_way, two_way
-from asymcert.datasets.table_files import RawTable, read_raw, table_name
+from asymcert.datasets.table_files import RawTable, table_name
 from asymcert.datasets.table_options import TableOptions
-from asymcert.errors import DataError, InputError
+from asymcert.errors import DataError
 
 if TYPE_CHECKING:
     import polars as pl
 
 WORD = r"\w+"
-
-
-@dataclass(frozen=True)
-class CleanTable:
-    """Tables as they are understood: clean features, classes, and how that came about.
-
-    Parameters
-    ----------
-    frames
-        Clean features of the table and, if there is one, of the test file.
-    classes
-        Which rows of them are sensitive.
-    found
-        What the columns are.
-    """
-
-    frames: list[pl.DataFrame]
-    classes: Classes
-    found: Found
 
 
 def load_table(
@@ -146,71 +125,8 @@ def split_table(
     return _split(name, raws, sensitive, options, source)
 
 
-def read_for(path: str | Path, options: TableOptions, max_bytes: int | None = None) -> RawTable:
-    """A table's file, read by the user's options."""
-    texts = {*options.category, *([options.text] if options.text else [])}
-    if options.columns is not None:
-        texts |= Plan.from_toml(options.columns).texts
-    given = {"names": options.header, "ragged": options.ragged, "texts": texts, "as_named": not options.clean}
-    return read_raw(path, max_bytes, **given)
-
-
-def clean_table(path: str, raws: Sequence[RawTable], sensitive: object, options: TableOptions) -> CleanTable:
-    """Understand a table and its test file.
-
-    Raises
-    ------
-    InputError
-        A column, value or option that does not exist.
-    DataError
-        All that a user must decide, at once.
-    """
-    given = None if options.columns is None else Plan.from_toml(options.columns)
-    found = recognise(raws[0], options, given)
-    if not found.plan.used:
-        refuse_problems(path, found.problems)
-        remedy = f"Left out so far: {'; '.join(found.notes)}." if found.notes else ""
-        raise refuse("drop", "such that a feature column is left", repr(options.drop), remedy)
-    try:
-        classes = classes_for(raws, sensitive, options)
-    except (InputError, DataError) as error:
-        if not found.problems:
-            raise
-        found.problems.append(Problem(str(error).rstrip("."), ""))
-    refuse_problems(path, [*found.problems, *(problem for raw in raws[1:] for problem in raw.problems)])
-    frames = [_read(found.plan, raw.frame, "test file" if place else "table") for place, raw in enumerate(raws)]
-    return CleanTable(frames, classes, found)  # pyright: ignore[reportPossiblyUnboundVariable] refused above
-
-
-def classes_for(raws: Sequence[RawTable], sensitive: object, options: TableOptions) -> Classes:
-    """The classes of a table and its test file; see `classes_of` for what is refused."""
-    if options.label is None:
-        raise refuse("label", "the name of a column", "none", "Name the column that holds the classes.")
-    if not several(sensitive) and not options.harmless:
-        raise refuse("sensitive", "a class of the table, or several", "none", "Or name what is `harmless`.")
-    if not all(options.label in raw.frame.columns for raw in raws):
-        raise DataError(f"The test file lacks the label column '{options.label}'. Provide it.")
-    labels = [raw.frame.get_column(options.label) for raw in raws]
-    mapped = dict(pair.split("=", 1) for pair in options.label_map)
-    return classes_of(labels, several(sensitive), options.harmless, mapped, options.clean)
-
-
-def several(given: object) -> Sequence[object]:
-    """One value or several, as a sequence; None is none."""
-    return () if given is None else tuple(given) if isinstance(given, list | tuple) else (given,)
-
-
 def _absolute(path: str | Path | None) -> str | None:
     return None if path is None else str(Path(path).absolute())
-
-
-def _read(plan: Plan, frame: pl.DataFrame, what: str) -> pl.DataFrame:
-    try:
-        clean, reasons = plan.read(frame)
-    except DataError as error:
-        raise DataError(str(error).replace("The table", f"The {what}")) from None
-    check_readable(reasons, what)
-    return clean
 
 
 def _split(

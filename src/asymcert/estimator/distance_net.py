@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from asymcert.datasets import BinaryData
 from asymcert.estimator.base import Detector
+from asymcert.estimator.units import Threat
 from asymcert.models.distance_net import DistanceClassifier
 from asymcert.training.linf_config import LinfConfig
 from asymcert.training.linf_nets import train_linf
@@ -15,8 +16,9 @@ from asymcert.training.linf_nets import train_linf
 class LinfDistanceDetector(Detector):
     """Binary l_inf-distance net whose sensitive verdicts come with a certified l_inf radius.
 
-    Features are scaled to [0, 1] by their training range; the net is trained on them by the mixed loss, and its
-    threshold is balanced on a part of the training data held back. Radii are those of interval bounds.
+    Numbers are scaled to [0, 1] by their training range, categories become one input for each value; the net is trained
+    on them by the mixed loss, and its threshold is chosen on a part of the training data held back. Radii are those of
+    interval bounds.
 
     Parameters
     ----------
@@ -28,6 +30,17 @@ class LinfDistanceDetector(Detector):
         Number of distance layers, the last one included.
     epsilon : float, default=0.1
         l_inf radius, in scaled features, that training aims at for both classes.
+    class_weight : dict, "balanced" or None, default=None
+        How often training draws the samples of each class, as in scikit-learn. A dict also moves the threshold: the
+        classes' shares of errors are then in the inverse ratio of their weights, unless `max_fpr` says where it is.
+    threat : ThreatModel or dict, default=None
+        The adversary that `certify` is about unless another is named; see `certificate`.
+    max_fpr : float, default=None
+        Most false alarms on the data held back, as a share; by default the threshold balances accuracies there.
+    impute : {"mean", "median", "zero", "most-frequent", "refuse"} or None, default="median"
+        What missing numbers become; missing categories become the most frequent one. None refuses them.
+    max_categories : int, default=20
+        Most values of a category with an input of their own; the rest share one.
     epochs : int, default=60
         Passes over the training data; small data sets get at least `min_steps` steps.
     min_steps : int, default=1000
@@ -49,10 +62,12 @@ class LinfDistanceDetector(Detector):
         The sensitive one of them.
     model_ : DistanceClassifier
         The net, on scaled features.
-    minimum_, range_ : ndarray of shape (n_features,)
-        Scaled feature = (feature - minimum_) / range_.
+    scaling_ : TableScaling
+        How the columns of X became features.
     n_features_in_ : int
-        Number of features.
+        Number of columns.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where X has names of text.
 
     Examples
     --------
@@ -69,7 +84,6 @@ class LinfDistanceDetector(Detector):
     """
 
     norm: ClassVar[float] = math.inf
-    method: ClassVar[str] = "interval"
 
     model_: DistanceClassifier
 
@@ -80,6 +94,11 @@ class LinfDistanceDetector(Detector):
         width: int = 64,
         depth: int = 2,
         epsilon: float = 0.1,
+        class_weight: Any = None,
+        threat: Threat | None = None,
+        max_fpr: float | None = None,
+        impute: str | None = "median",
+        max_categories: int = 20,
         epochs: int = 60,
         min_steps: int = 1000,
         batch_size: int = 64,
@@ -91,6 +110,11 @@ class LinfDistanceDetector(Detector):
         self.width = width
         self.depth = depth
         self.epsilon = epsilon
+        self.class_weight = class_weight
+        self.threat = threat
+        self.max_fpr = max_fpr
+        self.impute = impute
+        self.max_categories = max_categories
         self.epochs = epochs
         self.min_steps = min_steps
         self.batch_size = batch_size
@@ -99,18 +123,14 @@ class LinfDistanceDetector(Detector):
         self.random_state = random_state
 
     def _train(self, data: BinaryData, seed: int) -> DistanceClassifier:
-        batch_size, epochs = self._schedule(len(data.train))
         deviation = float(data.train.x.std(correction=0))
         config = LinfConfig(
             width=self.width,
             depth=self.depth,
             epsilon=self.epsilon,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=self.learning_rate,
-            validate_every=epochs,
             centre=float(data.train.x.mean()),
             deviation=deviation if deviation > 0 else 1.0,  # constant features have none
+            **self._recipe(len(data.train)),
         )
         model = train_linf(data, config, seed=seed)
         assert isinstance(model, DistanceClassifier)  # for `convex` is left empty

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
+
+from sklearn.utils.validation import check_is_fitted
 
 from asymcert._checks import refuse
+from asymcert._floats import undisturbed
 from asymcert.datasets import BinaryData
-from asymcert.estimator.base import Detector
+from asymcert.estimator.base import CPU, Detector
+from asymcert.estimator.explanation import Explanation, explanations
+from asymcert.estimator.units import Threat
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.training import TrainConfig, train
 
@@ -14,8 +19,9 @@ from asymcert.training import TrainConfig, train
 class FeatureConvexDetector(Detector):
     """Binary classifier whose sensitive verdicts come with a certified radius.
 
-    Features are scaled to [0, 1] by their training range; a feature-convex network is trained on them with the
-    hinge on the certified radius, and its threshold is balanced on a part of the training data held back.
+    Numbers are scaled to [0, 1] by their training range, categories become one input for each value; a feature-convex
+    network is trained on them with a term for the certified radius, and its threshold is chosen on a part of the
+    training data held back.
 
     Parameters
     ----------
@@ -27,6 +33,18 @@ class FeatureConvexDetector(Detector):
         Lipschitz map before the network.
     target_radius : float, default=0.2
         l2 radius, in scaled features, that training aims at for sensitive samples.
+    class_weight : dict, "balanced" or None, default=None
+        How often training draws the samples of each class, as in scikit-learn. A dict also moves the threshold: the
+        classes' shares of errors are then in the inverse ratio of their weights, unless `max_fpr` says where it is.
+    threat : ThreatModel or dict, default=None
+        The adversary that training aims at, by its norm, and that `certify` is about unless another is named; see
+        `certificate`.
+    max_fpr : float, default=None
+        Most false alarms on the data held back, as a share; by default the threshold balances accuracies there.
+    impute : {"mean", "median", "zero", "most-frequent", "refuse"} or None, default="median"
+        What missing numbers become; missing categories become the most frequent one. None refuses them.
+    max_categories : int, default=20
+        Most values of a category with an input of their own; the rest share one.
     epochs : int, default=60
         Passes over the training data; small data sets get at least `min_steps` steps.
     min_steps : int, default=400
@@ -48,10 +66,12 @@ class FeatureConvexDetector(Detector):
         The sensitive one of them.
     model_ : FeatureConvexClassifier
         The network, on scaled features.
-    minimum_, range_ : ndarray of shape (n_features,)
-        Scaled feature = (feature - minimum_) / range_.
+    scaling_ : TableScaling
+        How the columns of X became features.
     n_features_in_ : int
-        Number of features.
+        Number of columns.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where X has names of text.
 
     Examples
     --------
@@ -65,8 +85,6 @@ class FeatureConvexDetector(Detector):
     (3,)
     """
 
-    method: ClassVar[str] = "closed-form"
-
     model_: FeatureConvexClassifier
 
     def __init__(
@@ -76,6 +94,11 @@ class FeatureConvexDetector(Detector):
         hidden: tuple[int, ...] = (64, 32),
         feature_map: str = "centre",
         target_radius: float = 0.2,
+        class_weight: Any = None,
+        threat: Threat | None = None,
+        max_fpr: float | None = None,
+        impute: str | None = "median",
+        max_categories: int = 20,
         epochs: int = 60,
         min_steps: int = 400,
         batch_size: int = 64,
@@ -87,6 +110,11 @@ class FeatureConvexDetector(Detector):
         self.hidden = hidden
         self.feature_map = feature_map
         self.target_radius = target_radius
+        self.class_weight = class_weight
+        self.threat = threat
+        self.max_fpr = max_fpr
+        self.impute = impute
+        self.max_categories = max_categories
         self.epochs = epochs
         self.min_steps = min_steps
         self.batch_size = batch_size
@@ -94,20 +122,36 @@ class FeatureConvexDetector(Detector):
         self.validation_fraction = validation_fraction
         self.random_state = random_state
 
+    @undisturbed(CPU)
+    def explain(self, X: Any, threat: Threat | None = None) -> list[Explanation]:
+        """Why each verdict stands, for an adversary who changes columns: which carry it, and which would undo it.
+
+        Parameters
+        ----------
+        X
+            Samples of shape (n, d).
+        threat
+            As in `certificate`, of norm 0; by default the parameter of that name, else any change of any column.
+
+        Raises
+        ------
+        InputError
+            The norm is not 0, or X is running text.
+        """
+        check_is_fitted(self)
+        frame = self._frame(X, reset=False)
+        return explanations(self.model_, frame, self._threat(0 if threat is None else None, None, threat))
+
     def _check_parameters(self) -> None:
         super()._check_parameters()
         if isinstance(self.hidden, int | str):
             raise refuse("hidden", "a tuple of widths", repr(self.hidden), "Example: hidden=(64, 32)")
 
     def _train(self, data: BinaryData, seed: int) -> FeatureConvexClassifier:
-        batch_size, epochs = self._schedule(len(data.train))
         config = TrainConfig(
             hidden=tuple(self.hidden),
             feature_map=self.feature_map,
             target_l2=self.target_radius,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=self.learning_rate,
-            validate_every=epochs,
+            **self._recipe(len(data.train)),
         )
         return train(data, config=config, seed=seed)

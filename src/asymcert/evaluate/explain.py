@@ -9,7 +9,7 @@ from torch import Tensor
 
 from asymcert._checks import refuse
 from asymcert.certify import Certifier
-from asymcert.datasets.columns import CategoryColumn, Column, NumericColumn, WordColumn
+from asymcert.datasets.columns import CategoryColumn, Column
 from asymcert.evaluate.units import box_of, column_amount, dearest, table_of
 from asymcert.models.base import BinaryClassifier
 from asymcert.threats.model import ThreatModel
@@ -114,8 +114,4 @@ def _room(
 
 def column_value(column: Column, x: Tensor) -> float | str:
     """The table's value that a column's inputs (k,) stand for, as far as they tell: see `ColumnRoom`."""
-    if isinstance(column, NumericColumn):
-        return column.low + float(x[0]) * (column.high - column.low)
-    if isinstance(column, WordColumn):
-        return float(round(float(x.double().sum()) * column.cap))
-    return column.feature_names[int(x.argmax())].removeprefix(f"{column.name}=")
+    return column.decode(x[None].double().cpu().numpy())[0]

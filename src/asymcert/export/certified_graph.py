@@ -30,6 +30,7 @@ from asymcert.export.feature_maps import add_distances, add_map
 from asymcert.export.graph import Graph, facts
 from asymcert.export.networks import add_margin_of_logits
 from asymcert.export.scores import add_score
+from asymcert.export.table_inputs import add_inputs
 from asymcert.export.tangent_graph import Falls, TangentRadius
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.distance_net import DistanceClassifier
@@ -39,20 +40,22 @@ from asymcert.threats.model import ThreatModel, Values
 LARGEST = 1e100  # inputs beyond it get no radius, so that nothing can overflow
 
 
-def to_certified_onnx(model: BinaryClassifier, threat: ThreatModel) -> onnx.ModelProto:
+def to_certified_onnx(model: BinaryClassifier, threat: ThreatModel, raw: bool | None = None) -> onnx.ModelProto:
     """The classifier and its certificate as one ONNX graph, in float64.
 
-    Input ``x`` (batch, *input_shape); outputs ``margin`` (batch,), ``sensitive``, boolean (batch,), and ``radius``
-    (batch,), in the units of ``threat.size``. Inputs that are not finite, or lie outside the box of the threat model,
-    get radius 0.
+    Input ``x`` (batch, *input_shape), or the columns of a table (see `asymcert.export.table_inputs`); outputs
+    ``margin`` (batch,), ``sensitive``, boolean (batch,), and ``radius`` (batch,), in the units of ``threat.size``.
+    Inputs that are not finite, or lie outside the box of the threat model, get radius 0.
 
     Parameters
     ----------
     model
-        Feature-convex, for the radius of `ClosedForm`; or an l_inf-distance net without a head, for that of
-        `DistanceLipschitz`.
+        Feature-convex, for the radius of `ClosedForm`, or of `Tangent` where that is its default (steep ramps, counted
+        columns); or an l_inf-distance net without a head, for that of `DistanceLipschitz`.
     threat
         The adversary that the radius is about.
+    raw
+        As in `to_onnx`.
 
     Returns
     -------
@@ -64,29 +67,29 @@ def to_certified_onnx(model: BinaryClassifier, threat: ThreatModel) -> onnx.Mode
     InputError
         A model of another kind or type, or with a head, or a threat model that does not fit it.
 
-    Sound when `ClosedForm` is, the graph being run in IEEE double precision.
+    Sound when these are, the graph being run in IEEE double precision.
     """
     threat.check(torch.empty(0, *model.input_shape))
     if model.dtype != torch.float64:
         raise refuse("model", "in float64", str(model.dtype), "Call .double(): the graph then is the classifier.")
     model = model if model.device.type == "cpu" else copy.deepcopy(model).cpu()  # constants are worked out there
     graph = Graph(model.dtype, model.input_shape)
+    x, columns = add_inputs(graph, model, raw)
     if isinstance(model, FeatureConvexClassifier):
         method = default_method(model, [threat])
-        (_tangent if method == Tangent.method else _closed_form)(graph, model, threat)
+        (_tangent if method == Tangent.method else _closed_form)(graph, x, model, threat)
     elif isinstance(model, DistanceClassifier):
         method = DistanceLipschitz.method
-        _lipschitz(graph, model, threat)
+        _lipschitz(graph, x, model, threat)
     else:
         remedy = "Export the margin alone with to_onnx."
         raise refuse("model", "feature-convex or an l_inf-distance net", type(model).__name__, remedy)
-    described = {"threat": json.dumps(threat.to_dict()), "method": method}
+    described = columns | {"threat": json.dumps(threat.to_dict()), "method": method}
     return graph.model(["margin", "sensitive", "radius"], facts(model) | described)
 
 
-def _closed_form(graph: Graph, model: FeatureConvexClassifier, threat: ThreatModel) -> None:
+def _closed_form(graph: Graph, x: str, model: FeatureConvexClassifier, threat: ThreatModel) -> None:
     """Margin less errors over ``Lip_p(phi) * ||gradient / cost||_q``, errors included."""
-    x = graph.flat_input()
     score, gradient = add_score(graph, model.score, add_map(graph, model.feature_map, x, model.input_shape))
     graph.verdict(score, model.threshold)
     rounding = Rounding(model, model.dtype)
@@ -100,9 +103,8 @@ def _closed_form(graph: Graph, model: FeatureConvexClassifier, threat: ThreatMod
     _radius(graph, x, threat, graph.op("Min", radius, graph.number(limit)))
 
 
-def _tangent(graph: Graph, model: FeatureConvexClassifier, threat: ThreatModel) -> None:
+def _tangent(graph: Graph, x: str, model: FeatureConvexClassifier, threat: ThreatModel) -> None:
     """Radius of the tangent plane."""
-    x = graph.flat_input()
     features = add_map(graph, model.feature_map, x, model.input_shape)
     score, gradient = add_score(graph, model.score, features)
     graph.verdict(score, model.threshold)
@@ -152,13 +154,12 @@ def _slope(graph: Graph, model: FeatureConvexClassifier, threat: ThreatModel, si
     return norm_of(graph, scaled, dual_exponent(model.feature_map.feature_norm(threat.norm)))
 
 
-def _lipschitz(graph: Graph, model: DistanceClassifier, threat: ThreatModel) -> None:
+def _lipschitz(graph: Graph, x: str, model: DistanceClassifier, threat: ThreatModel) -> None:
     """Margin less errors over the Lipschitz constant 2 of a difference of two distances."""
     if model.net.head is not None:
         remedy = "Export the margin alone with to_onnx, or train without a head."
         raise refuse("model", "without a tanh head", f"one of {model.net.head.first.out_features} units", remedy)
     bounds = MarginBounds.of(model, model.dtype, sound=True)
-    x = graph.flat_input()
     score = add_margin_of_logits(graph, model.net, add_distances(graph, model.net, x), model.sensitive_class)
     graph.verdict(score, model.threshold)
     slope = float(bounds.slope(torch.tensor([model.sensitive_class]))) / float(threat.cost_for(model.input_shape).min())

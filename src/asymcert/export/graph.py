@@ -18,11 +18,14 @@ from asymcert.models.base import BinaryClassifier
 OPSET = 17
 IR_VERSION = 8  # what belongs to that opset; later ones are unknown to older runtimes
 TYPES = {torch.float32: TensorProto.FLOAT, torch.float64: TensorProto.DOUBLE}
-INPUT = "x"
+OPSET_OF_ENCODERS = 3
+INPUT, OUTPUTS = "x", ("margin", "sensitive", "radius")
 
 
 class Graph:
-    """Nodes and constants of a graph with the input ``x`` (batch, *input_shape); values are known by their names.
+    """Nodes and constants of a graph; values are known by their names.
+
+    Its input is ``x`` (batch, *input_shape), unless others are added.
 
     Parameters
     ----------
@@ -43,6 +46,7 @@ class Graph:
         self.dtype, self.input_shape = dtype, tuple(input_shape)
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[tuple[object, ...], TensorProto] = {}  # by contents: equal ones are stored once
+        self._inputs: list[onnx.ValueInfoProto] = []
         self._count = 0
 
     def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
@@ -77,14 +81,19 @@ class Graph:
         return [helper.make_tensor_value_info(name, kind, [] if kind == TensorProto.BOOL else None) for name in names]
 
     def _fresh(self, word: str) -> str:
-        """A name that nothing has yet."""
+        """A name that nothing has yet; those of inputs may be any."""
         self._count += 1
-        return f"{word}_{self._count}"
+        name = f"{word}_{self._count}"
+        return self._fresh(word) if any(name == known.name for known in self._inputs) else name
 
     def number(self, value: float | Tensor) -> str:
         """A constant of the graph's type: a number, or a tensor of any shape."""
         values = value.detach().cpu() if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
         return self._constant(values.to(self.dtype).contiguous().numpy())
+
+    def doubles(self, values: float | list[float]) -> str:
+        """A float64 constant, whatever the graph's type."""
+        return self._constant(np.array(values, dtype=np.float64))
 
     def scaled(self, kind: str, name: str, factor: float | Tensor) -> str:
         """Values times (kind ``Mul``) or divided by (``Div``) constants.
@@ -106,8 +115,22 @@ class Graph:
         return self.op("Reshape", name, self.integers([0, *shape]))
 
     def flat_input(self) -> str:
-        """The input as (n, values of one sample)."""
+        """Add the input ``x``; flat, (n, values of one sample)."""
+        self._inputs.append(helper.make_tensor_value_info(INPUT, TYPES[self.dtype], ["batch", *self.input_shape]))
         return self.op("Flatten", INPUT, axis=1)
+
+    def add_input(self, name: str, kind: int) -> None:
+        """Add an input of one value for each sample, (batch,), of any type, and any name that nothing has yet.
+
+        Raises
+        ------
+        InputError
+            No name, one of the graph's outputs, or one that ONNX cannot write.
+        """
+        if name in ("", *OUTPUTS) or any(name == known.name for known in self._inputs):
+            remedy = "Rename it before training, or export with raw=False (--scaled)."
+            raise refuse("column name", f"none of {', '.join(OUTPUTS)}, and not empty", repr(name), remedy)
+        self._inputs.append(helper.make_tensor_value_info(name, kind, ["batch"]))
 
     def affine(self, name: str, weight: Tensor, bias: Tensor) -> str:
         """``W x + b``: (n, k) -> (n, m)."""
@@ -134,14 +157,14 @@ class Graph:
         graph = helper.make_graph(
             self._nodes,
             "asymcert",
-            [helper.make_tensor_value_info(INPUT, kind, ["batch", *self.input_shape])],
+            self._inputs,
             [
                 helper.make_tensor_value_info(name, TensorProto.BOOL if name == "sensitive" else kind, ["batch"])
                 for name in outputs
             ],
             list(self._constants.values()),
         )
-        opsets = [helper.make_opsetid("", OPSET)]
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", OPSET_OF_ENCODERS)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="asymcert")
         model.producer_version = __version__
         helper.set_model_props(model, metadata)
@@ -151,7 +174,7 @@ class Graph:
     def _constant(self, values: np.ndarray) -> str:
         key = (values.dtype.str, values.shape, values.tobytes())
         if key not in self._constants:
-            self._constants[key] = numpy_helper.from_array(values, f"constant_{len(self._constants)}")
+            self._constants[key] = numpy_helper.from_array(values, self._fresh("constant"))
         return self._constants[key].name
 
 

@@ -12,6 +12,7 @@ from asymcert.export.feature_maps import add_distances, add_map
 from asymcert.export.graph import Graph, facts
 from asymcert.export.networks import add_lipschitz, add_margin_of_logits, add_relu
 from asymcert.export.scores import add_score
+from asymcert.export.table_inputs import add_inputs
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.distance_net import DistanceClassifier
 from asymcert.models.feature_convex import FeatureConvexClassifier
@@ -19,13 +20,13 @@ from asymcert.models.lipschitz import LipschitzClassifier
 from asymcert.models.relu import ReluClassifier
 
 
-def to_onnx(model: BinaryClassifier, verdict: bool = True) -> onnx.ModelProto:
+def to_onnx(model: BinaryClassifier, verdict: bool = True, raw: bool | None = None) -> onnx.ModelProto:
     """The classifier as an ONNX graph, in the type that it is deployed in.
 
-    Input ``x`` (batch, *input_shape); outputs ``margin`` (batch,) and ``sensitive``, boolean (batch,). Sums are taken
-    in another order than by PyTorch, so margins differ by rounding: no more than sound certificates allow for.
-    Single-precision graphs use the convolution operator, double-precision ones a matrix product, since ONNX Runtime has
-    no double-precision convolution.
+    Input ``x`` (batch, *input_shape), or the columns of a table (see `asymcert.export.table_inputs`); outputs
+    ``margin`` (batch,) and ``sensitive``, boolean (batch,). Sums are taken in another order than by PyTorch, so margins
+    differ by rounding: no more than sound certificates allow for. Single-precision graphs use the convolution operator,
+    double-precision ones a matrix product, since ONNX Runtime has no double-precision convolution.
 
     Parameters
     ----------
@@ -33,6 +34,9 @@ def to_onnx(model: BinaryClassifier, verdict: bool = True) -> onnx.ModelProto:
         Feature-convex, an l_inf-distance net, a plain ReLU network, or an orthogonal network without convolutions.
     verdict
         Whether ``sensitive`` is an output. Verifiers take graphs of one output.
+    raw
+        Whether inputs are a table's own columns, each by its name, scaled inside the graph; by default if the model has
+        a scaling.
 
     Returns
     -------
@@ -45,13 +49,13 @@ def to_onnx(model: BinaryClassifier, verdict: bool = True) -> onnx.ModelProto:
         A model, or a part of it, that has no such graph.
     """
     graph = Graph(model.dtype, model.input_shape)
-    graph.verdict(add_scores(graph, model), model.threshold)
-    return graph.model(["margin", "sensitive"] if verdict else ["margin"], facts(model))
+    x, described = add_inputs(graph, model, raw)
+    graph.verdict(_add_scores(graph, model, x), model.threshold)
+    return graph.model(["margin", "sensitive"] if verdict else ["margin"], facts(model) | described)
 
 
-def add_scores(graph: Graph, model: BinaryClassifier) -> str:
-    """Scores (n,) of the graph's input, before the threshold is subtracted."""
-    x = graph.flat_input()
+def _add_scores(graph: Graph, model: BinaryClassifier, x: str) -> str:
+    """Scores (n,) of flat inputs, before the threshold is subtracted."""
     if isinstance(model, FeatureConvexClassifier):
         return add_score(graph, model.score, add_map(graph, model.feature_map, x, model.input_shape))[0]
     if isinstance(model, DistanceClassifier):

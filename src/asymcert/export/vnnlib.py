@@ -64,7 +64,7 @@ def write_properties(
     """
     x = check_inputs(x, model.input_shape)
     check_number("timeout", timeout, 0.0, open_low=True)
-    network = to_onnx(model, verdict=False)
+    network = to_onnx(model, verdict=False, raw=False)
     chosen = model.predict(x).nonzero()[:, 0].tolist()
     remark = f"{model.sensitive} stays {model.sensitive}: {threat.describe()}, radius {radius!r}, model {model.digest}"
     texts = [property_text(x[index], threat, radius, f"sample {index}, {remark}") for index in chosen]

@@ -18,17 +18,20 @@ import numpy as np
 if __package__:
     from asymcert.proofs import checker_maps as maps
     from asymcert.proofs import checker_network as own
+    from asymcert.proofs.checker_counts import Columns
 else:  # run as a script, where only numpy is installed
     import checker_maps as maps  # pyright: ignore[reportMissingImports]
     import checker_network as own  # pyright: ignore[reportMissingImports]
+    from checker_counts import Columns  # pyright: ignore[reportMissingImports]
 
 demand, gamma, ordered_sum = own.demand, own.gamma, own.ordered_sum
 UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}
 LEAST = {"float32": 2.0**-126, "float64": 2.0**-1022}  # normal numbers: what is below may be flushed to zero
 GREATEST = {"float32": 2.0**110, "float64": 2.0**1000}  # leaves room for sums before they are averaged
-LAYOUTS = {"F64": "<f8", "BOOL": "|b1", "I8": "|i1"}
+LAYOUTS = {"F64": "<f8", "BOOL": "|b1", "I8": "|i1", "I64": "<i8"}
 FIELDS = {"format", "model", "threshold", "dtype", "norm", "input", "radius", "sensitive"}
-PARTS = {"x", "anchors", "weights", "price", "lower", "upper", "cost", "mutable", "direction"}
+COUNTED = {"groups", "exclusive"}
+PARTS = {"x", "anchors", "weights", "price", "lower", "upper", "cost", "mutable", "direction", *COUNTED}
 MOST, MOST_EACH = 2**22, 16  # values of an array: 32 MB, and so many for each value in the files
 PROBLEMS = OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, MemoryError
 
@@ -107,7 +110,7 @@ class Claim:
         demand(threshold == model.threshold, "the proof is for another threshold")
         demand(metadata["sensitive"] == model.sensitive, "the proof is for the other class")
         self.model, self.dtype, self.tensors = model, metadata["dtype"], tensors
-        demand(self.norm >= 1, "the norm is below 1")
+        demand(self.norm >= 1 or self.norm == 0, "the norm is below 1")
         demand(self.radius > 0, "the radius is not positive")
         self._check_deployed()
         self._check_input(metadata["input"])
@@ -167,9 +170,14 @@ class Claim:
         lower, upper = self._part("lower", shape, -math.inf), self._part("upper", shape, math.inf)
         demand((np.abs(direction) <= 1).all(), "a direction is none of -1, 0 and 1")
         demand(((lower <= x) & (x <= upper)).all(), "x is outside its box")
+        self.mutable = mutable
+        demand(self.norm == 0 or not COUNTED & set(self.tensors), "columns are not counted in this norm")
+        if self.norm == 0:
+            groups = self._part("groups", shape, np.arange(x.size).reshape(shape), "<i8")
+            self.columns = Columns(groups, self._part("exclusive", shape, False, "|b1"), self.cost, x)
         self.lower = np.where(mutable & (direction <= 0), lower, x)
         self.upper = np.where(mutable & (direction >= 0), upper, x)
-        demand(("price" in self.tensors) == (self.norm < math.inf), "a price is missing, or one too many")
+        demand(("price" in self.tensors) == (1 <= self.norm < math.inf), "a price is missing, or one too many")
         self.price = self._part("price", shape, 0.0)
         demand((self.price >= 0).all(), "a price is negative")
 
@@ -198,9 +206,9 @@ class Claim:
     def reach(self, radius):
         """Least and greatest value of each input within the radius, rounded outward.
 
-        Where nothing changes beyond the outermost knots, no farther than these.
+        Where nothing changes beyond the outermost knots, no farther than these. Counted columns change by any amount.
         """
-        spread = radius / self.cost * (1.0 + 4 * own.U)
+        spread = radius / self.cost * (1.0 + 4 * own.U) if self.norm else math.inf
         low = np.maximum(self.lower, np.nextafter(self.x - spread, -math.inf))
         high = np.minimum(self.upper, np.nextafter(self.x + spread, math.inf))
         if self.model.map.flat:
@@ -215,16 +223,20 @@ class Claim:
         Least and greatest value of each input, and for all points the size of the change (rounded down) and the fall
         (rounded up), (j, *shape). A knot that is not exact is where it is up to its own rounding.
         """
-        x, parts, (knots, terms), (low, high) = self.x, self.model.map, self.knots, self.reach(radius)
+        x, (knots, terms), (low, high) = self.x, self.knots, self.reach(radius)
         points = np.stack((low, high, *np.clip(knots, low, high)))
         slack = np.concatenate((np.zeros((2, *x.shape)), gamma(self.stages + 2 * maps.STAGE) * (terms + self.spill)))
         budget = self.cost * np.maximum(np.abs(points - x) - slack, 0.0) * (1.0 - 16 * own.U)
+        return low, high, np.where(budget > 1e-290, budget, 0.0), self.falls(points, slack)
+
+    def falls(self, points, slack):
+        """Fall along each input from x to points that are where they are up to a slack, rounded up: (j, *shape)."""
+        parts = self.model.map
         fall = parts.by_input(self.gradient * (self.features - parts(points)))
         steep = np.abs(self.gradient)
         rounded = parts.by_input(steep * (self.size + parts.magnitude(np.abs(points), self.spill)))
         error = gamma(self.stages + parts.most + 16) * rounded
-        error = error + parts.by_input((steep * parts.steepest)[None]) * slack
-        return low, high, np.where(budget > 1e-290, budget, 0.0), fall + error
+        return fall + error + parts.by_input((steep * parts.steepest)[None]) * slack
 
     def need(self, radius, price):
         """Upper bound on the fall, errors included, of the deployed margin over all changes up to the radius.
@@ -235,6 +247,10 @@ class Claim:
         with np.errstate(over="raise", invalid="raise", divide="raise"):
             low, high, budget, fall = self.vertices(radius)
             error = self.rounding(radius, low, high)
+            if self.norm == 0:
+                flipped = self.falls(1.0 - self.x[None], np.zeros((1, *self.x.shape)))
+                drops = self.columns.drops(fall.max(0).ravel(), flipped.ravel(), self.mutable.ravel())
+                return (self.columns.bound(drops, radius) + error) * self.up
             if math.isinf(self.norm):
                 return (self._total(np.maximum(fall.max(0), 0.0)) + error) * self.up
             excess = np.maximum((fall - price * budget).max(0), 0.0) + 2.0**-1070  # products underflow
@@ -247,7 +263,7 @@ class Claim:
         farthest, most = np.maximum(np.abs(low), np.abs(high))[None], np.maximum(high - self.x, self.x - low)[None]
         moves = model.map.spread(most)[0] * model.map.steepest
         moved = self._total(self.slope * moves)
-        if math.isfinite(radius):
+        if self.norm and math.isfinite(radius):
             slope = model.map.by_input((self.slope * model.map.steepest)[None])[0] * self.up
             moved = min(moved, own.dual_norm(slope / self.cost, self.norm) * radius * self.up)
         features = model.map.magnitude(farthest, self.spill, exact=exact)

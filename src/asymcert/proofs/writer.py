@@ -27,6 +27,7 @@ from asymcert.threats.model import ThreatModel
 
 FORMAT = 1
 KEY = "asymcert-proof"
+LAYOUTS = {"mutable": torch.bool, "direction": torch.int8, "groups": torch.int64, "exclusive": torch.bool}
 DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 
 
@@ -161,7 +162,7 @@ def _write(
     if radius == 0:
         return 0.0
     metadata["radius"] = radius.hex()
-    if math.isfinite(claim.norm):
+    if 1 <= claim.norm < math.inf:
         tensors["price"] = price
     with replacing(path) as unfinished:
         save_file(tensors, unfinished, {KEY: json.dumps(metadata, sort_keys=True)})
@@ -182,12 +183,12 @@ def _contents(
     used = weights > 0
     shares = _array(weights[used])
     tensors = {"x": x, "anchors": _array(anchors[used]), "weights": shares / shares.sum()}
-    for name in ("lower", "upper", "cost", "mutable", "direction"):
+    for name in ("lower", "upper", "cost", "mutable", "direction", "groups", "exclusive"):
         part = getattr(threat, name)
         if part is not None:
             part = part.expand(model.input_shape) if part.ndim else part
-            tensors[name] = _array(part, {"mutable": torch.bool, "direction": torch.int8}.get(name, torch.float64))
-    if math.isfinite(threat.norm):
+            tensors[name] = _array(part, LAYOUTS.get(name, torch.float64))
+    if 1 <= threat.norm < math.inf:
         tensors["price"] = np.zeros(x.shape)
     metadata = {
         "format": FORMAT,
@@ -214,9 +215,11 @@ def _best(claim: Claim) -> tuple[np.ndarray, float]:
     best = free, 0.0
     if not _holds(claim, free, math.ulp(0.0)):  # rounding errors leave nothing
         return best
-    for price, guess in [(free, 1.0)] if math.isinf(claim.norm) else best_prices(claim):
+    for price, guess in [(free, 1.0)] if claim.norm in (0, math.inf) else best_prices(claim):
         radius = _last(partial(_holds, claim, price), guess)
         best = (price, radius) if radius > best[1] else best
+    if claim.norm == 0 and (claim.columns.price == claim.columns.price[0]).all():  # whole columns
+        best = free, math.floor(best[1] / claim.columns.price[0]) * float(claim.columns.price[0])
     return best
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from asymcert._checks import check_choice, refuse
 from asymcert.datasets import BinaryData
 from asymcert.models.thresholds import choose_threshold
+from asymcert.training.objective import Objective
 from asymcert.training.recipe import Recipe
 from asymcert.training.trainer import Build, fit
 
@@ -26,7 +27,8 @@ class Kind:
     build
         Its objective, with the arguments of `Objective`.
     presets
-        Recipes by name: families of data sets and ``table`` for all others, or budgets, the first by default.
+        Recipes by name: families of data sets, ``image`` and ``table`` for all others; or budgets, the first by
+        default.
     adapt
         Returns a preset's recipe, given its name, with what depends on the data.
     """
@@ -61,7 +63,12 @@ class Kind:
         recipe = config if config is not None else self.recipe(data, preset)
         train, val = ((split.x, split.y.long()) for split in (data.train, data.val))
         origin = {"data": data.name, "data_digest": data.digest, "model": self.name}
-        trained = fit(self.build, recipe, train, val, 2, origin, owner=f"model {self.name!r}", **options)
+        options["weights"] = data.train.weight
+
+        def build(*arguments: Any) -> Objective:
+            return self.build(*arguments).meet(data)
+
+        trained = fit(build, recipe, train, val, 2, origin, owner=f"model {self.name!r}", **options)
         model = trained.deploy((data.other, data.sensitive)).to(next(trained.parameters()).device)
         model.scaling = data.scaling
         scores = model.scores(data.val.x)
@@ -75,8 +82,7 @@ class Kind:
 
 
 def family_of(data: BinaryData, presets: Collection[str]) -> str:
-    """The first part of a named data set's name where there is a preset of that name, else ``table`` or the first."""
-    family = data.name.split("-")[0]
-    if data.scaling is None and family in presets:
-        return family
-    return "table" if "table" in presets else next(iter(presets))
+    """The first part of a named data set's name, or else ``image`` or ``table``, if presets have it, or the first."""
+    named = data.name.split("-")[0] if data.scaling is None else "table"
+    shaped = "image" if len(data.input_shape) > 1 else "table"
+    return next((family for family in (named, shaped, "table") if family in presets), next(iter(presets)))

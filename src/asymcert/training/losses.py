@@ -8,6 +8,7 @@ normalisation in training mode).
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -19,13 +20,34 @@ TINY = 1e-12  # keeps square roots and quotients differentiable at zero
 
 
 def needs_gradient(config: TrainConfig) -> bool:
-    """Whether the loss uses the scores' gradient by the features."""
+    """Whether the loss uses the size of the scores' gradient by the features."""
     return config.loss != "cross-entropy" or config.penalty != "none"
 
 
-def classification_loss(scores: Tensor, sensitive: Tensor) -> Tensor:
-    """Mean binary cross-entropy of scores (n,) against labels bool (n,)."""
-    return functional.binary_cross_entropy_with_logits(scores, sensitive.to(scores.dtype))
+@dataclass(frozen=True)
+class Weighing:
+    """How labels count in the cross-entropy.
+
+    Parameters
+    ----------
+    smoothing
+        Share of every label that is spread over both classes.
+    weights
+        Of samples of the other and of the sensitive class.
+    """
+
+    smoothing: float = 0.0
+    weights: tuple[float, float] | None = None
+
+
+def classification_loss(scores: Tensor, sensitive: Tensor, weighing: Weighing | None = None) -> Tensor:
+    """Mean binary cross-entropy of scores (n,), or (members, n), against labels bool (n,)."""
+    targets, weight = sensitive.to(scores.dtype), None
+    if weighing is not None:
+        targets = targets * (1.0 - weighing.smoothing) + weighing.smoothing / 2
+        if weighing.weights is not None:
+            weight = scores.new_tensor(weighing.weights)[sensitive.long()]
+    return functional.binary_cross_entropy_with_logits(scores, targets.expand_as(scores), weight)
 
 
 def training_loss(
@@ -36,13 +58,14 @@ def training_loss(
     sensitive: Tensor,
     lipschitz: dict[float, float],
     share: float,
+    weighing: Weighing | None = None,
 ) -> Tensor:
     """The whole loss where it uses the gradient.
 
     Parameters
     ----------
     scores
-        (n,), of the network in training.
+        (n,), of the network in training, or (members, n).
     deployed
         (n,), of the function that will be deployed; they differ under batch normalisation only.
     gradient
@@ -53,16 +76,18 @@ def training_loss(
         The feature map's constant per norm.
     share
         In [0, 1]: how much of the part that acts on the gradient counts yet.
+    weighing
+        How labels count; None as they are.
     """
     if config.loss == "certified":
         fall = share * worst_fall(gradient, config.targets, lipschitz)
-        return certified_loss(scores, fall, sensitive, config.sensitive_only)
+        return certified_loss(scores, fall, sensitive, config.sensitive_only, weighing)
     if config.loss == "radius":
         extra = config.radius_weight * radius_hinge(deployed, gradient, sensitive, config.targets, lipschitz)
     else:
         chosen = gradient[sensitive] if config.sensitive_only else gradient
         extra = config.penalty_weight * jacobian_norm(chosen, config.penalty_max, mean=config.penalty == "rms")
-    return classification_loss(scores, sensitive) + share * extra
+    return classification_loss(scores, sensitive, weighing) + share * extra
 
 
 def jacobian_norm(gradient: Tensor, max_weight: float, mean: bool) -> Tensor:
@@ -97,14 +122,16 @@ def worst_fall(gradient: Tensor, targets: dict[float, float], lipschitz: dict[fl
     return torch.stack(falls).mean(0)
 
 
-def certified_loss(scores: Tensor, fall: Tensor, sensitive: Tensor, sensitive_only: bool) -> Tensor:
+def certified_loss(
+    scores: Tensor, fall: Tensor, sensitive: Tensor, sensitive_only: bool, weighing: Weighing | None = None
+) -> Tensor:
     """Mean cross-entropy of scores that have moved by `fall` (n,) to the wrong side.
 
     On sensitive samples that bounds the worst-case cross-entropy in the target ball (as Wong and Kolter, ICML 2018, for
     another bound). On the others, which no certificate is for, it does not; it keeps their scores low and flat.
     """
     towards = torch.where(sensitive, -1.0, 0.0 if sensitive_only else 1.0)
-    return classification_loss(scores + towards * fall, sensitive)
+    return classification_loss(scores + towards * fall, sensitive, weighing)
 
 
 def dual_norm(size: Tensor, norm: float) -> Tensor:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
+from asymcert.datasets import BinaryData
 from asymcert.models.thresholds import accuracies, balanced_threshold
 
 
@@ -34,6 +35,10 @@ class Objective(nn.Module, ABC):
         self.recipe, self.input_shape, self.classes = recipe, tuple(x.shape[1:]), classes
         self.sensitive_label = classes - 1
         self.info: dict[str, Any] = {}  # of the deployed classifier; the trainer knows it
+
+    def meet(self, data: BinaryData) -> Self:
+        """Learn what training inputs alone do not say, such as which of them are one column."""
+        return self
 
     def advance(self, progress: float) -> None:
         """Set what depends on the part of training in [0, 1) that is done."""

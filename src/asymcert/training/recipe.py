@@ -12,7 +12,7 @@ from torch import nn
 
 from asymcert._checks import check_choice, check_count, check_known, check_number, option, refuse
 
-OPTIMIZERS = ("adam", "sgd")
+OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("one-cycle", "cosine", "exponential", "constant")
 KEEP = ("last", "best")
 RISE = 0.25  # one-cycle: part of training at which the rate peaks
@@ -39,7 +39,9 @@ class Recipe:
     beta1: float = option(0.9, "adam: decay of the mean of gradients.")
     beta2: float = option(0.999, "adam: decay of the mean of their squares.")
     adam_epsilon: float = option(1e-8, "adam: added to the root of that mean.")
-    weight_decay: float = option(0.0, "Decay of weights (linf: of each unit's l_p norm, ICML 2021).")
+    weight_decay: float = option(
+        0.0, "Decay of weights, adamw: apart from the gradient (linf: of each unit's l_p norm, ICML 2021)."
+    )
     schedule: str = option("cosine", "Learning-rate schedule.", SCHEDULES)
     decay: float = option(0.99, "exponential: factor per epoch.")
     averaging: float = option(0.0, "Decay of the moving average of weights that is deployed; 0 deploys the last.")
@@ -70,8 +72,9 @@ class Recipe:
     def optimizer_for(self, groups: Iterable[nn.Parameter] | Iterable[dict[str, Any]]) -> torch.optim.Optimizer:
         """The optimiser at the start of training."""
         common: dict[str, Any] = {"lr": self.learning_rate, "weight_decay": self.weight_decay, "foreach": True}
-        if self.optimizer == "adam":
-            return torch.optim.Adam(groups, betas=(self.beta1, self.beta2), eps=self.adam_epsilon, **common)
+        if self.optimizer in ("adam", "adamw"):
+            kind = torch.optim.Adam if self.optimizer == "adam" else torch.optim.AdamW
+            return kind(groups, betas=(self.beta1, self.beta2), eps=self.adam_epsilon, **common)
         nesterov = self.nesterov and self.momentum > 0
         return torch.optim.SGD(groups, momentum=self.momentum, nesterov=nesterov, **common)
 
@@ -103,6 +106,9 @@ def _check_kind(item: Field[Any], value: Any) -> None:
         check_count(name, value, min(default, 1))
     elif isinstance(default, float):
         check_number(name, value, item.metadata["low"])
+    elif item.type == "Sequence[str]":
+        if isinstance(value, str) or not all(isinstance(part, str) for part in value):
+            raise refuse(name, "a sequence of names", repr(value), f"Write {name}=('name',).")
     else:
         for part in value:
             for count in part if isinstance(part, tuple) else (part,):

@@ -15,12 +15,12 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from asymcert.attacks import ProjectedGradient
 from asymcert.errors import InputError
 from asymcert.estimator import FeatureConvexDetector, LinfDistanceDetector
-from asymcert.estimator.base import without_scaling_error
+from asymcert.estimator.units import without_scaling_error
 from asymcert.threats.model import ThreatModel
 from contracts.modes import MODES
 
 SMALL = {"hidden": (8,), "epochs": 5, "min_steps": 150, "random_state": 0}
-SMALL_NET = {"width": 16, "epochs": 5, "min_steps": 100, "random_state": 0}
+SMALL_NET = {"width": 16, "epochs": 5, "min_steps": 400, "random_state": 1}
 MAKERS = {
     "feature-convex": lambda **options: FeatureConvexDetector(**(SMALL | options)),
     "distance-net": lambda **options: LinfDistanceDetector(**(SMALL_NET | options)),
@@ -29,9 +29,14 @@ MAKERS = {
 
 # No check is exempted; scikit-learn itself skips the two that need pandas and the array API.
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-@parametrize_with_checks([make() for make in MAKERS.values()])
+@parametrize_with_checks([make(min_steps=100, random_state=0) for make in MAKERS.values()])
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
+
+
+def units(detector):
+    """The range that each column of numbers was scaled by."""
+    return np.array(detector.scaling_.units)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +76,7 @@ def test_no_change_in_the_users_units_inside_the_radius_flips(fitted, table, nor
     draw = np.random.default_rng(0)
     chosen = radius > 0
     assert chosen.sum() > 50
-    for scale in (1.0, fitted.range_):  # isotropic directions in the user's units, and in scaled ones
+    for scale in (1.0, units(fitted)):  # isotropic directions in the user's units, and in scaled ones
         for _ in range(40):
             change = draw.standard_normal(x.shape) * scale
             size = np.linalg.norm(price * change, ord=norm, axis=1)
@@ -84,9 +89,10 @@ def test_radius_is_tight_enough_to_be_reached_at_ten_times(table):
     x, _ = table
     fitted = MAKERS["feature-convex"](sensitive="ham").fit(*table)
     radius = fitted.certify(x, norm=2)
-    point = torch.tensor((x - fitted.minimum_) / fitted.range_, requires_grad=True)
+    low = np.array([column.low for column in fitted.scaling_.columns])
+    point = torch.tensor((x - low) / units(fitted), requires_grad=True)
     (gradient,) = torch.autograd.grad(fitted.model_(point).sum(), point)
-    slope = gradient.numpy() / fitted.range_
+    slope = gradient.numpy() / units(fitted)
     change = -slope / np.linalg.norm(slope, axis=1, keepdims=True) * 10 * radius[:, None]
     flipped = fitted.predict(x + change)[radius > 0] != "ham"
     assert flipped.mean() > 0.5
@@ -114,13 +120,14 @@ def test_distance_net_on_breast_cancer():
     detector = LinfDistanceDetector(sensitive=0, random_state=0).fit(x_fit, y_fit)
     assert detector.score(x_test, y_test) >= 0.89
     # Costs that undo the scaling measure changes in scaled features, which `epsilon` is in.
-    radius = detector.certify(x_test, cost=1.0 / detector.range_)
+    radius = detector.certify(x_test, cost=1.0 / units(detector))
     assert np.array_equal(radius > 0, detector.predict(x_test) == 0)
     assert np.median(radius[y_test == 0]) >= 0.1
-    scaled = torch.as_tensor((x_test - detector.minimum_) / detector.range_)
+    low = np.array([column.low for column in detector.scaling_.columns])
+    scaled = torch.as_tensor((x_test - low) / units(detector)).clamp(0.0, 1.0)
     attack = ProjectedGradient(steps=20, restarts=2)
     for norm in (2, math.inf):
-        threat = ThreatModel(norm, cost=torch.as_tensor(detector.range_))
+        threat = ThreatModel(norm, lower=0, upper=1, cost=torch.as_tensor(units(detector)))  # all that X can become
         inside = torch.as_tensor(0.999 * detector.certify(x_test, norm))
         attacked = attack.run(detector.model_, scaled, threat, inside, torch.Generator().manual_seed(0))
         assert not attacked.success.any()
@@ -134,7 +141,7 @@ def test_norm_unless_another_is_named(fitted, table):
 
 
 @pytest.mark.parametrize(
-    "change", [{"width": 24}, {"depth": 3}, {"epsilon": 0.2}, {"epochs": 40}, {"learning_rate": 0.01}]
+    "change", [{"width": 24}, {"depth": 3}, {"epsilon": 0.2}, {"epochs": 200}, {"learning_rate": 0.01}]
 )
 def test_every_field_of_the_net_changes_the_model(table, fitted_net, change):
     other = MAKERS["distance-net"](**change).fit(*table)
@@ -153,10 +160,10 @@ def fitted_net(table):
         (lambda e, x, y: e.fit(x, np.full(len(x), "spam")), ValueError, "got 1 class"),
         (lambda e, x, y: e.fit(x, np.arange(len(x)) % 3), ValueError, "got 3 classes"),
         (lambda e, x, y: e.fit(x, np.where(np.arange(len(x)) == 0, "spam", "ham")), ValueError, "at least 2 samples"),
-        (lambda e, x, y: e.fit(np.where(x > 8, np.nan, x), y), ValueError, "NaN"),
+        (lambda e, x, y: e.set_params(impute=None).fit(np.where(x > 8, np.nan, x), y), ValueError, "NaN"),
         (lambda e, x, y: e.certify(x), NotFittedError, "not fitted"),
         (lambda e, x, y: e.fit(x, y).certify(x, norm=0.5), InputError, "`norm` must be"),
-        (lambda e, x, y: e.fit(x, y).certify(x, cost=np.ones(3)), InputError, "`cost` must be of shape"),
+        (lambda e, x, y: e.fit(x, y).certify(x, cost=np.ones(3)), InputError, "`cost` must be broadcastable to"),
         (lambda e, x, y: e.fit(x, y).certify(x, cost=-np.ones(6)), InputError, "`cost` must be positive"),
         (lambda e, x, y: e.fit(x, y).certify(x[:, :3]), ValueError, "3 features"),
         (lambda e, x, y: e.set_params(epochs=0, min_steps=0).fit(x, y), InputError, "`epochs` must be"),
@@ -192,7 +199,9 @@ def test_radii_cover_the_rounding_of_the_scaling():
         before, after = ((value - low) / extent for value in (x, y))
         scaled_radius = math.nextafter(abs(after - before) * extent, 0.0)  # so y is outside
         scaled = torch.tensor([[before]])
-        radius = without_scaling_error(torch.tensor([scaled_radius], dtype=torch.float64), scaled, np.array([extent]))
+        radius = without_scaling_error(
+            torch.tensor([scaled_radius], dtype=torch.float64), scaled, torch.tensor([extent], dtype=torch.float64)
+        )
         if Fraction(scaled_radius) < abs(Fraction(after) - Fraction(before)) * Fraction(extent):
             assert Fraction(float(radius)) <= abs(Fraction(y) - Fraction(x))
             tight += Fraction(scaled_radius) > abs(Fraction(y) - Fraction(x))
@@ -203,7 +212,7 @@ def test_radii_cover_the_rounding_of_the_scaling():
 @pytest.mark.parametrize("far", [math.inf, 0.0])
 def test_infinite_and_absent_radii_stay(far):
     given = torch.tensor([far], dtype=torch.float64)
-    assert without_scaling_error(given, torch.ones(1, 2).double(), np.ones(2)).item() == far
+    assert without_scaling_error(given, torch.ones(1, 2).double(), torch.ones(2).double()).item() == far
 
 
 @pytest.mark.parametrize(
@@ -234,7 +243,7 @@ def test_one_width_is_no_tuple(table):
 def test_a_range_that_overflows_is_refused_by_feature():
     x = np.ones((8, 3)) * np.arange(8)[:, None]
     x[:4, 1], x[4:, 1] = -1.7e308, 1.7e308
-    with pytest.raises(InputError, match="`X` must be of finite range, got an overflow in feature 1"):
+    with pytest.raises(InputError, match="`range of column 'x1'` must be increasing and finite"):
         FeatureConvexDetector(**SMALL).fit(x, np.arange(8) % 2)
 
 
@@ -243,8 +252,10 @@ def test_no_samples_and_no_mode_make_a_difference(fitted, table):
     for name, shape in (("predict", (0,)), ("decision_function", (0,)), ("predict_proba", (0, 2)), ("certify", (0,))):
         none = getattr(fitted, name)(x[:0])
         assert (none.shape, none.dtype) == (shape, getattr(fitted, name)(x[:2]).dtype)
-    with pytest.raises(ValueError, match="0 sample"):
+    with pytest.raises(ValueError, match="got 0 classes"):
         clone(fitted).fit(x[:0], np.zeros(0))
+    with pytest.raises(ValueError, match="0 sample"):
+        clone(fitted).fit(x[:0], table[1])
     for mode in MODES.values():
         plain = [fitted.certify(x[:9]), fitted.decision_function(x[:9])]
         with mode():

@@ -1,0 +1,117 @@
+"""Adversaries of the columns that users have, and radii, in those columns' units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from asymcert._checks import refuse
+from asymcert._floats import UNIT, down
+from asymcert.certify import Certificate, certify
+from asymcert.datasets.columns import NumericColumn
+from asymcert.datasets.scaling import TableScaling
+from asymcert.models.base import BinaryClassifier
+from asymcert.threats.file import parse_threat
+from asymcert.threats.model import COUNTED, ThreatModel
+from asymcert.threats.table import TableThreat
+
+Threat = ThreatModel | Mapping[str, Any]
+
+
+def certify_rows(model: BinaryClassifier, x: Tensor, threat: Threat, method: str | None, **options: Any) -> Certificate:
+    """Certificates whose radii are in the units of the columns, for inputs (n, d) in double precision.
+
+    Parameters
+    ----------
+    model
+        Classifier of a table.
+    x
+        What rows became by its scaling.
+    threat
+        As in `on_inputs`.
+    method, options
+        As in `asymcert.certify`.
+    """
+    assert model.scaling is not None
+    adversary = on_inputs(threat, model)
+    TableThreat(model.scaling).check_inside(adversary, x)
+    found = certify(model, x, adversary, method, **options)
+    if adversary.norm == 0:
+        return found
+    columns = model.scaling.columns
+    rounded = torch.tensor([isinstance(column, NumericColumn) for column in columns for _ in range(column.inputs)])
+    price = torch.where(rounded, adversary.cost_for(model.input_shape), 0.0)
+    return replace(found, radius=without_scaling_error(found.radius, x, price))
+
+
+def on_inputs(threat: Threat, model: BinaryClassifier) -> ThreatModel:
+    """What is said of the columns, said of the model's inputs.
+
+    Parameters
+    ----------
+    threat
+        Parts of one value for each column, or the same for all, in the units of the columns: bounds, and the price of
+        one unit of change (of a category: of another value; for norm 0: of any change). Bounds of categories are
+        ignored. Or a mapping with the keys of a threat file, which names columns; prices that it leaves out are 1.
+    model
+        Classifier of a table.
+
+    Raises
+    ------
+    InputError
+        Parts that do not fit the columns, or a direction of a category.
+    """
+    assert model.scaling is not None
+    values = _named(threat, model.scaling) if isinstance(threat, ThreatModel) else dict(threat)
+    if isinstance(values.setdefault("cost", {}), Mapping):
+        values["cost"] = {"*": 1.0} | values["cost"]
+    return parse_threat(values, model)
+
+
+def _named(threat: ThreatModel, scaling: TableScaling) -> dict[str, Any]:
+    """The same by the names of columns."""
+    names = [column.name for column in scaling.columns]
+    if any(getattr(threat, part) is not None for part in COUNTED):
+        raise refuse("threat", f"without {' and '.join(COUNTED)}", "one that has them", "Each column is one.")
+    threat.check(torch.empty(0, len(names)))
+    parts = {
+        part: dict(zip(names, torch.as_tensor(value).expand(len(names)).tolist(), strict=True))
+        for part in ("lower", "upper", "cost", "mutable", "direction")
+        if (value := getattr(threat, part)) is not None
+    }
+    values: dict[str, Any] = {"norm": threat.norm, "name": threat.name, "cost": parts.get("cost", {})}
+    numbers = [column.name for column in scaling.columns if isinstance(column, NumericColumn)]
+    for end in ("lower", "upper"):
+        if end in parts:
+            values[end] = {name: parts[end][name] for name in numbers}
+    if "mutable" in parts:
+        values["immutable"] = [name for name, mutable in parts["mutable"].items() if not mutable]
+    for key, sign in (("increase_only", 1), ("decrease_only", -1)):
+        values[key] = [name for name, direction in parts.get("direction", {}).items() if direction == sign]
+    return values
+
+
+def without_scaling_error(radius: Tensor, scaled: Tensor, price: Tensor) -> Tensor:
+    """Radii for changes before scaling, from radii for changes of the scaled features as they are computed.
+
+    A scaled feature has two rounding errors: it is ``(feature - minimum) / range * (1 + e)``, ``|e| < 2.1 u``, clipped
+    to [0, 1]. So the computed change is at most ``(1 + 3 u)`` times the exact one plus ``5 u`` times the scaled feature
+    itself.
+
+    Parameters
+    ----------
+    radius
+        (n,), float64, of any norm from 1 on.
+    scaled
+        Scaled features, (n, d), float64.
+    price
+        Of one unit of scaled change, (d,); 0 for features that are exact.
+    """
+    size = scaled.abs() + 2.0**-1020  # quotients that underflow have an absolute error
+    error = (size * price).sum(dim=1) * (8 * UNIT)  # the l1 norm is the greatest
+    less = (radius - error) * down(8)
+    return torch.where(radius.isinf(), radius, less.nan_to_num(0.0).clamp(min=0.0))
