@@ -28,7 +28,14 @@ from asymcert.threats.table import TableThreat
 from asymcert.training.trees import columns_of, train_ablation, train_partition, train_trees
 
 CHANGED = (1, 2, 3, 5)
-STRENGTHS = ((0, 0.0), (1, 1.0), (2, 1.0), (3, 1.0), (4, 1.0))  # columns that training counts, and their weight
+STRENGTHS = (
+    (1, 0.3),
+    (3, 0.1),
+    (3, 0.3),
+    (1, 1.0),
+    (3, 1.0),
+    (5, 1.0),
+)  # columns that training counts, and their weight
 PARTS = (5, 9, 15, 25)
 KEPT = (1 / 16, 1 / 8, 1 / 4)
 Candidate = tuple[str, Callable[[], BinaryClassifier], dict[str, Any]]  # name, training, and options of the certifier
@@ -57,10 +64,9 @@ def main() -> None:
 
 def candidates(data: BinaryData, seed: int) -> Iterator[Candidate]:
     for label, extra in (("feature-convex", {}), ("additive", {"architecture": "additive"})):
-        yield f"{label}, default", partial(train, data, seed=seed, **extra), {"method": "refined"}
         for count, weight in STRENGTHS:
             fixed = {"target_columns": count, "columns_weight": weight, **extra}
-            yield f"{label}, trained for {count}", partial(train, data, seed=seed, **fixed), {"method": "refined"}
+            yield f"{label}, {count} x {weight:g}", partial(train, data, seed=seed, **fixed), {"method": "refined"}
     for parts in PARTS:
         yield f"feature partition, {parts} parts", partial(train_partition, data, parts, seed=seed), {}
     columns = int(columns_of(data).max()) + 1
