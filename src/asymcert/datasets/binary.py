@@ -25,6 +25,8 @@ class Split:
         Float32, shape ``(n, *input_shape)``, finite, every value in [0, 1].
     y
         Bool, shape ``(n,)``; True is the sensitive class.
+    weight
+        Positive, shape ``(n,)``: how often training draws each sample, relative to the others. None: each as often.
 
     Raises
     ------
@@ -34,6 +36,7 @@ class Split:
 
     x: Tensor
     y: Tensor
+    weight: Tensor | None = None
 
     def __post_init__(self) -> None:
         for name, dtype in (("x", torch.float32), ("y", torch.bool)):
@@ -45,6 +48,8 @@ class Split:
             raise refuse("x", "of shape (n, *input_shape) with n of at least 1", f"shape {tuple(self.x.shape)}")
         if self.y.shape != self.x.shape[:1]:
             raise refuse("y", f"of shape ({len(self.x)},), one label for each sample", f"shape {tuple(self.y.shape)}")
+        if self.weight is not None and not (self.weight.shape == self.y.shape and bool((self.weight > 0).all())):
+            raise refuse("weight", f"positive, of shape ({len(self.x)},)", "others")
         check_finite("x", self.x, "Impute or drop missing values first.")
         low, high = (float(v) for v in torch.aminmax(self.x))
         if low < 0 or high > 1:
@@ -119,7 +124,7 @@ class BinaryData:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256, in hexadecimal, of the class names and the arrays of all splits.
+        """SHA-256, in hexadecimal, of the class names and the arrays, and weights, of all splits.
 
         The data set's own name is not part of it, so that a renamed file or an alias keeps its digest.
         """
@@ -128,6 +133,8 @@ class BinaryData:
             state.update(repr((name, tuple(split.x.shape))).encode())
             state.update(split.x.detach().cpu().contiguous().numpy().astype("<f4", copy=False).data)
             state.update(split.y.cpu().contiguous().numpy().data)
+            if split.weight is not None:
+                state.update(split.weight.double().cpu().contiguous().numpy().astype("<f8", copy=False).data)
         return state.hexdigest()
 
 

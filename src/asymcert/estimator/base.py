@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -26,10 +27,10 @@ from asymcert.datasets.scaling import IMPUTATIONS, REFUSE, TableScaling
 from asymcert.errors import ModelFileError
 from asymcert.estimator.files import KEY, describe, restore
 from asymcert.estimator.frames import as_frame, fit_scaling, is_frame
-from asymcert.estimator.splits import held_back
+from asymcert.estimator.splits import held_back, row_weights
 from asymcert.estimator.units import Threat, certify_rows
 from asymcert.models.base import BinaryClassifier
-from asymcert.models.thresholds import BALANCED, check_resolution
+from asymcert.models.thresholds import BALANCED, balanced_threshold, check_resolution
 from asymcert.threats.model import ThreatModel
 
 CPU = torch.device("cpu")
@@ -47,6 +48,7 @@ class Detector(ClassifierMixin, BaseEstimator, ABC):
     """The norm that radii are given in unless another is named."""
 
     sensitive: Any
+    class_weight: Any
     threat: Threat | None
     max_fpr: float | None
     impute: str | None
@@ -66,10 +68,12 @@ class Detector(ClassifierMixin, BaseEstimator, ABC):
         """A classifier trained on scaled features."""
 
     @undisturbed(CPU)
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on X of shape (n, d), an array or a data frame of pandas or polars, and labels y (n,) of two values.
 
         Columns of a frame are numbers or booleans, or they are categories: text, or a type of the frame for them.
+        `sample_weight` (n,) says how often training draws each row, relative to the others; rows of weight 0 are left
+        out.
 
         Raises
         ------
@@ -78,17 +82,15 @@ class Detector(ClassifierMixin, BaseEstimator, ABC):
             than two samples of a class, an unknown sensitive label, or a parameter out of its range.
         """
         self._check_parameters()
-        y = self._labels(y)
-        frame = self._frame(X, reset=True)
-        check_consistent_length(frame, y)
-        impute = None if self.impute == REFUSE else self.impute
-        scaling = fit_scaling(frame, impute, self.max_categories)
+        frame, y, weight = self._rows(X, y, sample_weight)
+        scaling = fit_scaling(frame, None if self.impute == REFUSE else self.impute, self.max_categories)
         random, sensitive = check_random_state(self.random_state), torch.as_tensor(y == self.sensitive_)
         names = str(self.sensitive_), str(self._other)
-        data = held_back(_encoded(scaling, frame), sensitive, self.validation_fraction, random, names, scaling)
+        x, share = _encoded(scaling, frame), self.validation_fraction
+        data = held_back(x, sensitive, weight, share, random, names, scaling)
         if self.max_fpr is not None:
             check_resolution(self.max_fpr, data.val.y)
-        model = self._train(data, int(random.randint(2**31 - 1)))
+        model = self._weighed(self._train(data, int(random.randint(2**31 - 1))), data)
         model.info = model.info | {KEY: describe(self)}
         self.model_ = model
         return self
@@ -190,7 +192,7 @@ class Detector(ClassifierMixin, BaseEstimator, ABC):
         model = BinaryClassifier.load(path)
         try:
             return restore(cls, model)
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
             raise ModelFileError(f"{path}: not a {cls.__name__}: {error}") from error
 
     @property
@@ -206,6 +208,23 @@ class Detector(ClassifierMixin, BaseEstimator, ABC):
             check_number("max_fpr", self.max_fpr, 0.0, 1.0)
         if not isinstance(self.validation_fraction, Real) or not 0 < self.validation_fraction < 1:
             raise refuse("validation_fraction", "a number above 0 and below 1", repr(self.validation_fraction))
+
+    def _rows(self, X: Any, y: Any, sample_weight: Any) -> tuple[pl.DataFrame, np.ndarray, Tensor | None]:
+        """The rows that count, their labels, and what they weigh, where not all weigh the same."""
+        y = self._labels(y)
+        frame = self._frame(X, reset=True)
+        check_consistent_length(frame, y)
+        weight = row_weights(y, self.class_weight, sample_weight)
+        some = weight > 0
+        frame, y, weight = frame.filter(pl.Series(some)), self._labels(y[some]), torch.as_tensor(weight[some])
+        return frame, y, None if bool((weight == weight[0]).all()) else weight
+
+    def _weighed(self, model: BinaryClassifier, data: BinaryData) -> BinaryClassifier:
+        """The model with the threshold at which errors are as rare as their class weighs; balanced ones stay."""
+        if not isinstance(self.class_weight, Mapping) or self.max_fpr is not None:
+            return model
+        miss, alarm = (self.class_weight.get(label, 1.0) for label in (self.sensitive_, self._other))
+        return model.with_threshold(balanced_threshold(model.scores(data.val.x), data.val.y, miss / alarm))
 
     def _labels(self, y: Any) -> np.ndarray:
         """Labels (n,), of which the classes are known then."""

@@ -30,6 +30,9 @@ class LinfDistanceDetector(Detector):
         Number of distance layers, the last one included.
     epsilon : float, default=0.1
         l_inf radius, in scaled features, that training aims at for both classes.
+    class_weight : dict, "balanced" or None, default=None
+        How often training draws the samples of each class, as in scikit-learn. A dict also moves the threshold: the
+        classes' shares of errors are then in the inverse ratio of their weights, unless `max_fpr` says where it is.
     threat : ThreatModel or dict, default=None
         The adversary that `certify` is about unless another is named; see `certificate`.
     max_fpr : float, default=None
@@ -91,6 +94,7 @@ class LinfDistanceDetector(Detector):
         width: int = 64,
         depth: int = 2,
         epsilon: float = 0.1,
+        class_weight: Any = None,
         threat: Threat | None = None,
         max_fpr: float | None = None,
         impute: str | None = "median",
@@ -106,6 +110,7 @@ class LinfDistanceDetector(Detector):
         self.width = width
         self.depth = depth
         self.epsilon = epsilon
+        self.class_weight = class_weight
         self.threat = threat
         self.max_fpr = max_fpr
         self.impute = impute

@@ -33,6 +33,9 @@ class FeatureConvexDetector(Detector):
         Lipschitz map before the network.
     target_radius : float, default=0.2
         l2 radius, in scaled features, that training aims at for sensitive samples.
+    class_weight : dict, "balanced" or None, default=None
+        How often training draws the samples of each class, as in scikit-learn. A dict also moves the threshold: the
+        classes' shares of errors are then in the inverse ratio of their weights, unless `max_fpr` says where it is.
     threat : ThreatModel or dict, default=None
         The adversary that training aims at, by its norm, and that `certify` is about unless another is named; see
         `certificate`.
@@ -91,6 +94,7 @@ class FeatureConvexDetector(Detector):
         hidden: tuple[int, ...] = (64, 32),
         feature_map: str = "centre",
         target_radius: float = 0.2,
+        class_weight: Any = None,
         threat: Threat | None = None,
         max_fpr: float | None = None,
         impute: str | None = "median",
@@ -106,6 +110,7 @@ class FeatureConvexDetector(Detector):
         self.hidden = hidden
         self.feature_map = feature_map
         self.target_radius = target_radius
+        self.class_weight = class_weight
         self.threat = threat
         self.max_fpr = max_fpr
         self.impute = impute

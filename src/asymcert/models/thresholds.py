@@ -10,7 +10,7 @@ from asymcert._checks import check_number, refuse
 BALANCED = -1.0  # in place of a false-positive rate
 
 
-def balanced_threshold(scores: Tensor, sensitive: Tensor) -> float:
+def balanced_threshold(scores: Tensor, sensitive: Tensor, weight: float = 1.0) -> float:
     """Threshold at which both classes' accuracies match as closely as the data allow.
 
     Parameters
@@ -19,6 +19,8 @@ def balanced_threshold(scores: Tensor, sensitive: Tensor) -> float:
         Float64 (n,), higher means more sensitive.
     sensitive
         Bool (n,), the labels; both classes must be present.
+    weight
+        Of a miss against a false alarm, positive: shares of errors then match times what they weigh.
 
     Returns
     -------
@@ -28,7 +30,7 @@ def balanced_threshold(scores: Tensor, sensitive: Tensor) -> float:
     _check_both(sensitive)
     candidates = _between(scores)
     hits, rejections = _accuracies(scores, sensitive, candidates)
-    gap = (hits - rejections).abs()
+    gap = (weight * (1.0 - hits) - (1.0 - rejections)).abs()
     best = (gap <= gap.min() + 1e-12).nonzero().squeeze(1)
     return float(candidates[best[len(best) // 2]])
 

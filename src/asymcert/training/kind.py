@@ -63,6 +63,7 @@ class Kind:
         recipe = config if config is not None else self.recipe(data, preset)
         train, val = ((split.x, split.y.long()) for split in (data.train, data.val))
         origin = {"data": data.name, "data_digest": data.digest, "model": self.name}
+        options["weights"] = data.train.weight
 
         def build(*arguments: Any) -> Objective:
             return self.build(*arguments).meet(data)

@@ -52,6 +52,8 @@ class Trainer:
         the same result bit for bit; a finished run is left as it is.
     origin
         JSON-able facts about data and kind of model, which a checkpoint must agree with as well as seed and recipe.
+    weights
+        How often each training sample is drawn, relative to the others, (n,); by default each once a pass.
 
     Raises
     ------
@@ -71,10 +73,12 @@ class Trainer:
         seed: int = 0,
         device: str | torch.device = "cpu",
         checkpoint: str | Path | None = None,
+        weights: Tensor | None = None,
     ):
         self.seed, self.device, self.recipe = seed, check_device(device), objective.recipe
         self.x, self.labels = train[0].float().to(self.device), train[1].to(self.device)
         self.val = val[0].float().to(self.device), val[1].to(self.device)
+        self.shares = None if weights is None else weights.double().cumsum(0)
         self.objective = objective.float().to(self.device)
         self.optimizer = objective.optimizer()
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
@@ -141,7 +145,7 @@ class Trainer:
         """One pass over the training data; returns the mean loss."""
         order_draws = torch.Generator().manual_seed(epoch_seed(self.seed, epoch))
         loss_draws = torch.Generator(self.device).manual_seed(epoch_seed(self.seed, epoch))
-        order = torch.randperm(len(self.x), generator=order_draws).to(self.device)
+        order = self._order(order_draws).to(self.device)
         losses = []
         for step, batch in enumerate(order[: self.steps * self.recipe.batch_size].split(self.recipe.batch_size)):
             done = epoch * self.steps + step
@@ -161,6 +165,13 @@ class Trainer:
         if not math.isfinite(mean):
             raise RunError(f"training diverged in epoch {epoch + 1} (loss {mean}). Lower `learning_rate`.")
         return mean
+
+    def _order(self, draws: torch.Generator) -> Tensor:
+        """Samples of one pass: each once, or as many drawn by their weights."""
+        if self.shares is None:
+            return torch.randperm(len(self.x), generator=draws)
+        drawn = torch.rand(len(self.x), generator=draws, dtype=torch.float64) * self.shares[-1]
+        return torch.searchsorted(self.shares, drawn, right=True).clamp(max=len(self.x) - 1)
 
     def _share_of_loss(self, x: Tensor, labels: Tensor, draws: torch.Generator) -> Tensor:
         """Part of a batch's loss that this process has, whose mean over the processes is the loss."""
@@ -219,6 +230,7 @@ def fit(
     device: str = "cpu",
     checkpoint: str | Path | None = None,
     on_epoch: OnEpoch | None = None,
+    weights: Tensor | None = None,
     owner: str = "this model",
     **overrides: Any,
 ) -> Objective:
@@ -228,7 +240,8 @@ def fit(
     """
     recipe = recipe.changed(owner, overrides)
     objective = seeded(lambda: build(recipe, train[0], classes, seed), seed)
-    return Trainer(objective, train, val, origin, seed=seed, device=device, checkpoint=checkpoint).fit(on_epoch)
+    where: dict[str, Any] = {"seed": seed, "device": device, "checkpoint": checkpoint}
+    return Trainer(objective, train, val, origin, weights=weights, **where).fit(on_epoch)
 
 
 def train_classes_by(
