@@ -30,6 +30,7 @@ increase_only = ["rate"]
 size = 0.02
 """
 TRAIN = ["--label", "class", "--sensitive", "malware", "--epochs", "6", "--hidden", "8", "--quiet"]
+TRAIN += ["--preset", "image"]  # without ramps: finite radii in every norm
 
 
 @pytest.fixture(scope="module")
