@@ -143,11 +143,18 @@ def test_trained_on_a_table(cancer, tmp_path):
         reloaded(model, cancer.test.x, tmp_path)
     looks = models[2].units.long()
     assert int(looks.sum(0).max()) == 1  # parts are disjoint
-    chosen = strongest(models[1:], cancer, lambda model, x: certify(model, x, threat).radius)
-    assert chosen in models[1:]
     with pytest.raises(InputError, match="`parts` must be at most the 30 columns, got 31"):
         train_partition(cancer, 31)
     assert columns_of(cancer).tolist() == list(range(30))
+
+
+def test_the_strongest_of_the_accurate_is_chosen(cancer):
+    weak, strong = (train_partition(cancer, parts, max_iter=2) for parts in (3, 5))
+    blind = weak.with_threshold(99.0)
+    radii = {weak: 1.0, strong: 2.0, blind: 9.0}
+    survival = {id(model): radius for model, radius in radii.items()}
+    found = strongest(list(radii), cancer, lambda model, x: torch.full((len(x),), survival[id(model)]))
+    assert found is strong  # the blind one would survive more, at half of the accuracy
 
 
 @pytest.mark.parametrize(

@@ -81,12 +81,13 @@ def _noted(update: Callable[..., None], seed: int) -> Callable[[str, int, int], 
 def _rows(found: Sequence[Sequence[Result]], as_json: bool) -> list[dict[str, Any]]:
     """One row for each certifier, seed and norm: numbers as they are for JSON, rounded outward for people."""
     from asymcert.compare.outcome import lines_of
+    from asymcert.evaluate.labels import COLUMNS
 
     rows = [
         {
             "certifier": line.series.label,
             "seed": line.seed,
-            "norm": line.norm,
+            "norm": line.norm if as_json or line.norm else COLUMNS,
             "own_norm": line.own,
             "balanced_accuracy": line.series.summary["accuracy_balanced"],
             "half_certified_to": line.half,

@@ -21,6 +21,7 @@ PARTS = (5, 9, 15, 25)  # of the columns, to choose from on validation data
 KEPT = (1 / 16, 1 / 8, 1 / 4)  # shares of the columns, the same
 DRAWS: dict[str, Any] = {"n0": 100, "n": 1000}
 ROBUST: dict[str, Any] = {"target_columns": 3, "columns_weight": 1.0}
+PLAIN: dict[str, Any] = {"target_columns": 0, "members": 1, "dropout": 0.0, "label_smoothing": 0.0}
 CHOICE = 200  # validation attacks that a share of kept columns is chosen on
 
 
@@ -74,7 +75,7 @@ _ALL = (
         False,
         architecture="additive",
         feature_map="centre",
-        target_columns=0,
+        **PLAIN,
     ),
     Method(
         "feature-partition",
