@@ -15,6 +15,7 @@ from asymcert.features import Chain, Hinges, Standardise
 from asymcert.linf.feature_map import DistanceFeatures
 from asymcert.linf.net import LinfDistanceNet
 from asymcert.models import (
+    AblatedClassifier,
     BinaryClassifier,
     ConvexConcaveClassifier,
     DistanceClassifier,
@@ -23,6 +24,8 @@ from asymcert.models import (
     ReluClassifier,
     SmoothedClassifier,
     SplitClassifier,
+    TreeSum,
+    TreeVote,
 )
 from asymcert.models.cayley import cayley_network, cayley_resnet
 from asymcert.models.files import KEY, digest_of
@@ -30,6 +33,7 @@ from asymcert.models.networks import base_network
 from asymcert.models.relu import relu_network
 from contracts.hostile import deep, swapped
 from contracts.readers import ReaderContract
+from contracts.trees import random_trees, signs
 
 IMAGE = (1, 8, 8)
 
@@ -209,6 +213,21 @@ class TestSmoothedConvolutions(ModelContract):
 class TestSplit(ModelContract):
     def model(self):
         return SplitClassifier(base_network("mlp", (3,), width=8), 7)
+
+
+class TestTrees(ModelContract):
+    def model(self):
+        return TreeSum(random_trees(0))
+
+
+class TestVoteOfTrees(ModelContract):
+    def model(self):
+        return TreeVote(random_trees(0, parts=3))
+
+
+class TestAblated(ModelContract):
+    def model(self):
+        return AblatedClassifier(signs(6), torch.arange(6), 2)
 
 
 def test_a_network_for_images_of_any_size_costs_nothing_for_the_size_that_a_file_declares(tmp_path):

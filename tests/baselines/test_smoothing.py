@@ -16,7 +16,8 @@ from asymcert.features import Identity
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.models.networks import BaseNetwork
 from asymcert.models.noise import NOISES
-from asymcert.models.smoothed import DRAWS, SmoothedClassifier
+from asymcert.models.noisy import DRAWS
+from asymcert.models.smoothed import SmoothedClassifier
 from asymcert.threats.model import ThreatModel
 from contracts.files import reloaded
 

@@ -29,3 +29,18 @@ def test_a_wrong_method_is_named_before_anything_is_written(tmp_path):
     result = CliRunner().invoke(app, ["compare", "digits-3-8", "--methods", "magic", "--out", str(tmp_path / "new")])
     assert result.exit_code != 0
     assert not (tmp_path / "new").exists()
+
+
+def test_a_table_is_compared_by_columns_too(tmp_path):
+    rows = [f"{number / 60},{(number * 7) % 11},{'bad' if number > 30 else 'good'}" for number in range(60)]
+    (tmp_path / "table.csv").write_text("first,second,class\n" + "\n".join(rows), encoding="utf-8")
+    command = ["compare", str(tmp_path / "table.csv"), "--label", "class", "--sensitive", "bad", "--quiet", "--json"]
+    out = tmp_path / "out"
+    done = CliRunner().invoke(
+        app, [*command, "--methods", "trees", "--samples", "8", "--audited", "1", "--out", str(out)]
+    )
+    assert done.exit_code == 0, done.output
+    lines = json.loads((out / "comparison.json").read_text(encoding="utf-8"))["lines"]
+    assert sorted(str(line["norm"]) for line in lines) == ["0.0", "1.0", "2.0", "inf"]
+    wrong = CliRunner().invoke(app, [*command, "--methods", "cayley", "--out", str(tmp_path / "other")])
+    assert "one of" in str(wrong.exception or wrong.output)

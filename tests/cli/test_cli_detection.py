@@ -20,6 +20,7 @@ def run(tmp_path_factory) -> RunFolder:
         rows.append(f"{draw.gauss(600 if bad else 300, 90):.2f},{draw.random() + bad:.4f},{'bad' if bad else 'good'}")
     (folder / "files.csv").write_text("\n".join(rows))
     given = ("--label", "class", "--sensitive", "bad", "--epochs", "6", "--hidden", "8", "--quiet")
+    given += ("--preset", "image")  # without ramps: finite radii in every norm
     done = CliRunner().invoke(app, ["train", str(folder / "files.csv"), *given, "--out", str(folder / "run")])
     assert done.exit_code == 0, done.output
     return RunFolder(folder / "run")

@@ -9,6 +9,7 @@ import torch
 
 from asymcert.features import Ramps
 from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.threats.limits import Limits
 from asymcert.threats.model import ThreatModel
 from contracts.models import random_mlp, seeded
 
@@ -16,12 +17,21 @@ D = 6
 GROUPS = torch.tensor([0, 1, 2, 3, 3, 3])  # three numbers, and a category of three values
 ONE_HOT = torch.tensor([False, False, False, True, True, True])
 PRICE = torch.tensor([1.0, 2.0, 0.5, 3.0, 3.0, 3.0]).double()
+LIMITS = Limits(  # one grows or falls by half, one becomes 0.2 or 0.9, the category never its second value
+    torch.zeros(D).double(),
+    torch.ones(D).double(),
+    share=torch.tensor([0.5, *[math.inf] * 5]).double(),
+    values=tuple(
+        None if own is None else torch.tensor(own).double() for own in (None, [0.2, 0.9], None, [0, 1], [0], [0, 1])
+    ),
+)
 ADVERSARIES = {
     "anything": ThreatModel(0),
     "box": ThreatModel(0, lower=0, upper=1),
     "category": ThreatModel(0, lower=0, upper=1, groups=GROUPS, exclusive=ONE_HOT),
     "frozen": ThreatModel(0, lower=0, upper=1, groups=GROUPS, exclusive=ONE_HOT, mutable=torch.arange(D) != 1),
     "adds": ThreatModel(0, groups=GROUPS, exclusive=ONE_HOT, direction=torch.tensor([1, 1, -1, 0, 0, 0])),
+    "limits": ThreatModel(0, lower=0, upper=1, groups=GROUPS, exclusive=ONE_HOT, limits=LIMITS),
     "prices": ThreatModel(0, lower=0, upper=1, cost=PRICE, groups=GROUPS, exclusive=ONE_HOT),
 }
 
@@ -46,13 +56,15 @@ def options(model: FeatureConvexClassifier, threat: ThreatModel, x: torch.Tensor
     for column in range(len(columns.price)):
         inputs = (columns.index == column).nonzero().flatten()
         if len(inputs) > 1:
-            free = bool(((low < 0) | (high > 0))[0, inputs].all())
-            found[column] = list(torch.eye(len(inputs)).double()) if free else [x[inputs]]
+            values = torch.eye(len(inputs)).double()
+            possible = ((values >= x[inputs]) | (low[0, inputs] < 0)) & ((values <= x[inputs]) | (high[0, inputs] > 0))
+            found[column] = list(values[possible.all(1)])
         else:
             j = int(inputs)
             ends = torch.cat((knots[:, j], torch.tensor([-9.0, 9.0])))
             inside = (ends - x[j]).clamp(float(low[0, j]), float(high[0, j])) + x[j]
-            found[column] = list(inside.unique()[:, None])
+            listed = threat.limits.values[j] if threat.limits and threat.limits.values else None
+            found[column] = list((inside if listed is None else torch.cat((listed, x[j : j + 1]))).unique()[:, None])
     return found
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from asymcert.certify import certifier_for, methods_for
+from asymcert.certify import METHODS, certifier_for, methods_for
 from asymcert.certify.base import Certifier
 from asymcert.convex import ConvexConvNet, ConvexMLP, ConvexScore
 from asymcert.features import Centre, CentreAbsolute
@@ -24,11 +24,13 @@ from asymcert.models import (
     ReluClassifier,
     SmoothedClassifier,
     SplitClassifier,
+    TreeSum,
 )
 from asymcert.models.cayley import cayley_network, cayley_resnet
 from asymcert.models.networks import BaseNetwork
 from asymcert.models.relu import relu_network
 from contracts.models import randomise, seeded
+from contracts.trees import random_trees
 
 ROW, IMAGE, LARGE = (6,), (1, 4, 4), (1, 12, 12)
 CLASSES = ("a", "b", "c")
@@ -84,6 +86,7 @@ KINDS: dict[str, Callable[[], BinaryClassifier]] = {
     "relu": lambda: ReluClassifier.fold(relu_network(ROW, (4,)), input_shape=ROW),
     "smoothed": lambda: SmoothedClassifier(BaseNetwork("mlp", ROW, width=16), "gaussian", 0.2),
     "splitting": lambda: SplitClassifier(BaseNetwork("mlp", ROW, width=16), 51),
+    "trees": lambda: TreeSum(random_trees(0, each=8)),
 }
 
 
@@ -107,6 +110,7 @@ def of_kind(kind: str) -> tuple[BinaryClassifier, Tensor]:
 
 
 def certifiers_of(kind: str) -> list[Certifier]:
-    """All that certify such a classifier, fastest first."""
-    names = [name for name in methods_for(type(shared(kind)[0])) if name not in REFUSED.get(kind, ())]
+    """All that certify sizes of such a classifier, fastest first."""
+    names = [name for name in methods_for(type(shared(kind)[0])) if METHODS[name].lengths]
+    names = [name for name in names if name not in REFUSED.get(kind, ())]
     return [certifier_for(name, **OPTIONS.get(name, {})) for name in names]

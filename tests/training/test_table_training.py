@@ -111,8 +111,10 @@ def test_increasing_columns_never_lower_the_score_also_after_loading(tmp_path):
     down = train(data, decreasing=("size",), epochs=3)
     assert bool((down.margin(more) <= down.margin(data.test.x)).all())
     for name in ("kind", "size "):
-        with pytest.raises(InputError, match="`increasing` must be one of"):
+        with pytest.raises(InputError, match="`increasing"):
             train(data, increasing=(name,))
+    with pytest.raises(InputError, match="`decreasing` must be one of"):
+        train(redundant_table(), decreasing=("8",))
     with pytest.raises(InputError, match="`increasing` must be a sequence of names"):
         TrainConfig(feature_map="ramps", increasing="size")
 

@@ -16,6 +16,7 @@ from asymcert.attacks.exact_size import at_most, rounding_slack
 from asymcert.attacks.problem import scaled_interval
 from asymcert.attacks.projection import project
 from asymcert.models.base import BinaryClassifier
+from asymcert.threats.limits import Limits
 from asymcert.threats.model import ThreatModel
 
 LARGEST = 1e15  # change of one feature: greater ones overflow in single precision, and prove nothing
@@ -173,6 +174,8 @@ def admissible(x: Tensor, point: Tensor, threat: ThreatModel, size: Tensor) -> T
     """
     low, high = threat.interval(x)
     fits = (point == x) | ((point > x) & (high > 0)) | ((point < x) & (low < 0))
+    if threat.limits is not None:
+        fits &= (point - x >= low) & (point - x <= high) & _columns(threat.limits.allows(*_flat(x, point)), x)
     if isinstance(threat.lower, Tensor):
         fits &= point >= threat.lower.to(x)
     if isinstance(threat.upper, Tensor):
@@ -182,6 +185,11 @@ def admissible(x: Tensor, point: Tensor, threat: ThreatModel, size: Tensor) -> T
         possible &= threat.columns(tuple(x.shape[1:])).to(x.device).settled(point.flatten(1))
     possible[possible.clone()] = at_most(x[possible], point[possible], threat, size[possible])
     return possible
+
+
+def _flat(*values: Tensor) -> list[Tensor]:
+    """Samples (n, *input_shape) as (n, d)."""
+    return [value.flatten(1) for value in values]
 
 
 def check_sizes(size: Tensor, n: int) -> Tensor:
@@ -260,7 +268,14 @@ def _inside(x: Tensor, point: Tensor, threat: ThreatModel, dtype: torch.dtype) -
             bound = bound.to(x).expand_as(x)
             point = torch.where(outside(point, bound), bound.to(dtype).double(), point)
             point = torch.where(outside(point, bound), x, point)
-    return point
+    return point if threat.limits is None else _limited(x, point, threat, threat.limits)
+
+
+def _limited(x: Tensor, point: Tensor, threat: ThreatModel, limits: Limits) -> Tensor:
+    """Points no farther from `x` that keep to the limits: `x` itself where columns would not stay between others."""
+    low, high = threat.interval(x)
+    point = limits.settled(*_flat(x, torch.where((point - x < low) | (point - x > high), x, point))).view_as(x)
+    return torch.where(_columns(limits.allows(*_flat(x, point)), x), point, x)
 
 
 def _columns(values: Tensor, like: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from asymcert._checks import check_count
 from asymcert.attacks.base import Attack
 from asymcert.models.base import BinaryClassifier
 from asymcert.threats.columns import ColumnGroups
+from asymcert.threats.limits import Limits
 from asymcert.threats.model import ThreatModel
 
 FAR = 1e3  # a value of an input that nothing limits is this multiple of its own size away
@@ -38,13 +39,24 @@ class Moves:
     change: Tensor
 
     @classmethod
-    def of(cls, x: Tensor, low: Tensor, high: Tensor, bends: Tensor, columns: ColumnGroups, values: int) -> Self:
+    def of(
+        cls,
+        x: Tensor,
+        low: Tensor,
+        high: Tensor,
+        bends: Tensor,
+        columns: ColumnGroups,
+        values: int,
+        limits: Limits | None = None,
+    ) -> Self:
         """Moves of a sample (d,) within `low` and `high` (d,), to at most so many values of each input.
 
-        Values are the ends of what is allowed, and some of `bends` (k, d) between.
+        Values are the ends of what is allowed, and some of `bends` (k, d) between; or all that the limits list.
         """
         numbers = _some_values(x, low, high, bends, values)
         numbers[:, columns.members.flatten()] = math.nan
+        if limits is not None:
+            numbers = _listed(numbers, x, limits)
         value, place = numbers.isfinite().nonzero(as_tuple=True)
         change = numbers[value, place] - x[place]
         ones, others = _categories(x, low, high, columns)
@@ -84,7 +96,8 @@ class ColumnAttack(Attack):
         parts = zip(x.flatten(1), low.flatten(1), high.flatten(1), size.tolist(), strict=True)
         found = [
             self._attack(
-                Trial(model, own, columns, budget), Moves.of(own, least, most, bends, columns, self._values(len(own)))
+                Trial(model, own, columns, budget),
+                Moves.of(own, least, most, bends, columns, self._values(len(own)), threat.limits),
             )
             for own, least, most, budget in parts
         ]
@@ -264,6 +277,17 @@ def _some_values(x: Tensor, low: Tensor, high: Tensor, bends: Tensor, most: int)
     rank = (torch.linspace(0, 1, most).to(x)[:, None] * last).round().long()
     again = torch.cat((torch.zeros_like(rank[:1], dtype=torch.bool), rank.diff(dim=0) == 0))
     return values.gather(0, rank.clamp(min=0)).masked_fill(again | (last < 0), math.nan)
+
+
+def _listed(numbers: Tensor, x: Tensor, limits: Limits) -> Tensor:
+    """Values (m, d) of each input with those of the limits' lists in their stead where there is one."""
+    lists = [[] if own is None else own.tolist() for own in limits.values or ()]
+    extra = numbers.new_full((max(map(len, lists), default=0), numbers.shape[1]), math.nan)
+    for place, own in enumerate(lists):
+        if own and bool(numbers[:, place].isfinite().any()):
+            numbers[:, place] = math.nan
+            extra[: len(own), place] = torch.tensor(own).to(extra)
+    return torch.cat((numbers, extra.masked_fill(extra == x, math.nan)))
 
 
 def _categories(x: Tensor, low: Tensor, high: Tensor, columns: ColumnGroups) -> tuple[Tensor, Tensor]:

@@ -103,7 +103,8 @@ class Certifier(ABC):
 
     method: ClassVar[str]
     kind: ClassVar[type[BinaryClassifier]]
-    counts: ClassVar[bool] = False  # whether it also certifies numbers of changed columns, norm 0
+    counts: ClassVar[bool] = False  # whether it certifies numbers of changed columns, norm 0
+    lengths: ClassVar[bool] = True  # whether it certifies sizes in norms from 1 on
     sound: bool
 
     def certify(self, model: BinaryClassifier, x: Tensor, threats: Threats) -> list[Certificate]:
@@ -124,6 +125,9 @@ class Certifier(ABC):
             if threat.norm == 0 and not self.counts:
                 remedy = "Methods tangent and refined count columns."
                 raise refuse("threat", f"of a norm from 1 on for method {self.method!r}", "norm 0", remedy)
+            if threat.norm != 0 and not self.lengths:
+                remedy = "It counts columns."
+                raise refuse("threat", f"of norm 0 for method {self.method!r}", f"norm {threat.norm:g}", remedy)
         with self._prepared(model, x) as checked:
             return self._certificates(model, checked, threats)
 

@@ -43,7 +43,7 @@ class ColumnDrops:
         change = pieces.worst(slope, x, low, high)
         drop = columns.total(most) * up(x.shape[1] + 8)
         if len(columns.members):
-            _choose_one(pieces, columns, slope, error, x, (low < 0) | (high > 0), drop, change)
+            _choose_one(pieces, columns, slope, error, x, low, high, drop, change)
         return cls(drop, change)
 
     def radius(self, amount: Tensor, columns: ColumnGroups) -> Tensor:
@@ -57,7 +57,7 @@ class ColumnDrops:
         safe = (total < amount[:, None]).sum(1)
         beyond = (amount > 0) & (safe == drop.shape[1])
         if columns.equal_price is not None:
-            found = safe * columns.equal_price
+            found = safe.double() * columns.equal_price
         else:
             found = _fractional(amount, drop, price, total, safe)
         return torch.where(beyond, math.inf, torch.where(amount > 0, found, 0.0))
@@ -83,16 +83,18 @@ def _choose_one(
     slope: Tensor,
     error: Tensor,
     x: Tensor,
-    movable: Tensor,
+    low: Tensor,
+    high: Tensor,
     drop: Tensor,
     change: Tensor,
 ) -> None:
     """Set drop and change of exclusive columns: the 1 moves to the input where the plane is lowest, or stays."""
     members, flip = columns.members, 1.0 - 2.0 * x  # the flip takes 0 to 1 and 1 to 0
     fall = pieces.falls_at(slope, error, x, flip)[:, members]  # (n, E, M)
-    on, free = x[:, members] == 1, movable[:, members].all(2)
+    on = x[:, members] == 1
     place = on.double().argmax(2, keepdim=True)
-    lowest, chosen = torch.where(on, -math.inf, fall).max(2, keepdim=True)
+    free = low[:, members].gather(2, place)[..., 0] < 0
+    lowest, chosen = torch.where(on | (high[:, members] <= 0), -math.inf, fall).max(2, keepdim=True)
     both = (fall.gather(2, place) + lowest)[..., 0]
     most = torch.where(free & both.isfinite(), both + both.abs() * UNIT, 0.0).clamp(min=0.0)
     drop[:, columns.exclusive] = most

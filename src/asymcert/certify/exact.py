@@ -105,6 +105,9 @@ class Exact(Certifier):
             return []
         for threat in threats:
             _check_norm(threat.norm)
+            if threat.limits is not None and threat.limits.loose:
+                what = "lists of values, or columns between others, which are no box"
+                raise refuse("threat", f"of intervals for method {self.method!r}", what, "Use method refined.")
         check_composition_convex(model)
         for threat in threats:
             threat.check(x)

@@ -145,8 +145,9 @@ class CountSearch:
 
     def _values(self, own: Tensor, low: Tensor, high: Tensor) -> list[Tensor]:
         """What one category can become: a row of its inputs each."""
-        free = bool(((low < 0) | (high > 0))[0, own].all())
-        return list(torch.eye(len(own), dtype=self.x.dtype, device=self.x.device)) if free else [self.x[0, own]]
+        value = self.x[0, own]
+        others = torch.eye(len(own), dtype=self.x.dtype, device=self.x.device)[(value != 1) & (high[0, own] > 0)]
+        return [value, *(others if bool(low[0, own][value == 1] < 0) else ())]
 
     def _flip_within(self, base: Tensor, numbers: Tensor, low: Tensor, high: Tensor) -> Tensor | None:
         """A point that differs from `base` in some `numbers` (bool (d,)) only and undoes the verdict."""

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from asymcert._checks import check_choice, check_known, refuse
+from asymcert.certify.ablation import Ablation
 from asymcert.certify.base import Certificate, Certifier
 from asymcert.certify.closed_form import ClosedForm
 from asymcert.certify.convex_concave import ConvexConcave
@@ -21,6 +22,8 @@ from asymcert.certify.relu.linear_bounds import Crown, IntervalBounds
 from asymcert.certify.smoothing import Smoothing
 from asymcert.certify.splitting import Splitting
 from asymcert.certify.tangent import Tangent
+from asymcert.certify.trees import TreeColumns
+from asymcert.certify.veritas import Veritas
 from asymcert.features import Ramps
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.feature_convex import FeatureConvexClassifier
@@ -40,6 +43,9 @@ CERTIFIERS: tuple[type[Certifier], ...] = (
     IntervalBounds,
     BranchAndBound,
     ConvexConcave,
+    Veritas,
+    TreeColumns,
+    Ablation,
 )
 METHODS = {certifier.method: certifier for certifier in CERTIFIERS}
 
@@ -113,11 +119,13 @@ def default_method(model: BinaryClassifier, threats: Sequence[ThreatModel] = ())
     """
     steep = isinstance(model, FeatureConvexClassifier) and isinstance(model.feature_map, Ramps)
     counted = any(threat.norm == 0 for threat in threats)
-    for certifier in CERTIFIERS:
-        fits = certifier.counts if counted else not steep or certifier is not ClosedForm
-        if isinstance(model, certifier.kind) and fits:
+    known = [certifier for certifier in CERTIFIERS if isinstance(model, certifier.kind)]
+    if not known:
+        raise refuse("model", "a classifier that a method certifies", type(model).__name__)
+    for certifier in known:
+        if certifier.counts if counted else certifier.lengths and not (steep and certifier is ClosedForm):
             return certifier.method
-    raise refuse("model", "a classifier that a method certifies", type(model).__name__)
+    return known[0].method
 
 
 def certifier_for(method: str, sound: bool = True, **options: Any) -> Certifier:

@@ -205,8 +205,8 @@ def plane_radius_linf(value: float, slope: Vector, low: Vector, high: Vector) ->
     return max(0.0, float((value - before[last]) / rest[last])) if rest[last] > 0 else float(room[last])
 
 
-def load_solver(name: str) -> ModuleType:
-    """Import an optional solver.
+def load_solver(name: str, method: str = "exact", extra: str = "exact") -> ModuleType:
+    """Import an optional solver of a method, which an extra of this package installs.
 
     Raises
     ------
@@ -218,8 +218,8 @@ def load_solver(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError:
-        remedy = "Install it with pip install 'asymcert[exact]', or use method='refined'."
-        raise refuse("method", "one whose solver is installed", f"'exact' without {name}", remedy) from None
+        remedy = f"Install it with pip install 'asymcert[{extra}]', or use another method."
+        raise refuse("method", "one whose solver is installed", f"{method!r} without {name}", remedy) from None
 
 
 class _LevelProgramme:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from scipy import special
@@ -16,7 +16,8 @@ from asymcert.certify.base import Certificate, Certifier, Threats
 from asymcert.certify.norms import radius_against
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.noise import noise_scale
-from asymcert.models.smoothed import ALPHA, DRAWS, SmoothedClassifier
+from asymcert.models.noisy import ALPHA, DRAWS, NoisyClassifier
+from asymcert.models.smoothed import SmoothedClassifier
 from asymcert.threats.model import ThreatModel
 
 LEAST_ALPHA = 1e-100  # below it, scipy's inverse of the incomplete beta function fails for many draws
@@ -70,7 +71,7 @@ class Smoothing(Certifier):
         check_number("alpha", self.alpha, LEAST_ALPHA, 0.5)
         check_count("seed", self.seed, 0)
 
-    def _certificates(self, model: SmoothedClassifier, x: Tensor, threats: Threats) -> list[Certificate]:
+    def _certificates(self, model: NoisyClassifier, x: Tensor, threats: Threats) -> list[Certificate]:
         bounds = lower_bounds(self.n, self.alpha, self.sound)
         margins: list[float] = []
         for chunk in model.chunks(x):
@@ -80,7 +81,7 @@ class Smoothing(Certifier):
         margin = torch.tensor(margins, dtype=torch.float64)
         return [self._certificate(model, margin, threat) for threat in threats]
 
-    def _margin(self, model: SmoothedClassifier, sample: Tensor, bounds: Tensor) -> float:
+    def _margin(self, model: NoisyClassifier, sample: Tensor, bounds: Tensor) -> float:
         """Signed bound on the probability of the chosen class, minus 1/2; 0 to abstain."""
         generator = model.generator(sample, self.seed)
         chosen = 2 * sum(int((part > 0).sum()) for part in model.noisy_margins(sample, self.n0, generator)) > self.n0
@@ -93,11 +94,15 @@ class Smoothing(Certifier):
         margin = max(0.0, float(bounds[votes]) - 0.5)
         return margin if chosen else -margin
 
-    def _certificate(self, model: SmoothedClassifier, margin: Tensor, threat: ThreatModel) -> Certificate:
-        radius = smoothed_radius(model.noise, model.sigma, margin.clamp(min=0.0), threat, model.input_shape)
-        radius = radius * (1.0 - SLACK) if self.sound else radius
+    def _certificate(self, model: NoisyClassifier, margin: Tensor, threat: ThreatModel) -> Certificate:
+        radius = self._radius(model, margin.clamp(min=0.0), threat)
         nothing = torch.full_like(margin, math.nan)
         return Certificate(radius, margin, nothing, threat, self.method, self.sound, abstained=margin == 0)
+
+    def _radius(self, model: Any, excess: Tensor, threat: ThreatModel) -> Tensor:
+        """Where the probability exceeds 1/2 by `excess` (n,) at least: (n,)."""
+        radius = smoothed_radius(model.noise, model.sigma, excess, threat, model.input_shape)
+        return radius * (1.0 - SLACK) if self.sound else radius
 
 
 @functools.lru_cache(maxsize=8)

@@ -8,19 +8,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from asymcert import datasets as data_sets
 from asymcert.cli import show
-from asymcert.cli.parameters import Json, PublishedData, Quiet
+from asymcert.cli.inputs import load_data
+from asymcert.cli.options import with_fields_of
+from asymcert.cli.parameters import Json, MaxBytes, PublishedData, Quiet, Sensitive, TestFile
 from asymcert.cli.summaries import rounded
+from asymcert.datasets.tables import TableOptions
 
 if TYPE_CHECKING:
     from asymcert.compare.run import Result
 
 
+@with_fields_of(TableOptions, panel="Of a table", into="table")
 def compare(
-    data: Annotated[str, typer.Argument(help="Name of a data set, see `asymcert datasets`.")],
+    data: Annotated[
+        str, typer.Argument(help="Name of a data set (see `asymcert datasets`), or a CSV or Parquet file.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder to make, or to continue.")] = Path("runs/compare"),
-    methods: Annotated[str, typer.Option(help="Names by commas, or `all`.")] = "all",
+    methods: Annotated[str, typer.Option(help="Names by commas, or `all` that are for such data.")] = "all",
+    sensitive: Sensitive = None,
+    test: TestFile = None,
+    max_bytes: MaxBytes = None,
     budget: Annotated[str, typer.Option(help="`cpu`, or `gpu` for the published base networks.")] = "cpu",
     samples: Annotated[int, typer.Option(help="First test samples to certify.")] = 1000,
     audited: Annotated[int, typer.Option(help="Certified samples of each curve and norm to attack; 0 for none.")] = 50,
@@ -34,30 +42,34 @@ def compare(
     data_dir: PublishedData = None,
     as_json: Json = False,
     quiet: Quiet = False,
+    *,
+    table: dict[str, Any],
 ) -> None:
     """Train and certify every method on the same data; one page, pictures and a file. Continues what was interrupted.
 
     Each seed has its own folder; the page shows the first in full, and the radii of all.
 
-    Example: asymcert compare digits-3-8 --methods feature-convex,linf-net,cayley --samples 60 --seed 0 --seed 1
+    Examples: asymcert compare digits-3-8 --methods feature-convex,linf-net,cayley --samples 60 --seed 0 --seed 1
+    · asymcert compare spam.csv --label class --sensitive spam --out runs/spam
     """
-    from asymcert.compare import COMPARED, CompareOptions
+    from asymcert.compare import CompareOptions
     from asymcert.compare import compare as run_comparison
     from asymcert.compare.outcome import read_published
     from asymcert.compare.page import write_comparison
 
     named = (name.strip() for name in methods.split(","))
-    names = tuple(COMPARED) if methods == "all" else tuple(dict.fromkeys(name for name in named if name))
+    names = None if methods == "all" else tuple(dict.fromkeys(name for name in named if name))
     runs = [CompareOptions(names, budget, samples, audited, number, device) for number in dict.fromkeys(seed or [0])]
     overlay = None if published is None else read_published(published, data)
-    loaded = [data_sets.load(data, data_dir, None, options.seed) for options in runs]
+    described = {**table, "test": test, "max_bytes": max_bytes}
+    loaded = [load_data(data, data_dir, sensitive or [], options.seed, described) for options in runs]
     with show.progress("compare", 1, quiet) as update:
         found = [
             run_comparison(split, out / f"seed-{options.seed}", options, _noted(update, options.seed))
             for split, options in zip(loaded, runs, strict=True)
         ]
     page = write_comparison(loaded[0], found[0], out, runs[0], overlay, found[1:])
-    show.table(f"{data}: {loaded[0].sensitive} against {loaded[0].other}", _rows(found, as_json), as_json)
+    show.table(f"{loaded[0].name}: {loaded[0].sensitive} against {loaded[0].other}", _rows(found, as_json), as_json)
     show.console.print(f"[green]page:[/green] {page}")
     raise typer.Exit(1 if any(r.audit["success"].any() for part in found for r in part if len(r.audit)) else 0)
 
@@ -69,12 +81,13 @@ def _noted(update: Callable[..., None], seed: int) -> Callable[[str, int, int], 
 def _rows(found: Sequence[Sequence[Result]], as_json: bool) -> list[dict[str, Any]]:
     """One row for each certifier, seed and norm: numbers as they are for JSON, rounded outward for people."""
     from asymcert.compare.outcome import lines_of
+    from asymcert.evaluate.labels import COLUMNS
 
     rows = [
         {
             "certifier": line.series.label,
             "seed": line.seed,
-            "norm": line.norm,
+            "norm": line.norm if as_json or line.norm else COLUMNS,
             "own_norm": line.own,
             "balanced_accuracy": line.series.summary["accuracy_balanced"],
             "half_certified_to": line.half,

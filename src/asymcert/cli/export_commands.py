@@ -85,5 +85,5 @@ def _check_complete(onnx: Path | None, onnx_certified: Path | None, vnnlib: Path
 
 def _threat(model: BinaryClassifier, norm: str, threat: Path | None, box: bool) -> ThreatModel:
     """The threat model of a file, or else that of a norm."""
-    parse_norm(norm)
+    parse_norm(norm, counts=True)
     return threats_for(model, None if threat else [norm], [threat] if threat else None, box)[0]

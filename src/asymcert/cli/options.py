@@ -89,7 +89,7 @@ def parse_norm(text: str, counts: bool = False) -> float:
     if text.lower() in COUNTED:
         if counts:
             return 0.0
-        raise refuse("norm", "from 1 on here", repr(text), "Only certify, audit and threat files count columns.")
+        raise refuse("norm", "from 1 on here", repr(text), "Use certify, audit or export to count columns.")
     try:
         return check_norm(math.inf if text.lower().lstrip("l") == "inf" else float(text.lower().lstrip("l")))
     except ValueError as error:

@@ -30,6 +30,11 @@ DataDir = Annotated[Path | None, typer.Option(help="Folder with the data, where 
 MaxBytes = Annotated[
     int | None, typer.Option(help="Table: most bytes that a packed file may unpack to.", show_default=False)
 ]
+Sensitive = Annotated[
+    list[str] | None,
+    typer.Option(help="The class that an adversary wants to escape from; table: repeat for more."),
+]
+TestFile = Annotated[Path | None, typer.Option("--test", help="Table: file with the test rows.")]
 PublishedData = Annotated[
     Path | None, typer.Option(help="Folder with published data; else $ASYMCERT_DATA, cache, download.")
 ]

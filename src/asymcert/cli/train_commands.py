@@ -15,7 +15,7 @@ from asymcert.certify import certifier_for
 from asymcert.cli import show
 from asymcert.cli.inputs import load_data
 from asymcert.cli.options import with_fields_of
-from asymcert.cli.parameters import Json, MaxBytes, PublishedData, Quiet
+from asymcert.cli.parameters import Json, MaxBytes, PublishedData, Quiet, Sensitive, TestFile
 from asymcert.cli.steps import audit_run, certify_run, report_run, threats_for
 from asymcert.cli.summaries import summary_rows, table_remarks, validation_facts
 from asymcert.datasets import BinaryData
@@ -67,11 +67,8 @@ def train(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Run folder to make, or to continue after an interruption.")],
-    sensitive: Annotated[
-        list[str] | None,
-        typer.Option(help="The class that an adversary wants to escape from; table: repeat for more."),
-    ] = None,
-    test: Annotated[Path | None, typer.Option(help="Table: file with the test rows.")] = None,
+    sensitive: Sensitive = None,
+    test: TestFile = None,
     max_bytes: MaxBytes = None,
     image_size: Annotated[
         int | None, typer.Option(help="Folder of images: pixels of a side.", show_default=False)

@@ -2,7 +2,8 @@
 
 from asymcert.compare.methods import COMPARED, Curve, Method
 from asymcert.compare.run import CompareOptions, compare
+from asymcert.compare.table_methods import FOR_TABLES, methods_for
 
 METHODS = COMPARED  # its name in the version before
 
-__all__ = ["COMPARED", "METHODS", "CompareOptions", "Curve", "Method", "compare"]
+__all__ = ["COMPARED", "FOR_TABLES", "METHODS", "CompareOptions", "Curve", "Method", "compare", "methods_for"]

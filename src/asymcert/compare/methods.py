@@ -1,4 +1,4 @@
-"""What is compared: how each method is trained, what certifies it, and how that differs from the published setting."""
+"""What is compared on images: training, certifiers, and how each method differs from the published setting."""
 
 from __future__ import annotations
 
@@ -32,12 +32,15 @@ class Curve:
         Part of the samples it is run on, the first ones: less than 1 for what takes seconds for each.
     optional
         Whether it may refuse the method's model, as the exact method does where a feature map bends.
+    norms
+        Those that it is run in.
     """
 
     label: str
     certifier: Certifier
     share: float = 1.0
     optional: bool = False
+    norms: tuple[float, ...] = NORMS
 
     @property
     def whole(self) -> bool:
@@ -83,7 +86,7 @@ class Method:
     ours: bool = False
 
 
-def _trained(model: str, data: BinaryData, budget: str, **options: Any) -> BinaryClassifier:
+def trained(model: str, data: BinaryData, budget: str, **options: Any) -> BinaryClassifier:
     """Our presets serve both budgets, but for the published large l_inf-distance net of MNIST."""
     large = model == "linf-net" and budget == "gpu" and data.name.startswith("mnist")
     preset = budget if budget in MODELS[model].presets else "mnist-0.3" if large else None
@@ -103,7 +106,7 @@ def _smoothing(noise: str, own: tuple[float, ...]) -> Method:
         f"smoothing-{noise}",
         f"Smoothing, {noise.capitalize()}",
         own,
-        partial(_trained, "smoothing", noise=noise),
+        partial(trained, "smoothing", noise=noise),
         (Curve(f"Smoothing, {noise.capitalize()}", certifier_for("smoothing")),),
         _SMOOTHING,
         f"rs-{noise}",
@@ -116,7 +119,7 @@ _ALL = (
         "feature-convex",
         "Feature-convex",
         NORMS,
-        partial(_trained, "feature-convex"),
+        partial(trained, "feature-convex"),
         (
             Curve("Feature-convex, closed form", ClosedForm()),
             Curve("Feature-convex, tangent", Tangent()),
@@ -131,7 +134,7 @@ _ALL = (
         "linf-convex",
         "Feature-convex on distances",
         (math.inf,),
-        partial(_trained, "linf-convex"),
+        partial(trained, "linf-convex"),
         (Curve("Feature-convex on distances", ClosedForm()),),
         dict.fromkeys(BUDGETS, _JOINT),
         "",
@@ -141,7 +144,7 @@ _ALL = (
         "linf-net",
         "l_inf-distance net",
         (math.inf,),
-        partial(_trained, "linf-net"),
+        partial(trained, "linf-net"),
         (Curve("l_inf-distance net", certifier_for("interval")),),
         {"cpu": _NET, "gpu": "the published width and schedule on MNIST, else the small net"},
         "linf-net",
@@ -153,7 +156,7 @@ _ALL = (
         "splitting",
         "Splitting noise",
         (1.0,),
-        partial(_trained, "splitting"),
+        partial(trained, "splitting"),
         (Curve("Splitting noise", certifier_for("splitting")),),
         _SMOOTHING,
         "splitting",
@@ -163,7 +166,7 @@ _ALL = (
         "cayley",
         "Cayley, orthogonal",
         (2.0,),
-        partial(_trained, "cayley"),
+        partial(trained, "cayley"),
         (Curve("Cayley, orthogonal", certifier_for("lipschitz-margin")),),
         {"cpu": "fewer epochs, a narrower ResNet-9 where there is one", "gpu": "none known"},
         "cayley",
@@ -172,7 +175,7 @@ _ALL = (
         "crown",
         "ReLU, bound propagation",
         NORMS,
-        partial(_trained, "relu"),
+        partial(trained, "relu"),
         (
             Curve("ReLU, CROWN", certifier_for("crown"), 0.3),
             Curve("ReLU, branch and bound", certifier_for("branch-and-bound", time_limit=3.0), 0.1),

@@ -18,12 +18,14 @@ from asymcert._files import parse_json
 from asymcert._version import __version__
 from asymcert.compare.methods import COMPARED
 from asymcert.compare.run import CHUNK, CompareOptions, Result
+from asymcert.compare.table_methods import COLUMNS, FOR_TABLES
 from asymcert.datasets import BinaryData
 from asymcert.evaluate.curves import certified_accuracy, summary
 from asymcert.report.series import COLOURS, DASHES, GREY, Series, drawn_curve
 
 PALETTE = (*COLOURS, "#8B5E3C", "#7B3294")  # one for each method
 DRAWN = 300  # points of a curve in the machine-readable file
+CHANGED = (1, 2, 3, 5)  # columns whose change is tabulated
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,15 +66,25 @@ class Line:
         return float(self.series.summary["median_radius"])
 
     def on(self, other: Line | None) -> dict[str, Any]:
-        """The summary of this line on the samples that another has, or on all."""
+        """The summary of this line on the samples that another has, or on all, and its `strength` there."""
         rows = self.series.rows
         shared = rows if other is None else rows.join(other.series.rows, on="index", how="semi")
-        return summary(shared).row(0, named=True)
+        found = summary(shared).row(0, named=True)
+        kept = sum(survival(shared).values()) / len(CHANGED) if self.norm == COLUMNS else found["median_radius"]
+        return found | {"strength": float(kept)}
+
+
+def survival(rows: pl.DataFrame) -> dict[int, float]:
+    """Share of the sensitive class that stays flagged under any change of so many columns, missed ones counting 0."""
+    own = rows.filter("label")
+    kept = [own.select((pl.col("prediction") & (pl.col("radius") >= count)).mean()).item() for count in CHANGED]
+    return dict(zip(CHANGED, kept, strict=True))
 
 
 def lines_of(results: Sequence[Result]) -> list[Line]:
     """All lines, norms ascending, in the order of the results; a method keeps its colour, a certifier its dash."""
-    order = list(dict.fromkeys([*COMPARED, *(result.method.name for result in results)]))
+    names = [result.method.name for result in results]
+    order = list(dict.fromkeys([*(COMPARED if COMPARED.keys() >= set(names) else FOR_TABLES), *names]))
     lines = []
     for result in results:
         colour = PALETTE[order.index(result.method.name) % len(PALETTE)]
@@ -92,7 +104,8 @@ class Verdict:
     Parameters
     ----------
     norm
-        Of the radii at which half of the sensitive class is certified, which decide.
+        Of the radii at which half of the sensitive class is certified, which decide; where columns are counted, the
+        share of the class that survives a change of `CHANGED` columns does, on average over these.
     ours
         The best of ours there.
     rival
@@ -111,8 +124,8 @@ class Verdict:
 
     @property
     def radii(self) -> tuple[float, float]:
-        """Ours and the rival's, 0 where there is none."""
-        ours, rival = (0.0 if found is None else float(found["median_radius"]) for found in self.summaries)
+        """Ours and the rival's, 0 where there is none; where columns are counted, shares."""
+        ours, rival = (0.0 if found is None else float(found["strength"]) for found in self.summaries)
         return ours, rival
 
     @property
@@ -129,13 +142,15 @@ def verdicts(lines: Sequence[Line]) -> list[Verdict]:
         here = [line for line in lines if line.norm == norm]
         ours = [line for line in here if line.result.method.ours and line.whole]
         rivals = [line for line in here if not line.result.method.ours]
-        strongest = max((line for line in rivals if line.whole), key=lambda line: line.half, default=None)
+        strongest = max(
+            (line for line in rivals if line.whole), key=lambda line: line.on(None)["strength"], default=None
+        )
         result += [_against(norm, ours, rival) for rival in (strongest, *(line for line in rivals if not line.whole))]
     return result
 
 
 def _against(norm: float, ours: Sequence[Line], rival: Line | None) -> Verdict:
-    return Verdict(norm, max(ours, key=lambda line: line.on(rival)["median_radius"], default=None), rival)
+    return Verdict(norm, max(ours, key=lambda line: line.on(rival)["strength"], default=None), rival)
 
 
 def coloured(published: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
@@ -232,6 +247,7 @@ def _as_json(line: Line, options: CompareOptions) -> dict[str, Any]:
         "abstained": int(line.series.rows["abstained"].sum()),
         "radius_at_half": _number(line.half),
         "median_upper": _number(found["median_upper"]),
+        **({"survival": survival(line.series.rows)} if line.norm == COLUMNS else {}),
         "seconds": found["seconds"],
         "attacked": len(own),
         "attacks_won": int(own["success"].sum()) if len(own) else None,

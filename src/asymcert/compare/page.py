@@ -11,15 +11,18 @@ from typing import Any
 import polars as pl
 
 from asymcert.compare.outcome import (
+    CHANGED,
     Line,
     Verdict,
     coloured,
     lines_of,
     machine_readable,
     published_half,
+    survival,
     verdicts,
 )
 from asymcert.compare.run import CHUNK, CompareOptions, Result
+from asymcert.compare.table_methods import COLUMNS
 from asymcert.datasets import BinaryData
 from asymcert.evaluate.formatting import MISSING, ceil_significant, floor_percent, floor_significant
 from asymcert.report.page import write_page
@@ -79,6 +82,7 @@ def _tables(seeds: Sequence[Sequence[Line]], data: BinaryData, overlay: Mapping[
         "accuracies": _accuracies(lines, data),
         "radii": _radii(lines, overlay),
         "own": OWN,
+        "survival": _survival(lines),
         "seeds": [line.seed for part in seeds for line in part[:1]],
         "radii_by_seed": _radii_by_seed(seeds),
         "times": _times(lines),
@@ -102,9 +106,16 @@ def _said(verdict: Verdict) -> tuple[str, str]:
     ours, rival = verdict.radii
     if verdict.ours is None or verdict.rival is None:
         return "good", "Nothing to compare with."
+    if verdict.norm == COLUMNS:
+        shares = f"On average over {_counts()} changed columns, {floor_percent(ours)} of the class stay flagged"
+        return "good" if verdict.won else "bad", f"{shares}, {floor_percent(rival)} with the rival."
     if verdict.won:
         return "good", f"Ours certifies half of the class to {_multiple(ours, rival)} the rival's radius."
     return "bad", f"The rival wins, with {_multiple(rival, ours)} our radius."
+
+
+def _counts() -> str:
+    return f"{', '.join(map(str, CHANGED[:-1]))} and {CHANGED[-1]}"
 
 
 def _multiple(first: float, second: float) -> str:
@@ -138,14 +149,26 @@ def _radii(lines: Sequence[Line], overlay: Mapping[str, pl.DataFrame]) -> Table:
     return Table(header, tuple(rows))
 
 
+def _survival(lines: Sequence[Line]) -> Table | None:
+    """Shares of the class that survive changes of columns, where they are counted."""
+    counted = [line for line in lines if line.norm == COLUMNS]
+    header = ("Certifier", "Balanced accuracy", *(f"{count} column{'s' * (count > 1)}" for count in CHANGED))
+    rows = []
+    for line in counted:
+        shares = (line.series.summary["accuracy_balanced"], *survival(line.series.rows).values())
+        rows.append((line.name, *map(floor_percent, shares)))
+    return Table(header, tuple(rows)) if rows else None
+
+
 def _radii_by_seed(seeds: Sequence[Sequence[Line]]) -> Table:
     norms = sorted({line.norm for line in seeds[0]})
     header = ("Certifier", "Balanced accuracy", *(norm_symbol(norm) for norm in norms))
     rows = []
     for name in dict.fromkeys(line.name for line in seeds[0]):
         own = {norm: _same(seeds, name, norm) for norm in norms}
-        accuracies = [floor_percent(line.series.summary["accuracy_balanced"]) for line in own[norms[0]]]
-        radii = [" / ".join(floor_significant(line.half) for line in own[norm]) for norm in norms]
+        some = next(filter(None, own.values()))
+        accuracies = [floor_percent(line.series.summary["accuracy_balanced"]) for line in some]
+        radii = [" / ".join(floor_significant(line.half) for line in own[norm]) or MISSING for norm in norms]
         rows.append((name, " / ".join(accuracies), *radii))
     return Table(header, tuple(rows))
 

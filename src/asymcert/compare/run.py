@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import polars as pl
 from asymcert._checks import check_choice, check_count, refuse
 from asymcert._floats import NORMS
 from asymcert.compare.methods import BUDGETS, COMPARED, Curve, Method
+from asymcert.compare.table_methods import FOR_TABLES, methods_for
 from asymcert.datasets import BinaryData, Split
 from asymcert.errors import InputError
 from asymcert.evaluate import RunFacts, RunFolder, evaluate
@@ -22,6 +23,7 @@ from asymcert.runs.fitting import fit_run
 from asymcert.runs.rows import KEY, SCHEMA
 from asymcert.runs.tables import AUDIT
 from asymcert.threats.model import ThreatModel
+from asymcert.threats.table import TableThreat
 
 SAMPLES = 1000
 CHUNK = 100  # samples certified between two savings, and at a time
@@ -35,7 +37,7 @@ class CompareOptions:
     Parameters
     ----------
     methods
-        Names, by default all of `COMPARED`.
+        Names, by default all that are for the kind of data, see `methods_for`.
     budget
         ``cpu`` or ``gpu``, which takes the published base networks.
     samples
@@ -53,7 +55,7 @@ class CompareOptions:
         An unknown method or budget, or a number out of range.
     """
 
-    methods: tuple[str, ...] = tuple(COMPARED)
+    methods: tuple[str, ...] | None = None
     budget: str = "cpu"
     samples: int = SAMPLES
     audited: int = 50
@@ -62,10 +64,10 @@ class CompareOptions:
 
     def __post_init__(self) -> None:
         check_choice("budget", self.budget, BUDGETS)
-        for name in self.methods:
-            check_choice("methods", name, tuple(COMPARED))
-        if not self.methods:
-            raise refuse("methods", "at least one", "none", f"Choose from {', '.join(COMPARED)}.")
+        for name in self.methods or ():
+            check_choice("methods", name, tuple(COMPARED | FOR_TABLES))
+        if self.methods == ():
+            raise refuse("methods", "at least one", "none", f"Choose from {', '.join(COMPARED | FOR_TABLES)}.")
         check_count("samples", self.samples, 2)
         check_count("audited", self.audited, 0)
 
@@ -86,11 +88,12 @@ def compare(
     out: Path,
     options: CompareOptions | None = None,
     progress: StageProgress | None = None,
-    known: Mapping[str, Method] = COMPARED,
+    known: Mapping[str, Method] | None = None,
 ) -> list[Result]:
     """Run the comparison into a folder, one run folder for each method; what is finished is not done again.
 
-    Every method sees the same split, the same first test samples, and changes that stay in [0, 1].
+    Every method sees the same split, the same first test samples, and changes that stay in [0, 1]; on tables numbers of
+    changed columns too.
 
     Parameters
     ----------
@@ -103,17 +106,22 @@ def compare(
     progress
         Called with what is being done, and how much of how much is.
     known
-        What the names of methods stand for.
+        What the names of methods stand for, by default those of `methods_for`.
 
     Raises
     ------
+    InputError
+        A method is not for this kind of data.
     RunError
         A method's folder holds another run.
     """
-    options = options or CompareOptions()
+    options, known = options or CompareOptions(), methods_for(data) if known is None else known
+    names = tuple(known) if options.methods is None else options.methods
+    for name in names:
+        check_choice("methods", name, tuple(known))
     report = progress or (lambda what, done, total: None)
     results = []
-    for name in options.methods:
+    for name in names:
         method, run = known[name], RunFolder(out / name)
         model = _model(data, run, method, options, report)
         for curve in method.curves:
@@ -126,9 +134,10 @@ def compare(
     return results
 
 
-def threats() -> list[ThreatModel]:
-    """The adversaries: any change in l1, l2 or l_inf that stays in [0, 1]."""
-    return [ThreatModel(norm, lower=0.0, upper=1.0) for norm in NORMS]
+def threats(data: BinaryData, norms: Sequence[float] = NORMS) -> list[ThreatModel]:
+    """The adversaries: any change that stays in [0, 1], in l1, l2 or l_inf, or (norm 0) of so many columns."""
+    counted = [] if data.scaling is None or 0 not in norms else [TableThreat(data.scaling).counting()]
+    return [*counted, *(ThreatModel(norm, lower=0.0, upper=1.0) for norm in norms if norm != 0)]
 
 
 def _model(
@@ -156,12 +165,12 @@ def _result(
     report: StageProgress,
 ) -> Result:
     count = max(2, math.ceil(curve.share * options.samples))
-    split = Split(data.test.x[:count], data.test.y[:count])
+    split, adversaries = Split(data.test.x[:count], data.test.y[:count]), threats(data, curve.norms)
     rows = evaluate(
         model,
         split,
         run,
-        threats(),
+        adversaries,
         curve.certifier,
         data_digest=data.digest,
         seed=options.seed,
@@ -170,19 +179,24 @@ def _result(
     )
     if not (method.deterministic and options.audited):
         return Result(method, curve, rows)
-    return Result(
-        method, curve, rows, _attacked(run, model, split, rows, min(options.audited, method.audited), options.seed)
-    )
+    most = min(options.audited, method.audited)
+    return Result(method, curve, rows, _attacked(run, model, split, rows, adversaries, most, options.seed))
 
 
 def _attacked(
-    run: RunFolder, model: BinaryClassifier, split: Split, rows: pl.DataFrame, count: int, seed: int
+    run: RunFolder,
+    model: BinaryClassifier,
+    split: Split,
+    rows: pl.DataFrame,
+    adversaries: Sequence[ThreatModel],
+    count: int,
+    seed: int,
 ) -> pl.DataFrame:
     """Attacks on the first certified samples of each norm, those not made before stored."""
     chosen = pl.concat([rows.head(0), *_first(rows, count)])
     known = run.read(AUDIT).join(chosen.select(KEY), on=list(KEY), how="semi")
     pending = chosen.join(known.select(KEY), on=list(KEY), how="anti")
-    fresh = attack_rows(model, split.x, pending, threats(), seed=seed)
+    fresh = attack_rows(model, split.x, pending, adversaries, seed=seed)
     run.append(AUDIT, fresh)
     return pl.concat([known, fresh])
 

@@ -1,5 +1,6 @@
 """Every kind of classifier, and the file that each is stored in."""
 
+from asymcert.models.ablated import AblatedClassifier
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.convex_concave import ConvexConcaveClassifier
 from asymcert.models.distance_net import DistanceClassifier
@@ -8,8 +9,10 @@ from asymcert.models.lipschitz import LipschitzClassifier
 from asymcert.models.relu import ReluClassifier
 from asymcert.models.smoothed import SmoothedClassifier
 from asymcert.models.splitting import SplitClassifier
+from asymcert.models.trees import TreeSum, TreeVote
 
 __all__ = [
+    "AblatedClassifier",
     "BinaryClassifier",
     "ConvexConcaveClassifier",
     "DistanceClassifier",
@@ -18,4 +21,6 @@ __all__ = [
     "ReluClassifier",
     "SmoothedClassifier",
     "SplitClassifier",
+    "TreeSum",
+    "TreeVote",
 ]

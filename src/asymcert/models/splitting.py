@@ -14,7 +14,8 @@ from asymcert._floats import full_precision
 from asymcert.datasets.scaling import TableScaling
 from asymcert.models.base import CHUNK_VALUES, BinaryClassifier, described
 from asymcert.models.networks import BaseNetwork
-from asymcert.models.smoothed import LARGEST_BATCH, deployed, rebuilt
+from asymcert.models.noisy import LARGEST_BATCH
+from asymcert.models.smoothed import deployed, rebuilt
 
 LEVELS = 255  # steps between 0 and 1 of an 8-bit image
 MOST_SPLITS = 2**20  # half-integers up to here, and their quotients' ceilings, are exact in float32

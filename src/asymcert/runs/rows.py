@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import math
 from dataclasses import dataclass, fields, is_dataclass
 
@@ -129,13 +130,15 @@ def threat_key(threat: ThreatModel) -> str:
     """
     parts = {name: getattr(threat, name) for name in ("lower", "upper", "cost", "mutable", "direction", *COUNTED)}
     hidden = {name: part for name, part in parts.items() if isinstance(part, Tensor) and not _is_printed(threat, part)}
-    if not hidden and threat.name is None:
+    if not hidden and threat.name is None and threat.limits is None:
         return threat.describe()
     digest = hashlib.sha256()
     for name, part in hidden.items():
         value = part.detach().cpu().contiguous()
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         digest.update(value.numpy().tobytes())
+    if threat.limits is not None:
+        digest.update(json.dumps(threat.limits.to_dict()).encode())
     return f"{threat.describe()} #{digest.hexdigest()[:8]}"
 
 

@@ -15,9 +15,11 @@ from asymcert._checks import refuse
 from asymcert._files import DEEPEST, TOO_DEEP, checked_values, parse_json
 from asymcert.errors import InputError
 from asymcert.models.base import BinaryClassifier
+from asymcert.threats.limits import Limits
 from asymcert.threats.model import COUNTED, ThreatModel, as_values
 from asymcert.threats.table import TableThreat
 
+LIMITED = ("max_change", "values", "between")
 KEYS = (
     "norm",
     "name",
@@ -31,6 +33,8 @@ KEYS = (
     "direction",
     "groups",
     "exclusive",
+    *LIMITED,
+    "limits",
 )
 SUFFIXES = (".toml", ".json")
 PART = r"""[ \t]*+(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+"""
@@ -77,7 +81,8 @@ def parse_threat(values: Mapping[str, Any], model: BinaryClassifier) -> ThreatMo
         ``norm`` (0, a number from 1 on, or ``"inf"``, by default 2), ``name``, ``lower``, ``upper``, ``cost``;
         ``immutable`` or ``mutable``, ``increase_only``, ``decrease_only``: lists of columns of a table, or nested lists
         of booleans; ``direction``: nested lists of -1, 0, 1; for norm 0 ``groups`` and ``exclusive``, which a table
-        knows itself. What `ThreatModel.to_dict` gives is understood too.
+        knows itself; for a table ``max_change``, ``values``, ``between``: see `TableThreat.limits`. What
+        `ThreatModel.to_dict` gives is understood too.
     model
         The classifier that is attacked.
 
@@ -105,6 +110,7 @@ def parse_threat(values: Mapping[str, Any], model: BinaryClassifier) -> ThreatMo
     parts["mutable"] = _mutable(values, table)
     parts["direction"] = _direction(values, table)
     parts |= _counted(values, table) if threat.norm == 0 else {}
+    parts["limits"] = _limits(values, table)
     threat = ThreatModel(threat.norm, **{key: value for key, value in parts.items() if key != "norm"})
     threat.check(torch.empty(0, *model.input_shape))  # shapes fit the model's inputs
     return threat
@@ -194,6 +200,18 @@ def _counted(values: Mapping[str, Any], table: TableThreat | None) -> dict[str, 
     kinds = {"groups": torch.int64, "exclusive": torch.bool}
     given = {key: as_values(key, values[key], kind) for key, kind in kinds.items() if values.get(key) is not None}
     return {"groups": table.groups, "exclusive": table.exclusive} if table and not given else dict(given)
+
+
+def _limits(values: Mapping[str, Any], table: TableThreat | None) -> Limits | None:
+    """How far a row's own values limit what it may become."""
+    given = {key: values[key] for key in LIMITED if values.get(key) is not None}
+    for key, part in given.items():
+        _only_one(values, key, "limits")
+        if table is None or not isinstance(part, Mapping):
+            raise refuse(key, "a mapping from the columns of a table", repr(part))
+    if table is not None and given:
+        return table.limits(given)
+    return None if values.get("limits") is None else Limits.from_dict(values["limits"])
 
 
 def _only_one(values: Mapping[str, Any], first: str, second: str) -> None:

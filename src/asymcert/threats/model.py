@@ -14,6 +14,7 @@ from torch import Tensor
 from asymcert._checks import check_finite, check_norm, refuse
 from asymcert._floats import dual_exponent, norm_name
 from asymcert.threats.columns import ColumnGroups
+from asymcert.threats.limits import Limits
 
 Values = float | Tensor | None
 COUNTED = ("groups", "exclusive")  # parts that say what a column is, where columns are counted
@@ -48,6 +49,8 @@ class ThreatModel:
         is one.
     exclusive
         For p = 0, boolean: inputs of columns of which exactly one input is 1 and the others are 0, and stay so.
+    limits
+        How far inputs may move because of what stands in the sample itself.
 
     Raises
     ------
@@ -71,6 +74,7 @@ class ThreatModel:
     name: str | None = None
     groups: Tensor | None = None
     exclusive: Tensor | None = None
+    limits: Limits | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "norm", 0.0 if self.norm == 0 else check_norm(self.norm))
@@ -107,6 +111,8 @@ class ThreatModel:
             object.__setattr__(self, "direction", self.direction.long())
         if self.name is not None:
             _check_name(self.name)
+        if self.limits is not None and not isinstance(self.limits, Limits):
+            raise refuse("limits", "of type Limits", type(self.limits).__name__)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ThreatModel:
@@ -129,16 +135,20 @@ class ThreatModel:
                 parts[name] = as_values(name, parts[name], kind)
         if parts.get("norm") == "inf":
             parts["norm"] = math.inf
+        if "limits" in parts:
+            parts["limits"] = Limits.from_dict(parts["limits"])
         return cls(**parts)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form with every part; `from_dict` gives back exactly this threat model.
 
         An infinite norm is the text ``inf``, tensors are nested lists, absent parts are None; those that only norm 0
-        has are left out of others.
+        has, and limits, are left out of others.
         """
-        own = [item.name for item in fields(self) if self.norm == 0 or item.name not in COUNTED]
-        parts = {name: getattr(self, name) for name in own}
+        left_out = {*(() if self.norm == 0 else COUNTED), "limits"}
+        parts = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in left_out}
+        if self.limits is not None:
+            parts["limits"] = self.limits.to_dict()
         plain = {name: part.tolist() if isinstance(part, Tensor) else part for name, part in parts.items()}
         return {**plain, "norm": "inf" if math.isinf(self.norm) else self.norm}
 
@@ -156,7 +166,9 @@ class ThreatModel:
         parts = [norm_name(self.norm)]
         if self.lower is not None or self.upper is not None:
             parts.append(f"box[{_short(self.lower, '-inf')},{_short(self.upper, 'inf')}]")
-        parts += [name for name in ("cost", "mutable", "direction", "groups") if getattr(self, name) is not None]
+        parts += [
+            name for name in ("cost", "mutable", "direction", "groups", "limits") if getattr(self, name) is not None
+        ]
         return " ".join(parts)
 
     def cost_for(self, shape: tuple[int, ...]) -> Tensor:
@@ -204,6 +216,8 @@ class ThreatModel:
             part = getattr(self, name)
             if part is not None:
                 _broadcast(name, part, shape)
+        if self.limits is not None and len(self.limits.base) != math.prod(shape):
+            raise refuse("limits", f"about {math.prod(shape)} inputs", f"about {len(self.limits.base)}")
         outside = torch.zeros(len(x), dtype=torch.bool, device=x.device)
         if self.lower is not None:
             outside |= (x < _broadcast("lower", self.lower, shape).to(x)).flatten(1).any(1)
@@ -237,6 +251,9 @@ class ThreatModel:
         if self.direction is not None:
             direction = _broadcast("direction", self.direction, shape).to(x.device)
             low, high = low.masked_fill(direction > 0, 0.0), high.masked_fill(direction < 0, 0.0)
+        if self.limits is not None:
+            ends = self.limits.narrowed(x.flatten(1), low.flatten(1).clone(), high.flatten(1).clone())
+            low, high = (end.view_as(x) for end in ends)
         return low, high
 
 

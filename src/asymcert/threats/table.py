@@ -18,6 +18,7 @@ from asymcert._checks import check_number, refuse
 from asymcert.datasets.columns import CategoryColumn, Column, NumericColumn, WordColumn
 from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import InputError
+from asymcert.threats.limits import Limits
 from asymcert.threats.model import ThreatModel
 
 MOST_LISTED = 12  # columns that an error message offers
@@ -103,6 +104,44 @@ class TableThreat:
             per_column[position] = 1.0 if is_constant(column) else _product(price, unit)
         return self._of(per_column)
 
+    def limits(self, parts: Mapping[str, Mapping[str, object]]) -> Limits:
+        """Limits within a row, each with values by column, in the table's units.
+
+        Parameters
+        ----------
+        parts
+            ``max_change``: a share such as ``20 %``, of numbers; ``values``: a list, of numbers or categories;
+            ``between``: the names of two columns, all three of numbers.
+        """
+        scales = [_scale(column) for column in self.columns]
+        share, between = [math.inf] * len(self.columns), []
+        values: list[Tensor | None] = [None] * self.size
+        for position, text in self._assigned("max_change", parts.get("max_change", {})).items():
+            self._numeric("max_change", position)
+            share[position] = _share(self.columns[position].name, text)
+        for position, listed in self._assigned("values", parts.get("values", {})).items():
+            values[self.places[position]] = _listed(self.columns[position], listed)
+        for position, ends in self._assigned("between", parts.get("between", {})).items():
+            three = (position, *self._two(position, ends))
+            between.append([self.places[self._numeric("between", each)].start for each in three])
+        return Limits(
+            self._of([base for base, _ in scales]),
+            self._of([unit for _, unit in scales]),
+            self._of(share) if parts.get("max_change") else None,
+            tuple(values) if parts.get("values") else None,
+            torch.tensor(between, dtype=torch.int64) if between else None,
+        )
+
+    def _numeric(self, key: str, position: int) -> int:
+        if not isinstance(self.columns[position], NumericColumn):
+            raise refuse(key, "about columns of numbers", repr(self.columns[position].name))
+        return position
+
+    def _two(self, position: int, names: object) -> list[int]:
+        if not isinstance(names, list) or len(names) != 2 or not all(name in self.positions for name in names):
+            raise refuse(f"between of column '{self.columns[position].name}'", "the names of two columns", repr(names))
+        return [self.positions[name] for name in names]
+
     def mask(self, key: str, names: Sequence[str], ordered: bool = False) -> Tensor:
         """Bool (d,): inputs of the named columns; `ordered` refuses categories, which cannot grow or shrink."""
         self._check_patterns(key, names)
@@ -184,6 +223,35 @@ def unit_of(column: Column, norm: float) -> float:
 def scaled_value(column: NumericColumn, value: float, dtype: type[np.floating]) -> float:
     """The input that a value of a numeric column becomes, as a scaling to inputs of `dtype` computes it."""
     return float(column.scaled(np.array([value]))[0].astype(dtype))
+
+
+def _scale(column: Column) -> tuple[float, float]:
+    """What an input of a column stands for at 0, and how much more at 1, in the table's units if it has any."""
+    if not isinstance(column, NumericColumn) or is_constant(column):
+        return 0.0, 1.0
+    return column.low, column.units[0]
+
+
+def _share(name: str, text: object) -> float:
+    """A share written in percent, rounded up."""
+    found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*", text[:30]) if isinstance(text, str) else None
+    if found is None:
+        raise refuse(f"max_change of column '{name}'", "a share in percent", repr(text), "Example: '20 %'.")
+    return math.nextafter(float(found[1]) / 100.0, math.inf)
+
+
+def _listed(column: Column, values: object) -> list[Tensor | None]:
+    """What each input of a column may become, so that the column has one of the values."""
+    name = f"values of column '{column.name}'"
+    if not isinstance(values, list) or not values:
+        raise refuse(name, "a list of at least one", repr(values))
+    if isinstance(column, NumericColumn):
+        numbers = [scaled_value(column, _number("values", column, value)) for value in values]
+        return [None if is_constant(column) else torch.tensor(numbers, dtype=torch.float64)]
+    if not isinstance(column, CategoryColumn) or not all(isinstance(value, str) for value in values):
+        raise refuse(name, "numbers or, of a category, texts", repr(values))
+    known = {value if value in column.values else None for value in values}  # others are one input, the last
+    return [torch.tensor([0.0, 1.0][: 1 + (value in known)]).double() for value in (*column.values, None)]
 
 
 def _product(first: float, second: float) -> float:

@@ -12,7 +12,8 @@ class ColumnFalls:
     """Greatest fall of tangent planes by any change of at most `count` columns of encoded inputs.
 
     A plane's part in one input is a sum of ramps, so it is least at one of their ends: where the first so many ramps
-    are 1 and the others 0. The falls by all inputs of a column are added.
+    are 1 and the others 0. The falls by all inputs of a column are added, which for a
+    category, whose inputs take turns, is more than an adversary gets.
 
     Parameters
     ----------

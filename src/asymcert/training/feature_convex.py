@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any, Self
 
 import torch
@@ -19,6 +20,7 @@ from asymcert.features import Centre, CentreAbsolute, FeatureMap, Hinges, Identi
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.models.thresholds import accuracies, choose_threshold
 from asymcert.threats.model import ThreatModel
+from asymcert.threats.table import TableThreat
 from asymcert.training.columns import ColumnFalls
 from asymcert.training.config import TrainConfig
 from asymcert.training.kind import Kind
@@ -51,14 +53,18 @@ class FeatureConvex(Objective):
 
         Without a scaling every input is a column, called by its number from 0.
         """
-        inputs = self.input_shape[0]
-        columns, numeric = torch.arange(inputs), [str(index) for index in range(inputs)]
-        if data.scaling is not None:
-            lengths = torch.tensor([column.inputs for column in data.scaling.columns])
-            columns = torch.arange(len(lengths)).repeat_interleave(lengths)
-            numeric = ["" if column.is_text else column.name for column in data.scaling.columns]
-        self._group(columns)
-        self._sign(columns, numeric)
+        table = None if data.scaling is None else TableThreat(data.scaling)
+        if table is not None:
+            self._group(table.groups)
+        signs = torch.zeros(self.input_shape[0], dtype=torch.int64)
+        for field, sign in (("increasing", 1), ("decreasing", -1)):
+            names = getattr(self.recipe, field)
+            chosen = _numbered(field, names, len(signs)) if table is None else table.mask(field, names, ordered=True)
+            signs[chosen] = sign
+        if bool(signs.any()):
+            assert isinstance(self.feature_map, Ramps)
+            assert not isinstance(self.score, ConvexConvNet)
+            self.score.set_signs(signs[self.feature_map.source.long()].tolist())
         if self.recipe.class_weight == "balanced":
             other, sensitive = (len(data.train) / (2.0 * torch.bincount(data.train.y.long(), minlength=2))).tolist()
             self.weighing = Weighing(self.recipe.label_smoothing, (other, sensitive))
@@ -69,18 +75,6 @@ class FeatureConvex(Objective):
         if self.recipe.target_columns:
             assert isinstance(self.feature_map, Ramps)
             self.falls = ColumnFalls(self.feature_map, columns, self.recipe.target_columns)
-
-    def _sign(self, columns: Tensor, numeric: list[str]) -> None:
-        """Give the ramps of increasing and decreasing columns their sign; columns have these names if of numbers."""
-        signs = torch.zeros(len(numeric), dtype=torch.int64)
-        for field, sign in (("increasing", 1), ("decreasing", -1)):
-            for name in getattr(self.recipe, field):
-                check_choice(field, name, [own for own in numeric if own])
-                signs[numeric.index(name)] = sign
-        if bool(signs.any()):
-            assert isinstance(self.feature_map, Ramps)
-            assert not isinstance(self.score, ConvexConvNet)
-            self.score.set_signs(signs[columns][self.feature_map.source.long()].tolist())
 
     def advance(self, progress: float) -> None:
         """Terms of the gradient grow over the warm-up."""
@@ -202,6 +196,14 @@ def build_score(config: TrainConfig, input_shape: tuple[int, ...]) -> Trainable:
     names = ("channels", "depth", "first_kernel", "kernel", "stride", "passthrough", "pool", "pool_size", "batch_norm")
     chosen = {name: getattr(config, name) for name in (*names, "monotone")}
     return ConvexConvNet(input_shape, weights=weights, **chosen)
+
+
+def _numbered(field: str, names: Sequence[str], count: int) -> Tensor:
+    """Inputs that are called by their number from 0: bool (count,)."""
+    known = [str(index) for index in range(count)]
+    for name in names:
+        check_choice(field, name, known)
+    return torch.tensor([name in names for name in known])
 
 
 def _average(scores: Tensor) -> Tensor:
