@@ -138,7 +138,8 @@ class Cuts:
     def radius(self, weights: Tensor, tightenings: int = TIGHTENINGS) -> PlaneRadius:
         """Radius that the average of the cuts proves, for nonnegative weights (n, K) that sum to 1 in each row.
 
-        With fewer `tightenings` it is valid, but perhaps not the greatest. Never below the closed form of the same plane. The change can be made coordinate by coordinate; where
+        Valid with fewer `tightenings` too, but perhaps not the greatest. Never below the closed form of the same
+        plane. The change can be made coordinate by coordinate; where
         drops are not concave it may spend less than the radius.
         """
         plane = self._average(weights)
@@ -254,9 +255,7 @@ class Cuts:
         slack = up(4.0 * (self._flat.shape[1] + 16))
         return (drops.drop.amax(0).clamp(min=0.0).sum(1) + self._deployed.rate * size) * slack - plane.amount
 
-    def _tighten(
-        self, plane: _Plane, valid: Tensor, budgets: Tensor, tightenings: int
-    ) -> tuple[Tensor, Tensor]:
+    def _tighten(self, plane: _Plane, valid: Tensor, budgets: Tensor, tightenings: int) -> tuple[Tensor, Tensor]:
         """The greatest radius found, at least the valid one given, and its budgets.
 
         A change of size at most R costs at most R in every coordinate, and drops that are not concave have a smaller
