@@ -251,7 +251,8 @@ def _listed(column: Column, values: object, dtype: type[np.floating]) -> list[Te
     if not isinstance(column, CategoryColumn) or not all(isinstance(value, str) for value in values):
         raise refuse(name, "numbers or, of a category, texts", repr(values))
     known = {value if value in column.values else None for value in values}  # others are one input, the last
-    return [torch.tensor([0.0, 1.0][: 1 + (value in known)]).double() for value in (*column.values, None)]
+    allowed = [[0.0, 1.0] if value in known else [0.0] for value in (*column.values, None)]
+    return [torch.tensor(values, dtype=torch.float64) for values in allowed]
 
 
 def _product(first: float, second: float) -> float:
