@@ -64,6 +64,16 @@ def _commands_of(page: str) -> set[str]:
     return {name for name, _ in commands}
 
 
+def test_data_frame_example():
+    """A detector from a data frame catches most, and its graph gives on raw rows what it gives itself."""
+    printed = _run("examples/detector_from_dataframe.py")
+    assert float(re.search(r"AUC +([\d.]+)", printed)[1]) > 0.95
+    one, two = (int(share) for share in re.findall(r"columns he controls: (\d+) %", printed))
+    assert one > two > 0
+    assert "the same verdicts: True" in printed
+    assert "the same radii: True" in printed
+
+
 def test_image_example():
     printed = _run("examples/image_classifier.py")
     assert printed.count("attacks that broke one: 0") == 3

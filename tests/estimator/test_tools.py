@@ -1,6 +1,7 @@
 """Detectors inside scikit-learn's own tools."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
@@ -59,6 +60,130 @@ def test_max_fpr_holds_on_the_rows_held_back(bought):
         detector(max_fpr=0.001).fit(frame, y)
     with pytest.raises(InputError, match="`max_fpr` must be a number"):
         detector(max_fpr=2).fit(frame, y)
+
+
+def test_heavy_rows_are_put_right(bought):
+    """Where labels contradict each other, the heavier ones win; rows of weight 0 play no part."""
+    frame, y = bought
+    turned = np.where(y == "fraud", "fine", "fraud")
+    twice, labels = pd.concat([frame, frame], ignore_index=True), np.concatenate((y, turned))
+    for weights in ((9.0, 1.0), (1.0, 0.0)):
+        model = detector().fit(twice, labels, sample_weight=np.repeat(weights, len(frame)))
+        assert model.score(frame, y) > 0.85
+    alone = detector().fit(frame, y)
+    assert np.array_equal(model.decision_function(frame), alone.decision_function(frame))
+
+
+def test_a_rare_class_is_found_whatever_it_weighs(bought):
+    frame, y = bought
+    rare = np.flatnonzero((y == "fine") | (np.arange(len(y)) % 8 == 0))
+    frame, y = frame.iloc[rare], y[rare]
+    for weight in ("balanced", None, {"fraud": 10, "fine": 1}):
+        model = detector(class_weight=weight).fit(frame, y)
+        assert recall_score(y, model.predict(frame), pos_label="fraud") > 0.6, weight
+
+
+def test_weights_of_classes_move_the_threshold(bought):
+    frame, y = bought
+    alarms = []
+    for weight in (0.01, 1.0, 100.0):
+        options = {"class_weight": {"fraud": weight, "fine": 1.0}, "dropout": 0.9, "validation_fraction": 0.5}
+        alarms.append(np.mean(detector(**options, min_steps=30).fit(frame, y).predict(frame) == "fraud"))
+    assert alarms == sorted(alarms)
+    assert alarms[0] < alarms[-1]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sample_weight": np.zeros(400)}, "`sample_weight` must be nonnegative and not zero everywhere"),
+        ({"sample_weight": np.full(400, -1.0)}, "`sample_weight` must be nonnegative"),
+        ({"sample_weight": np.ones(3)}, r"`sample_weight` must be of shape \(400,\)"),
+    ],
+    ids=["zero", "negative", "too few"],
+)
+def test_weights_that_are_none(bought, change, message):
+    with pytest.raises(InputError, match=message):
+        detector().fit(*bought, **change)
+
+
+@pytest.mark.parametrize("sensitive", ["fraud", "fine"])
+@pytest.mark.parametrize("by_name", [True, False], ids=["names", "numbers"])
+def test_monotone_columns(bought, sensitive, by_name):
+    """As in scikit-learn, in the direction of `classes_[1]`, whichever class is sensitive."""
+    frame, y = bought
+    signs = {"age": 1, "amount": -1}  # amounts speak for fraud: the sign has an effect
+    given = signs if by_name else [signs.get(name, 0) for name in frame]
+    model = detector(sensitive=sensitive, monotonic_cst=given).fit(frame, y)
+    for name, sign in signs.items():
+        values = np.linspace(0.0, 100.0, 40)
+        paths = np.stack([model.decision_function(frame.head(50).assign(**{name: value})) for value in values])
+        assert (sign * np.diff(paths, axis=0) >= -1e-12).all()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"agee": 1}, "Did you mean age"),
+        ([1, 0], r"`monotonic_cst` must be of shape \(7,\), got shape \(2,\)"),
+        ({"age": 2}, "`monotonic_cst` must be made of -1, 0 and 1, got 2 for 'age'"),
+        ({"country": 1}, "must be one of"),
+    ],
+    ids=["name", "shape", "sign", "category"],
+)
+def test_monotone_columns_that_are_none(bought, given, message):
+    with pytest.raises(InputError, match=message):
+        detector(monotonic_cst=given).fit(*bought)
+
+
+def test_patience_stops_early_and_keeps_the_best(bought):
+    frame, y = bought
+    long = detector(epochs=60, patience=3).fit(frame, y)
+    assert long.score(frame, y) > 0.9
+    assert long.model.info["config"]["keep"] == "accurate"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hidden": (4,)},
+        {"members": 2},
+        {"feature_map": "centre"},
+        {"dropout": 0.1},
+        {"weight_decay": 0.5},
+        {"target_columns": 1},
+        {"columns_weight": 0.9},
+        {"epochs": 30},
+        {"min_steps": 300},
+        {"batch_size": 50},
+        {"learning_rate": 0.01},
+        {"impute": "zero"},
+        {"max_categories": 1},
+        {"class_weight": None},
+        {"validation_fraction": 0.5},
+        {"random_state": 1},
+        {"sensitive": "fine"},
+        {"max_fpr": 0.2},
+    ],
+    ids=str,
+)
+def test_every_parameter_changes_the_model(fitted, bought, change):
+    frame, y = bought
+    other = detector(**change).fit(frame, y)
+    assert not np.array_equal(other.decision_function(frame), fitted.decision_function(frame))
+
+
+def test_maps_other_than_ramps_are_trained_for_a_radius(bought):
+    frame, y = bought
+    short = {"feature_map": "centre", "min_steps": 20, "epochs": 1}
+    fields = [
+        detector(**short, threat={"norm": norm}, target_radius=0.3).fit(frame, y).model.info["config"]
+        for norm in (1, 2, "inf")
+    ]
+    for config, name in zip(fields, ("target_l1", "target_l2", "target_linf"), strict=True):
+        assert {key: config[key] for key in config if key.startswith("target_") and config[key]} == {name: 0.3}
+    with pytest.raises(InputError, match=r"of norm 1, 2 or inf to train for, got norm 0\. Set feature_map='ramps'"):
+        detector(**short, threat={"norm": 0}).fit(frame, y)
 
 
 def test_weights_of_a_score(fitted, bought):

@@ -87,8 +87,9 @@ def on_inputs(threat: Threat, model: BinaryClassifier) -> ThreatModel:
 def _named(threat: ThreatModel, scaling: TableScaling) -> dict[str, Any]:
     """The same by the names of columns."""
     names = [column.name for column in scaling.columns]
-    if any(getattr(threat, part) is not None for part in COUNTED):
-        raise refuse("threat", f"without {' and '.join(COUNTED)}", "one that has them", "Each column is one.")
+    if any(getattr(threat, part) is not None for part in (*COUNTED, "limits")):
+        remedy = "Each column is one; name limits by column in a mapping."
+        raise refuse("threat", f"without {', '.join(COUNTED)} and limits", "one that has them", remedy)
     threat.check(torch.empty(0, len(names)))
     parts = {
         part: dict(zip(names, torch.as_tensor(value).expand(len(names)).tolist(), strict=True))

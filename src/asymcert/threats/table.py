@@ -120,7 +120,7 @@ class TableThreat:
             self._numeric("max_change", position)
             share[position] = _share(self.columns[position].name, text)
         for position, listed in self._assigned("values", parts.get("values", {})).items():
-            values[self.places[position]] = _listed(self.columns[position], listed)
+            values[self.places[position]] = _listed(self.columns[position], listed, self.dtype)
         for position, ends in self._assigned("between", parts.get("between", {})).items():
             three = (position, *self._two(position, ends))
             between.append([self.places[self._numeric("between", each)].start for each in three])
@@ -240,13 +240,13 @@ def _share(name: str, text: object) -> float:
     return math.nextafter(float(found[1]) / 100.0, math.inf)
 
 
-def _listed(column: Column, values: object) -> list[Tensor | None]:
+def _listed(column: Column, values: object, dtype: type[np.floating]) -> list[Tensor | None]:
     """What each input of a column may become, so that the column has one of the values."""
     name = f"values of column '{column.name}'"
     if not isinstance(values, list) or not values:
         raise refuse(name, "a list of at least one", repr(values))
     if isinstance(column, NumericColumn):
-        numbers = [scaled_value(column, _number("values", column, value)) for value in values]
+        numbers = [scaled_value(column, _number("values", column, value), dtype) for value in values]
         return [None if is_constant(column) else torch.tensor(numbers, dtype=torch.float64)]
     if not isinstance(column, CategoryColumn) or not all(isinstance(value, str) for value in values):
         raise refuse(name, "numbers or, of a category, texts", repr(values))
