@@ -81,7 +81,7 @@ class TrainConfig(Recipe):
     def changed(self, owner: str, overrides: Mapping[str, Any]) -> Self:
         """As in `Recipe`; what only ramps have is left out where another map takes their place."""
         without = overrides.get("feature_map", "ramps") != "ramps"
-        return super().changed(owner, {"target_columns": 0} | overrides if without else overrides)
+        return super().changed(owner, {"target_columns": 0, **overrides} if without else overrides)
 
     def _check_ramps(self) -> None:
         """Refuse what has no meaning for the feature map, the loss or several members."""
