@@ -180,6 +180,7 @@ def test_only_limits_change_keys(model, tmp_path):
         ({"max_change": {"x": "3 %"}, "limits": {}}, "`max_change` must be left out where `limits` is given"),
         ({"limits": {"base": [0.0]}}, "`limits` must be a dictionary with keys among"),
         ({"limits": {"base": [0.0], "unit": ["a"]}}, "`limits` must be made of lists of numbers"),
+        ({"limits": {"base": [0.0], "unit": [math.inf]}}, "`limits` must be finite"),
         ({"limits": {"base": [0.0], "unit": [0.0]}}, "`unit` must be positive"),
         ({"limits": {"base": [0.0], "unit": [1.0]}}, "`limits` must be about 6 inputs, got about 1"),
     ],

@@ -22,7 +22,7 @@ def test_types_say_what_columns_are(fitted, bought):
     kinds = {column.name: column.kind for column in fitted.scaling_.columns}
     assert kinds == dict.fromkeys(frame.columns, "categories") | dict.fromkeys([*NUMBERS, "new"], "numeric")
     assert list(fitted.feature_names_in_) == list(frame.columns)
-    assert fitted.scaling_.feature_names[2:5] == ("country=US", "country=DE", "country=FR")
+    assert set(fitted.scaling_.feature_names[2:5]) == {"country=US", "country=DE", "country=FR"}
     assert fitted.score(frame, y) > 0.85
 
 

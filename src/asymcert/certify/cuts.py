@@ -135,10 +135,11 @@ class Cuts:
         moved = (self.model.feature_map(self.x + change) - self.features).flatten(1)
         return self.value + torch.einsum("nkd,nd->nk", self._gradient, moved)
 
-    def radius(self, weights: Tensor) -> PlaneRadius:
+    def radius(self, weights: Tensor, tightenings: int = TIGHTENINGS) -> PlaneRadius:
         """Radius that the average of the cuts proves, for nonnegative weights (n, K) that sum to 1 in each row.
 
-        Never below the closed form of the same plane. The change can be made coordinate by coordinate; where
+        Valid with fewer `tightenings` too, but perhaps not the greatest. Never below the closed form of the same
+        plane. The change can be made coordinate by coordinate; where
         drops are not concave it may spend less than the radius.
         """
         plane = self._average(weights)
@@ -146,10 +147,10 @@ class Cuts:
             return self._counted(plane)
         found, budgets = self._within(plane, slice(None))
         if len(self.pieces.knots) and math.isinf(self.threat.norm):
-            found = self._farthest(plane, found)
+            found = self._farthest(plane, found, tightenings)
             budgets = found.clamp(max=FAR)[:, None].expand_as(budgets)
         elif len(self.pieces.knots):
-            found, budgets = self._tighten(plane, found, budgets)
+            found, budgets = self._tighten(plane, found, budgets, tightenings)
         found = torch.minimum(torch.where(plane.amount > 0, found, 0.0), self._deployed.limit)
         if weights.shape[1] == 1 and torch.equal(self.anchors[:, 0], self.x):
             found = torch.maximum(found, self._closed_form())  # the same plane: they differ by rounding
@@ -215,7 +216,7 @@ class Cuts:
         budgets, price = solve(amount, drops, self.threat.norm)
         return radius(amount, drops, price, self.threat.dual_norm, self._deployed.rate * UP), budgets
 
-    def _farthest(self, plane: _Plane, low: Tensor) -> Tensor:
+    def _farthest(self, plane: _Plane, low: Tensor, tightenings: int) -> Tensor:
         """l_inf: the largest radius at which the drops, concave or not, stay below the amount; at least `low`.
 
         The excess of the drops over the amount is continuous and rises with the size: its root is bracketed.
@@ -230,7 +231,7 @@ class Cuts:
         never = (above < 0) & corner.isfinite() & (self._deployed.rate == 0)
         low = torch.where((above < 0) & (plane.amount > 0), high, low)
         high = torch.where(plane.amount > 0, high, low)
-        for _ in range(TIGHTENINGS):
+        for _ in range(tightenings):
             if bool((high <= low * CLOSE * CLOSE).all()):
                 break
             middle = 0.5 * (low + high)
@@ -254,7 +255,7 @@ class Cuts:
         slack = up(4.0 * (self._flat.shape[1] + 16))
         return (drops.drop.amax(0).clamp(min=0.0).sum(1) + self._deployed.rate * size) * slack - plane.amount
 
-    def _tighten(self, plane: _Plane, valid: Tensor, budgets: Tensor) -> tuple[Tensor, Tensor]:
+    def _tighten(self, plane: _Plane, valid: Tensor, budgets: Tensor, tightenings: int) -> tuple[Tensor, Tensor]:
         """The greatest radius found, at least the valid one given, and its budgets.
 
         A change of size at most R costs at most R in every coordinate, and drops that are not concave have a smaller
@@ -264,7 +265,7 @@ class Cuts:
         rows = ((plane.amount > 0) & (valid < FAR)).nonzero().squeeze(1)
         low, high = valid[rows], torch.full_like(valid[rows], math.inf)
         tried, found, last = low, high, (high, high)  # `last` is the try before, with a finite answer
-        for step in range(TIGHTENINGS):
+        for step in range(tightenings):
             if not len(rows):
                 break
             following = _next_try(step, tried, found, last, low, high)

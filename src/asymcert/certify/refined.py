@@ -20,6 +20,7 @@ from asymcert.models.base import BinaryClassifier
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
 
+ROUGHLY = 6  # tightenings of radii that are only compared; that of the best weights is tightened to the end
 STEP = 0.7  # of the weights' logarithms
 FARTHEST = 2.0  # times the average answer: where an evasion is looked for
 BISECTIONS = 8
@@ -110,7 +111,8 @@ class PlaneSearch:
     def result(self) -> tuple[Tensor, ...]:
         """Radius, margin, upper bound, adversarial input, anchors, weights."""
         sensitive = self.margin > 0
-        radius = torch.where(sensitive, self.best, 0.0)
+        best = torch.maximum(self.best, self.cuts.radius(self.best_weights).radius)
+        radius = torch.where(sensitive, best, 0.0)
         if self.threat.norm == 0:
             upper, adversarial = fewest_columns(self.model, self.cuts, self.best_weights, radius, self.margin)
             return radius, self.margin, upper, adversarial, self.cuts.anchors, self.best_weights
@@ -121,7 +123,7 @@ class PlaneSearch:
         return radius, self.margin, upper, adversarial, self.cuts.anchors, self.best_weights
 
     def _evaluate(self) -> PlaneRadius:
-        plane = self.cuts.radius(self.weights)
+        plane = self.cuts.radius(self.weights, ROUGHLY)
         better = plane.radius > self.best
         self.best = torch.where(better, plane.radius, self.best)
         self.best_weights = torch.where(better[:, None], self.weights, self.best_weights)

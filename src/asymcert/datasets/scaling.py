@@ -50,10 +50,13 @@ class TableScaling:
         One for each clean column of the table, in order.
     plan
         How clean columns are read from a table's own; None reads numbers and texts as they are.
+    double
+        Whether inputs are kept in double precision, so that radii in the columns' own units lose nothing to rounding.
     """
 
     columns: tuple[Column, ...]
     plan: Plan | None = None
+    double: bool = False
 
     def __post_init__(self) -> None:
         names = [column.name for column in self.columns]
@@ -176,7 +179,7 @@ class TableScaling:
         Returns
         -------
         Tensor
-            Float32, shape (n, d), in [0, 1].
+            Of the type `dtype`, shape (n, d), in [0, 1].
 
         Raises
         ------
@@ -185,11 +188,16 @@ class TableScaling:
         """
         return self.encode(self.impute(frame))
 
-    def encode(self, frame: pl.DataFrame, dtype: type[np.floating] = np.float32) -> Tensor:
-        """Inputs (n, d), float32 or float64, of rows of a frame that `read` or `impute` gave and that lack no value."""
+    def encode(self, frame: pl.DataFrame) -> Tensor:
+        """Inputs (n, d) of the rows of a frame that `read` or `impute` gave and that lack no value."""
         pairs = zip(self.columns, frame.get_columns(), strict=True)
-        parts = [column.encode(values).astype(dtype, copy=False) for column, values in pairs]
+        parts = [column.encode(values).astype(self.dtype, copy=False) for column, values in pairs]
         return torch.from_numpy(np.concatenate(parts, axis=1))
+
+    @property
+    def dtype(self) -> type[np.floating]:
+        """Type of the inputs, float32 or float64."""
+        return np.float64 if self.double else np.float32
 
     @cached_property
     def feature_names(self) -> tuple[str, ...]:
@@ -207,16 +215,20 @@ class TableScaling:
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form; `from_dict` gives an equal scaling back."""
         plan = {} if self.plan is None else {"plan": self.plan.to_dict()}
-        return {"columns": [column.to_dict() for column in self.columns], **plan}
+        double = {"double": True} if self.double else {}
+        return {"columns": [column.to_dict() for column in self.columns], **plan, **double}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TableScaling:
         """Read what `to_dict` gave; an `InputError` for unknown keys or values that make no scaling."""
-        known = isinstance(values, Mapping) and {"columns"} <= set(values) <= {"columns", "plan"}
+        known = isinstance(values, Mapping) and {"columns"} <= set(values) <= {"columns", "plan", "double"}
         if not known or not isinstance(values["columns"], list):
             raise refuse("scaling", "a dictionary with a list of 'columns', and a 'plan'", repr(values)[:80])
         plan = Plan.from_dict(values["plan"]) if "plan" in values else None
-        return cls(tuple(column_from_dict(column) for column in values["columns"]), plan)
+        double = values.get("double", False)
+        if not isinstance(double, bool):
+            raise refuse("double", "True or False", repr(double))
+        return cls(tuple(column_from_dict(column) for column in values["columns"]), plan, double)
 
 
 def running_text(frame: pl.DataFrame) -> str | None:

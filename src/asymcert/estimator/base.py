@@ -15,7 +15,6 @@ import torch
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_consistent_length, check_random_state
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
@@ -27,8 +26,8 @@ from asymcert.datasets.scaling import IMPUTATIONS, REFUSE, TableScaling
 from asymcert.errors import ModelFileError
 from asymcert.estimator.files import KEY, describe, restore
 from asymcert.estimator.frames import as_frame, fit_scaling, is_frame
-from asymcert.estimator.splits import held_back, row_weights
-from asymcert.estimator.units import Threat, certify_rows
+from asymcert.estimator.splits import held_back, row_weights, two_classes
+from asymcert.estimator.units import Threat, certify_rows, most_lost, on_inputs
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.thresholds import BALANCED, balanced_threshold, check_resolution
 from asymcert.threats.model import ThreatModel
@@ -47,6 +46,9 @@ class Detector(ClassifierMixin, BaseEstimator, ABC):
     norm: ClassVar[float] = 2
     """The norm that radii are given in unless another is named."""
 
+    balances: ClassVar[bool] = False
+    """Whether training itself weighs classes that are to be balanced; else it draws rows by weight."""
+
     sensitive: Any
     class_weight: Any
     threat: Threat | None
@@ -55,7 +57,7 @@ class Detector(ClassifierMixin, BaseEstimator, ABC):
     max_categories: int
     epochs: int
     min_steps: int
-    batch_size: int
+    batch_size: Any
     learning_rate: float
     validation_fraction: float
     random_state: Any
@@ -86,7 +88,7 @@ class Detector(ClassifierMixin, BaseEstimator, ABC):
         scaling = fit_scaling(frame, None if self.impute == REFUSE else self.impute, self.max_categories)
         random, sensitive = check_random_state(self.random_state), torch.as_tensor(y == self.sensitive_)
         names = str(self.sensitive_), str(self._other)
-        x, share = _encoded(scaling, frame), self.validation_fraction
+        x, share = scaling.transform(frame), self.validation_fraction
         data = held_back(x, sensitive, weight, share, random, names, scaling)
         if self.max_fpr is not None:
             check_resolution(self.max_fpr, data.val.y)
@@ -160,6 +162,35 @@ class Detector(ClassifierMixin, BaseEstimator, ABC):
         check_is_fitted(self)
         return certify_rows(self.model_, self._inputs(X), self._threat(norm, cost, threat), method, **options)
 
+    def to_onnx(
+        self, path: str | Path, norm: float | str | None = None, cost: Any = None, *, threat: Threat | None = None
+    ) -> Path:
+        """Write an ONNX graph that takes rows of X as they are, and returns verdicts with radii.
+
+        Each column is an input of its name, (batch,): numbers as doubles, missing ones as NaN, categories as strings,
+        missing ones empty. Outputs are ``margin``, ``sensitive`` and ``radius``: that of `certify` or, where rounding
+        differs, a little less.
+
+        Parameters
+        ----------
+        path
+            The file; what is there is replaced.
+        norm, cost, threat
+            As in `certificate`.
+
+        Raises
+        ------
+        InputError
+            A column of running text, or an adversary that does not fit.
+        DependencyError
+            onnx is not installed.
+        """
+        from asymcert.export.certified_graph import to_certified_onnx
+        from asymcert.export.onnx_graph import save_onnx
+
+        adversary = on_inputs(self._threat(norm, cost, threat), self.model)
+        return save_onnx(to_certified_onnx(self.model, adversary, True, most_lost(self.model, adversary)), path)
+
     @property
     def model(self) -> BinaryClassifier:
         """The fitted network, on scaled features."""
@@ -202,7 +233,7 @@ class Detector(ClassifierMixin, BaseEstimator, ABC):
     def _check_parameters(self) -> None:
         check_count("epochs", self.epochs)
         check_count("min_steps", self.min_steps, 0)
-        check_count("batch_size", self.batch_size)
+        check_count("batch_size", 1 if self.batch_size is None else self.batch_size)
         check_choice("impute", self.impute or REFUSE, IMPUTATIONS)
         if self.max_fpr is not None:
             check_number("max_fpr", self.max_fpr, 0.0, 1.0)
@@ -211,12 +242,16 @@ class Detector(ClassifierMixin, BaseEstimator, ABC):
 
     def _rows(self, X: Any, y: Any, sample_weight: Any) -> tuple[pl.DataFrame, np.ndarray, Tensor | None]:
         """The rows that count, their labels, and what they weigh, where not all weigh the same."""
-        y = self._labels(y)
+        y = np.asarray(validate_data(self, "no_validation", y))
         frame = self._frame(X, reset=True)
         check_consistent_length(frame, y)
-        weight = row_weights(y, self.class_weight, sample_weight)
+        balanced = self.balances and self.class_weight == "balanced"
+        weight = row_weights(y, None if balanced else self.class_weight, sample_weight)
         some = weight > 0
-        frame, y, weight = frame.filter(pl.Series(some)), self._labels(y[some]), torch.as_tensor(weight[some])
+        frame, y, weight = frame.filter(pl.Series(some)), y[some], torch.as_tensor(weight[some])
+        self.classes_ = two_classes(y)
+        self.sensitive_ = self.classes_[1] if self.sensitive is None else self.sensitive
+        check_choice("sensitive", self.sensitive_, self.classes_.tolist())
         return frame, y, None if bool((weight == weight[0]).all()) else weight
 
     def _weighed(self, model: BinaryClassifier, data: BinaryData) -> BinaryClassifier:
@@ -225,18 +260,6 @@ class Detector(ClassifierMixin, BaseEstimator, ABC):
             return model
         miss, alarm = (self.class_weight.get(label, 1.0) for label in (self.sensitive_, self._other))
         return model.with_threshold(balanced_threshold(model.scores(data.val.x), data.val.y, miss / alarm))
-
-    def _labels(self, y: Any) -> np.ndarray:
-        """Labels (n,), of which the classes are known then."""
-        y = np.asarray(validate_data(self, "no_validation", y))
-        check_classification_targets(y)
-        self.classes_ = np.unique(y)
-        if len(self.classes_) != 2:
-            count = f"{len(self.classes_)} class{'' if len(self.classes_) == 1 else 'es'}"
-            raise ValueError(f"Only binary classification is supported. `y` must have two classes, got {count}.")
-        self.sensitive_ = self.classes_[1] if self.sensitive is None else self.sensitive
-        check_choice("sensitive", self.sensitive_, self.classes_.tolist())
-        return y
 
     def _threat(self, norm: float | str | None, cost: Any, threat: Threat | None) -> Threat:
         """The adversary that was asked for."""
@@ -257,7 +280,7 @@ class Detector(ClassifierMixin, BaseEstimator, ABC):
         return self.model_.margin(self._inputs(X)).numpy()
 
     def _inputs(self, X: Any) -> Tensor:
-        return _encoded(self.scaling_, self._frame(X, reset=False))
+        return self.scaling_.transform(self._frame(X, reset=False))
 
     def _frame(self, X: Any, reset: bool) -> pl.DataFrame:
         """X, checked, as a frame; its columns are x0, x1, ... if they have no names."""
@@ -272,9 +295,9 @@ class Detector(ClassifierMixin, BaseEstimator, ABC):
         names = getattr(self, "feature_names_in_", [f"x{place}" for place in range(self.n_features_in_)])
         return as_frame(X, names)
 
-    def _recipe(self, samples: int) -> dict[str, Any]:
+    def _recipe(self, samples: int, batch_size: int) -> dict[str, Any]:
         """The fields of any recipe, for that many training samples."""
-        batch_size = min(self.batch_size, samples)
+        batch_size = min(batch_size, samples)
         epochs = max(self.epochs, math.ceil(self.min_steps / (samples // batch_size)))
         common = {"epochs": epochs, "batch_size": batch_size, "learning_rate": self.learning_rate}
         rate = BALANCED if self.max_fpr is None else self.max_fpr
@@ -286,8 +309,3 @@ class Detector(ClassifierMixin, BaseEstimator, ABC):
         tags.input_tags.allow_nan = self.impute not in (None, REFUSE)
         tags.input_tags.categorical = True
         return tags
-
-
-def _encoded(scaling: TableScaling, frame: pl.DataFrame) -> Tensor:
-    """Inputs in double precision, so that radii in the units of X lose next to nothing to rounding: (n, d)."""
-    return scaling.encode(scaling.impute(frame), np.float64)

@@ -130,7 +130,7 @@ class LinfDistanceDetector(Detector):
             epsilon=self.epsilon,
             centre=float(data.train.x.mean()),
             deviation=deviation if deviation > 0 else 1.0,  # constant features have none
-            **self._recipe(len(data.train)),
+            **self._recipe(len(data.train), self.batch_size),
         )
         model = train_linf(data, config, seed=seed)
         assert isinstance(model, DistanceClassifier)  # for `convex` is left empty

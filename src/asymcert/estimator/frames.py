@@ -42,7 +42,8 @@ def fit_scaling(frame: pl.DataFrame, impute: str | None, categories: int) -> Tab
     plan = Plan(tuple(ColumnPlan(name, kind) for name, kind in zip(frame.columns, kinds, strict=True)))
     known, reasons = plan.read(frame)
     check_readable(reasons)
-    return replace(TableScaling.fit(known, "min-max", impute=impute, categories=categories), plan=plan)
+    fitted = TableScaling.fit(known, "min-max", impute=impute, categories=categories)
+    return replace(fitted, plan=plan, double=True)
 
 
 def _series(values: Any) -> pl.Series:

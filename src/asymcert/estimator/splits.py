@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets
 from torch import Tensor
 
 from asymcert._checks import refuse
@@ -51,6 +52,16 @@ def held_back(
     held = np.sort(held)
     validation = test = Split(x[held].float(), sensitive[held])  # training never looks at a test split
     return BinaryData("table", fitted, validation, test, *names, scaling=scaling)
+
+
+def two_classes(y: np.ndarray) -> np.ndarray:
+    """The labels that there are, sorted, (2,); a ValueError for more, or fewer, or numbers that are no labels."""
+    check_classification_targets(y)
+    classes = np.unique(y)
+    if len(classes) != 2:
+        count = f"{len(classes)} class{'' if len(classes) == 1 else 'es'}"
+        raise ValueError(f"Only binary classification is supported. `y` must have two classes, got {count}.")
+    return classes
 
 
 def row_weights(y: np.ndarray, class_weight: Any, sample_weight: Any) -> np.ndarray:

@@ -42,10 +42,22 @@ def certify_rows(model: BinaryClassifier, x: Tensor, threat: Threat, method: str
     found = certify(model, x, adversary, method, **options)
     if adversary.norm == 0:
         return found
-    columns = model.scaling.columns
-    rounded = torch.tensor([isinstance(column, NumericColumn) for column in columns for _ in range(column.inputs)])
-    price = torch.where(rounded, adversary.cost_for(model.input_shape), 0.0)
-    return replace(found, radius=without_scaling_error(found.radius, x, price))
+    return replace(found, radius=without_scaling_error(found.radius, x, _rounded_prices(model.scaling, adversary)))
+
+
+def most_lost(model: BinaryClassifier, threat: ThreatModel) -> float:
+    """What `without_scaling_error` subtracts at most from radii against an adversary on inputs; 0 for norm 0."""
+    assert model.scaling is not None
+    largest = torch.ones(1, *model.input_shape, dtype=torch.float64)
+    return float(_scaling_error(largest, _rounded_prices(model.scaling, threat))) if threat.norm else 0.0
+
+
+def _rounded_prices(scaling: TableScaling, threat: ThreatModel) -> Tensor:
+    """Of one unit of scaled change of the features that scaling rounds, those of numbers; else 0: (d,)."""
+    numbers = torch.tensor(
+        [isinstance(column, NumericColumn) for column in scaling.columns for _ in range(column.inputs)]
+    )
+    return torch.where(numbers, threat.cost_for((len(numbers),)), 0.0)
 
 
 def on_inputs(threat: Threat, model: BinaryClassifier) -> ThreatModel:
@@ -111,7 +123,10 @@ def without_scaling_error(radius: Tensor, scaled: Tensor, price: Tensor) -> Tens
     price
         Of one unit of scaled change, (d,); 0 for features that are exact.
     """
-    size = scaled.abs() + 2.0**-1020  # quotients that underflow have an absolute error
-    error = (size * price).sum(dim=1) * (8 * UNIT)  # the l1 norm is the greatest
-    less = (radius - error) * down(8)
+    less = (radius - _scaling_error(scaled, price)) * down(8)
     return torch.where(radius.isinf(), radius, less.nan_to_num(0.0).clamp(min=0.0))
+
+
+def _scaling_error(scaled: Tensor, price: Tensor) -> Tensor:
+    size = scaled.abs() + 2.0**-1020  # quotients that underflow have an absolute error
+    return (size * price).sum(dim=1) * (8 * UNIT)  # the l1 norm is the greatest

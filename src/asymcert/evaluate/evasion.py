@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,7 +20,7 @@ from asymcert.evaluate.units import table_of
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
-from asymcert.threats.table import TableThreat
+from asymcert.threats.table import TableThreat, scaled_value
 
 DIGITS = (3, 5, 8)  # of numbers in a changed row, as few as undo the verdict; else all
 Value = float | str
@@ -133,8 +132,7 @@ def _changed(
         for column, place in moved.items():
             values[column.name] = _new_value(column, x[place], point[place], digits)
             if isinstance(column, NumericColumn):
-                number = np.array([values[column.name]], dtype=np.float64)
-                rounded[place] = torch.from_numpy(column.scaled(number).astype(np.float32)).to(rounded)
+                rounded[place] = scaled_value(column, float(values[column.name]), table.dtype)
         found = score(model, x[None], (rounded.double() - x.double())[None], threat, x.new_full((1,), math.inf))
         if bool(found.success) and torch.equal(found.adversarial[0].to(rounded), rounded):
             return values

@@ -89,8 +89,8 @@ def evaluate(
         The folder holds no run, or is damaged.
     """
     check_count("chunk", chunk)
-    certifier = method if isinstance(method, Certifier) else certifier_for(method or default_method(model, threats))
     keys = _keys(threats)
+    certifier = method if isinstance(method, Certifier) else certifier_for(method or default_method(model, threats))
     x, label = _labelled(split)
     run.facts()  # refuses a folder that holds no run
     for threat in threats:

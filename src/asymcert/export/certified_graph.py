@@ -40,7 +40,9 @@ from asymcert.threats.model import ThreatModel, Values
 LARGEST = 1e100  # inputs beyond it get no radius, so that nothing can overflow
 
 
-def to_certified_onnx(model: BinaryClassifier, threat: ThreatModel, raw: bool | None = None) -> onnx.ModelProto:
+def to_certified_onnx(
+    model: BinaryClassifier, threat: ThreatModel, raw: bool | None = None, lost: float = 0.0
+) -> onnx.ModelProto:
     """The classifier and its certificate as one ONNX graph, in float64.
 
     Input ``x`` (batch, *input_shape), or the columns of a table (see `asymcert.export.table_inputs`); outputs
@@ -56,6 +58,8 @@ def to_certified_onnx(model: BinaryClassifier, threat: ThreatModel, raw: bool | 
         The adversary that the radius is about.
     raw
         As in `to_onnx`.
+    lost
+        Subtracted from every radius, such as what the rounding of scaled values may cost.
 
     Returns
     -------
@@ -77,18 +81,19 @@ def to_certified_onnx(model: BinaryClassifier, threat: ThreatModel, raw: bool | 
     x, columns = add_inputs(graph, model, raw)
     if isinstance(model, FeatureConvexClassifier):
         method = default_method(model, [threat])
-        (_tangent if method == Tangent.method else _closed_form)(graph, x, model, threat)
+        radius = (_tangent if method == Tangent.method else _closed_form)(graph, x, model, threat)
     elif isinstance(model, DistanceClassifier):
         method = DistanceLipschitz.method
-        _lipschitz(graph, x, model, threat)
+        radius = _lipschitz(graph, x, model, threat)
     else:
         remedy = "Export the margin alone with to_onnx."
         raise refuse("model", "feature-convex or an l_inf-distance net", type(model).__name__, remedy)
+    _radius(graph, x, threat, graph.op("Sub", radius, graph.number(lost)) if lost else radius)
     described = columns | {"threat": json.dumps(threat.to_dict()), "method": method}
     return graph.model(["margin", "sensitive", "radius"], facts(model) | described)
 
 
-def _closed_form(graph: Graph, x: str, model: FeatureConvexClassifier, threat: ThreatModel) -> None:
+def _closed_form(graph: Graph, x: str, model: FeatureConvexClassifier, threat: ThreatModel) -> str:
     """Margin less errors over ``Lip_p(phi) * ||gradient / cost||_q``, errors included."""
     score, gradient = add_score(graph, model.score, add_map(graph, model.feature_map, x, model.input_shape))
     graph.verdict(score, model.threshold)
@@ -100,10 +105,10 @@ def _closed_form(graph: Graph, x: str, model: FeatureConvexClassifier, threat: T
     slope = _slope(graph, model, threat, size)
     slope = plus(graph, slope, rate * (1.0 + MARGIN))
     radius = graph.op("Div", _margin_less(graph, x, per_unit, constant), slope)
-    _radius(graph, x, threat, graph.op("Min", radius, graph.number(limit)))
+    return graph.op("Min", radius, graph.number(limit))
 
 
-def _tangent(graph: Graph, x: str, model: FeatureConvexClassifier, threat: ThreatModel) -> None:
+def _tangent(graph: Graph, x: str, model: FeatureConvexClassifier, threat: ThreatModel) -> str:
     """Radius of the tangent plane."""
     features = add_map(graph, model.feature_map, x, model.input_shape)
     score, gradient = add_score(graph, model.score, features)
@@ -117,7 +122,7 @@ def _tangent(graph: Graph, x: str, model: FeatureConvexClassifier, threat: Threa
         radius = add_count(falls, threat, amount)
     else:
         radius = TangentRadius(falls, threat, amount, rate * (1.0 + MARGIN)).add()
-    _radius(graph, x, threat, graph.op("Min", radius, graph.number(limit)))
+    return graph.op("Min", radius, graph.number(limit))
 
 
 def _growth(rounding: Rounding, model: FeatureConvexClassifier, threat: ThreatModel) -> tuple[float, float]:
@@ -154,7 +159,7 @@ def _slope(graph: Graph, model: FeatureConvexClassifier, threat: ThreatModel, si
     return norm_of(graph, scaled, dual_exponent(model.feature_map.feature_norm(threat.norm)))
 
 
-def _lipschitz(graph: Graph, x: str, model: DistanceClassifier, threat: ThreatModel) -> None:
+def _lipschitz(graph: Graph, x: str, model: DistanceClassifier, threat: ThreatModel) -> str:
     """Margin less errors over the Lipschitz constant 2 of a difference of two distances."""
     if model.net.head is not None:
         remedy = "Export the margin alone with to_onnx, or train without a head."
@@ -167,7 +172,7 @@ def _lipschitz(graph: Graph, x: str, model: DistanceClassifier, threat: ThreatMo
     greatest = graph.op("ReduceMax", graph.op("Abs", x), axes=[1], keepdims=0)
     error = plus(graph, graph.op("Mul", greatest, graph.number(rate)), constant)
     margin = graph.op("Sub", "margin", error)
-    _radius(graph, x, threat, graph.scaled("Div", margin, slope * (1.0 + MARGIN)))
+    return graph.scaled("Div", margin, slope * (1.0 + MARGIN))
 
 
 def _distance_errors(model: DistanceClassifier, bounds: MarginBounds) -> tuple[float, float]:

@@ -18,7 +18,7 @@ import torch
 from onnx import TensorProto
 
 from asymcert._checks import refuse
-from asymcert.export.graph import Graph
+from asymcert.export.graph import TYPES, Graph
 from asymcert.models.base import BinaryClassifier
 
 NUMBERS, CATEGORIES = "numeric", "categories"  # kinds of columns that a graph can encode
@@ -45,10 +45,9 @@ def add_inputs(graph: Graph, model: BinaryClassifier, raw: bool | None) -> tuple
         return graph.flat_input(), {}
     encoded = _encoded(graph, scaling.columns)
     kinds = [{"name": column.name, "type": "string" if column.is_text else "double"} for column in scaling.columns]
-    scaled = graph.op("Cast", encoded, to=TensorProto.FLOAT)  # as scaled inputs are kept
-    if graph.dtype == torch.float64:
-        scaled = graph.op("Cast", scaled, to=TensorProto.DOUBLE)
-    return scaled, {"columns": json.dumps(kinds)}
+    if not scaling.double:
+        encoded = graph.op("Cast", encoded, to=TensorProto.FLOAT)  # as scaled inputs are kept
+    return graph.op("Cast", encoded, to=TYPES[graph.dtype]), {"columns": json.dumps(kinds)}
 
 
 def _encoded(graph: Graph, columns: Sequence[Any]) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from asymcert._checks import refuse
+from asymcert._checks import check_finite, refuse
 from asymcert._floats import up
 
 ROUNDING = 2.0**-22  # of the inputs before and after, in single precision, and of a handful of operations
@@ -53,6 +53,8 @@ class Limits:
 
     def __post_init__(self) -> None:
         d = len(self.base)
+        for part in (self.base, self.unit, *(own for own in self.values or () if own is not None)):
+            check_finite("limits", part)
         if self.unit.shape != (d,) or not bool((self.unit > 0).all()):
             raise refuse("unit", f"positive, of shape ({d},)", "other units")
         if self.share is not None and (self.share.shape != (d,) or not bool((self.share >= 0).all())):

@@ -38,7 +38,7 @@ class TableThreat:
     """
 
     def __init__(self, scaling: TableScaling):
-        self.columns = scaling.columns
+        self.columns, self.dtype = scaling.columns, scaling.dtype
         self.sources = {} if scaling.plan is None else scaling.plan.sources
         self.inputs = [column.inputs for column in scaling.columns]
         ends = np.cumsum(self.inputs).tolist()
@@ -83,10 +83,10 @@ class TableThreat:
             column = self.columns[position]
             number = _number(key, column, value)
             if isinstance(column, NumericColumn):
-                encoded = scaled_value(column, number)
+                encoded = scaled_value(column, number, self.dtype)
                 per_column[position] = default if is_constant(column) else encoded
             elif isinstance(column, WordColumn):
-                per_column[position] = float(np.float32(min(max(number, 0.0), column.cap) / column.cap))
+                per_column[position] = float(self.dtype(min(max(number, 0.0), column.cap) / column.cap))
             else:
                 raise _no_order(key, column)
         return self._of(per_column)
@@ -220,9 +220,9 @@ def unit_of(column: Column, norm: float) -> float:
     return 2.0 ** (-1.0 / norm) * (1.0 - 2.0**-50)
 
 
-def scaled_value(column: NumericColumn, value: float) -> float:
-    """The input that a value of a numeric column becomes, as the scaling computes it, in single precision."""
-    return float(np.float32(column.scaled(np.array([value]))[0]))
+def scaled_value(column: NumericColumn, value: float, dtype: type[np.floating]) -> float:
+    """The input that a value of a numeric column becomes, as a scaling to inputs of `dtype` computes it."""
+    return float(column.scaled(np.array([value]))[0].astype(dtype))
 
 
 def _scale(column: Column) -> tuple[float, float]:
@@ -251,7 +251,8 @@ def _listed(column: Column, values: object) -> list[Tensor | None]:
     if not isinstance(column, CategoryColumn) or not all(isinstance(value, str) for value in values):
         raise refuse(name, "numbers or, of a category, texts", repr(values))
     known = {value if value in column.values else None for value in values}  # others are one input, the last
-    return [torch.tensor([0.0, 1.0][: 1 + (value in known)]).double() for value in (*column.values, None)]
+    allowed = [[0.0, 1.0] if value in known else [0.0] for value in (*column.values, None)]
+    return [torch.tensor(values, dtype=torch.float64) for values in allowed]
 
 
 def _product(first: float, second: float) -> float:

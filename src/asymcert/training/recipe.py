@@ -14,7 +14,7 @@ from asymcert._checks import check_choice, check_count, check_known, check_numbe
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("one-cycle", "cosine", "exponential", "constant")
-KEEP = ("last", "best")
+KEEP = ("last", "best", "accurate")
 RISE = 0.25  # one-cycle: part of training at which the rate peaks
 
 
@@ -47,7 +47,9 @@ class Recipe:
     averaging: float = option(0.0, "Decay of the moving average of weights that is deployed; 0 deploys the last.")
     crop: int = option(0, "images: pixels of edge-padded random crops.")
     flip: bool = option(False, "images: random horizontal flips.")
-    keep: str = option("last", "Epoch to deploy; `best` by certified accuracy in validation, or accuracy.", KEEP)
+    keep: str = option(
+        "last", "Epoch to deploy; `best` by certified accuracy in validation, or accuracy; `accurate` by that.", KEEP
+    )
     patience: int = option(0, "Stop after this many validations without a better one; 0 never stops early.")
     validate_every: int = option(1, "Epochs between validations.")
     false_positive_rate: float = option(

@@ -83,7 +83,7 @@ class Trainer:
         self.optimizer = objective.optimizer()
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
         self.average = copy.deepcopy(objective) if self.recipe.averaging else objective
-        self.best = copy.deepcopy(self.average) if self.recipe.keep == "best" else self.average
+        self.best = self.average if self.recipe.keep == "last" else copy.deepcopy(self.average)
         self.augment = Augmentation(self.recipe.crop, self.recipe.flip)
         self.steps = max(1, len(self.x) // self.recipe.batch_size)  # an incomplete last batch is left out
         modules: dict[str, nn.Module] = {"objective": objective}
@@ -192,17 +192,20 @@ class Trainer:
 
     def _validate(self) -> dict[str, Any]:
         figures = self.average.eval().validate(*self.val)
-        if self.best is not self.average and _value(figures) > max(self._validated(), default=-math.inf):
+        if self.best is not self.average and self._value(figures) > max(self._validated(), default=-math.inf):
             self.best.load_state_dict(self.average.state_dict())
         return figures
 
     def _validated(self) -> list[float]:
         """What the best epoch is chosen by, of each validation."""
-        return [_value(record) for record in self.log if not {"certified", "accuracy"}.isdisjoint(record)]
+        return [self._value(record) for record in self.log if not {"certified", "accuracy"}.isdisjoint(record)]
 
-
-def _value(figures: dict[str, Any]) -> float:
-    return figures["certified"] if "certified" in figures else figures["accuracy"]
+    def _value(self, figures: dict[str, Any]) -> float:
+        if "certified" in figures and self.recipe.keep != "accurate":
+            return figures["certified"]
+        if "accuracy" in figures:
+            return figures["accuracy"]
+        return (figures["accuracy_sensitive"] + figures["accuracy_other"]) / 2
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
