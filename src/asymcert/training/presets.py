@@ -35,13 +35,18 @@ _TABLE |= {
     "columns_weight": 0.1,
 }
 _TABLE |= {"optimizer": "adamw", "learning_rate": 0.02, "beta2": 0.99, "weight_decay": 0.01}
-LEAST_STEPS, LEAST_EPOCHS = 400, 3  # table: optimiser steps, and passes over long tables
+# A larger score, trained for longer so that alerts outlast changes of columns; `target_columns` moves along the front.
+_COLUMNS: dict[str, Any] = {"members": 1, "hidden": (64, 32), "edges": 16, "dropout": 0.1, "label_smoothing": 0.0}
+_COLUMNS |= {"target_columns": 2, "columns_weight": 1.0, "learning_rate": 0.005}
+STEPS = {"table": 400, "columns": 1000}  # of the optimiser, at least
+LEAST_EPOCHS = 3  # passes over long tables
 SMALL_BATCH, BIG_BATCH, LONG = 256, 1024, 100_000  # table: most samples a step, and rows from which there are more
 
 PRESETS: dict[str, TrainConfig] = {
     "digits": replace(_MLP, hidden=(64, 32), batch_size=32, epochs=100, averaging=0.98, target_l2=0.7),
     "image": replace(_MLP, hidden=(64, 32), batch_size=32, epochs=60, averaging=0.98, target_l2=0.2),
     "table": replace(_MLP, **_TABLE),
+    "columns": replace(_MLP, **_TABLE | _COLUMNS),
     "mnist": replace(_MLP, loss="radius", target_l2=2.4, radius_weight=0.8, crop=1),
     "fashion": replace(_GRADIENT, centre_on="pixel", penalty_weight=0.115, penalty_max=0.2, epochs=40, crop=1),
     "cifar10": replace(_MLP, **_STRIDED, **_FLAT, **_MIRRORED, learning_rate=0.002, epochs=40, averaging=0.995),
@@ -56,13 +61,13 @@ PRESETS: dict[str, TrainConfig] = {
 
 
 def for_rows(recipe: TrainConfig, preset: str, data: BinaryData) -> TrainConfig:
-    """The recipe of a preset; that for tables with batches and epochs for so many training rows, validated at the end.
+    """The recipe of a preset; those for tables with batches and epochs for so many training rows, validated at the end.
 
     An eighth of a short table makes a batch; steps are about as many for all tables until passes get too few.
     """
-    if preset != "table":
+    if preset not in STEPS:
         return recipe
     rows = len(data.train)
     batch = max(1, min(max(16, rows // 8), BIG_BATCH if rows >= LONG else SMALL_BATCH, rows))
-    epochs = max(LEAST_EPOCHS, round(LEAST_STEPS * batch / rows))
+    epochs = max(LEAST_EPOCHS, round(STEPS[preset] * batch / rows))
     return replace(recipe, batch_size=batch, epochs=epochs, validate_every=epochs)
