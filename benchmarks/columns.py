@@ -7,6 +7,67 @@ Attacks that are missed count as lost. One split for all, thresholds balanced on
 method is varied: how many columns training counts and by how much (ours and the additive model, which is the same
 score without hidden layers), how many parts vote, how many columns a draw keeps. Ablation is run on the first rows only
 (--ablated), with 1,000 draws; its accuracy counts abstentions as wrong.
+
+Last results, seed 0, one thread; training takes 2 to 14 s of processor time everywhere:
+
+    spambase, 2,944 training rows, 920 test rows, 57 columns
+                                       balanced  AUC    1 col.  2 col.  3 col.  5 col.
+    feature-convex, 1 x 0.3            95.51 %  0.9852 0.802   0.445   0.113   0.003
+    feature-convex, 3 x 0.1            95.42 %  0.9847 0.797   0.401   0.080   0.003
+    feature-convex, 3 x 0.3            95.60 %  0.9846 0.879   0.742   0.536   0.146
+    feature-convex, 3 x 1              92.69 %  0.9788 0.879   0.797   0.698   0.555
+    feature-convex, 5 x 1              90.38 %  0.9675 0.863   0.810   0.720   0.615
+    feature-convex, large, 2 x 1       95.14 %  0.9867 0.885   0.791   0.657   0.330
+    feature-convex, large, 4 x 1       92.69 %  0.9783 0.890   0.816   0.720   0.599
+    feature-convex, large, 6 x 1       90.74 %  0.9672 0.868   0.813   0.745   0.621
+    additive, 1 x 0.3                  95.33 %  0.9842 0.857   0.706   0.453   0.088
+    additive, 3 x 0.1                  95.46 %  0.9842 0.852   0.646   0.390   0.058
+    additive, 3 x 0.3                  95.37 %  0.9836 0.863   0.723   0.552   0.231
+    additive, 3 x 1                    92.60 %  0.9782 0.879   0.797   0.698   0.558
+    additive, 5 x 1                    90.38 %  0.9672 0.863   0.813   0.717   0.615
+    additive, large, 2 x 1             94.36 %  0.9857 0.874   0.802   0.684   0.382
+    additive, large, 4 x 1             92.69 %  0.9774 0.885   0.821   0.720   0.599
+    additive, large, 6 x 1             90.83 %  0.9670 0.868   0.813   0.745   0.618
+    feature partition, 5 parts         92.28 %  0.9683 0.816   0.615   0.000   0.000
+    feature partition, 9 parts         93.10 %  0.9701 0.854   0.703   0.555   0.000
+    feature partition, 15 parts        88.48 %  0.9550 0.832   0.747   0.662   0.514
+    feature partition, 25 parts        88.82 %  0.9474 0.824   0.739   0.676   0.555
+    ablation, 4 kept                   84.02 %  0.9498 0.807   0.681   0.605   0.412
+    ablation, 7 kept                   87.07 %  0.9633 0.824   0.664   0.546   0.000
+    ablation, 14 kept                  89.43 %  0.9762 0.824   0.521   0.000   0.000
+    boosted trees, a sort of columns   96.55 %  0.9881 0.000   0.000   0.000   0.000
+
+    ClaMP, 3,334 training rows, 1,042 test rows, 61 columns
+                                       balanced  AUC    1 col.  2 col.  3 col.  5 col.
+    feature-convex, 1 x 0.3            98.47 %  0.9984 0.846   0.428   0.042   0.000
+    feature-convex, 3 x 0.1            98.65 %  0.9985 0.838   0.318   0.031   0.000
+    feature-convex, 3 x 0.3            98.17 %  0.9976 0.877   0.697   0.290   0.009
+    feature-convex, 3 x 1              96.42 %  0.9918 0.890   0.805   0.678   0.278
+    feature-convex, 5 x 1              94.01 %  0.9855 0.895   0.825   0.746   0.421
+    feature-convex, large, 2 x 1       97.89 %  0.9965 0.877   0.754   0.489   0.107
+    feature-convex, large, 4 x 1       96.70 %  0.9931 0.915   0.831   0.765   0.408
+    feature-convex, large, 6 x 1       94.38 %  0.9892 0.908   0.853   0.798   0.529
+    additive, 1 x 0.3                  96.99 %  0.9966 0.886   0.647   0.283   0.004
+    additive, 3 x 0.1                  97.49 %  0.9968 0.866   0.585   0.199   0.000
+    additive, 3 x 0.3                  96.34 %  0.9939 0.884   0.717   0.454   0.026
+    additive, 3 x 1                    94.25 %  0.9878 0.868   0.774   0.645   0.274
+    additive, 5 x 1                    92.94 %  0.9808 0.862   0.800   0.656   0.357
+    additive, large, 2 x 1             97.02 %  0.9939 0.882   0.781   0.619   0.241
+    additive, large, 4 x 1             95.59 %  0.9902 0.879   0.800   0.717   0.324
+    additive, large, 6 x 1             93.60 %  0.9823 0.862   0.803   0.708   0.406
+    feature partition, 5 parts         97.81 %  0.9956 0.925   0.779   0.000   0.000
+    feature partition, 9 parts         96.15 %  0.9917 0.923   0.824   0.664   0.000
+    feature partition, 15 parts        94.47 %  0.9868 0.938   0.873   0.800   0.460
+    feature partition, 25 parts        92.91 %  0.9716 0.881   0.822   0.722   0.544
+    ablation, 4 kept                   89.02 %  0.9755 0.809   0.682   0.573   0.229
+    ablation, 8 kept                   91.98 %  0.9867 0.822   0.675   0.446   0.000
+    ablation, 15 kept                  96.02 %  0.9935 0.790   0.439   0.000   0.000
+    boosted trees, a sort of columns   99.24 %  0.9993 0.000   0.000   0.000   0.000
+
+Every ablation on both tables, and every vote on spambase, has a large convex score ahead of it in accuracy and in all
+four shares. On ClaMP votes are not beaten throughout: at 97.8 % that of 5 parts keeps more for 1 and 2 columns and
+nothing from 3 on; at 96 % ours leads from 2 columns on; at 94.4 % 15 parts lead for 1 and 2 columns, and ours for 5.
+Against the additive model ours is ahead on ClaMP and about level on spambase.
 """
 
 from __future__ import annotations
@@ -28,7 +89,7 @@ from asymcert.threats.table import TableThreat
 from asymcert.training.trees import columns_of, train_ablation, train_partition, train_trees
 
 CHANGED = (1, 2, 3, 5)
-STRENGTHS = ((1, 0.3), (3, 0.1), (3, 0.3), (3, 1.0), (5, 1.0))  # columns that training counts, and their weight
+STRENGTHS = ((1, 0.3), (3, 0.1), (3, 0.3), (3, 1.0), (5, 1.0))  # columns counted in training, weight
 LARGE: dict[str, Any] = {"members": 1, "hidden": (64, 32), "edges": 16, "dropout": 0.1, "label_smoothing": 0.0}
 LARGE |= {"learning_rate": 0.005, "epochs": 80, "validate_every": 80, "columns_weight": 1.0}
 COUNTED = (2, 4, 6)  # columns that long training of a large score counts
