@@ -75,7 +75,7 @@ class FeatureConvexDetector(Detector):
     patience : int, default=0
         Stop after so many passes without better accuracy on the data held back, and keep the best; 0 for all passes.
     validation_fraction : float, default=0.2
-        Share of the training data that the threshold is balanced on.
+        Share of each class that is held back for the threshold.
     random_state : int, RandomState or None, default=None
         Fixes split, initialisation and order.
 
@@ -98,12 +98,17 @@ class FeatureConvexDetector(Detector):
     --------
     >>> from sklearn.datasets import load_breast_cancer
     >>> from asymcert.estimator import FeatureConvexDetector
-    >>> X, y = load_breast_cancer(return_X_y=True)
-    >>> detector = FeatureConvexDetector(sensitive=0, epochs=5, random_state=0).fit(X, y)
-    >>> bool(detector.score(X, y) > 0.9)
+    >>> X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+    >>> detector = FeatureConvexDetector(sensitive=0, random_state=0).fit(X, y)
+    >>> bool(detector.score(X, y) > 0.95)
     True
-    >>> detector.certify(X[:3], norm=float("inf")).shape
-    (3,)
+    >>> radius = detector.certify(X, norm=1)  # in the units of the columns
+    >>> columns = detector.certify(X, norm="columns")
+    >>> bool((columns >= 3).sum() > 50)  # tumours whose verdict stands whatever three measurements are
+    True
+    >>> ((safe, parts),) = detector.explain(X[columns >= 1][:1])
+    >>> len(parts) == X.shape[1]
+    True
     """
 
     balances: ClassVar[bool] = True
