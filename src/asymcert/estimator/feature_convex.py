@@ -221,7 +221,7 @@ class FeatureConvexDetector(Detector):
         return {"loss": "certified", "target_columns": 0, "target_l2": 0.0, targets[norm]: self.target_radius}
 
     def _signs(self, columns: dict[str, bool]) -> dict[str, tuple[str, ...]]:
-        """Columns in which the sensitive score must not fall, and must not rise; `columns` says which are of numbers."""
+        """Columns in which the sensitive score must not fall, and must not rise; `columns` says which are numbers."""
         given = {} if self.monotonic_cst is None else self.monotonic_cst
         if not isinstance(given, Mapping):
             given = np.asarray(given).tolist()
