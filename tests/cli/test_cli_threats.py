@@ -152,7 +152,7 @@ def test_explanation_of_one_sample(place):
     common = ["certify", place / "run", "--threat", place / "thief.toml", "--method", "tangent", "--explain", index]
     parts = sorted((place / "run" / "certificates").iterdir())
     (line,) = lines_of(*common)
-    assert line["radius"] > 0
+    assert float(line["radius"]) > 0
     rooms = {room["column"]: room for room in line["columns"]}
     assert list(rooms) == ["size", "kind", "rate"]
     assert (rooms["kind"]["fall"], rooms["kind"]["rise"]) == (None, None)

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from functools import partial
 
 import polars as pl
 import pytest
@@ -14,6 +15,7 @@ from asymcert.compare import COMPARED, FOR_TABLES, CompareOptions, Curve, compar
 from asymcert.compare.outcome import CHANGED, lines_of, survival, verdicts
 from asymcert.compare.page import write_comparison
 from asymcert.errors import InputError
+from asymcert.training.models import kind_of
 from asymcert.training.trees import train_ablation, train_partition, train_trees
 from contracts.models import seeded
 
@@ -110,3 +112,14 @@ def test_the_number_of_parts_is_chosen_among_those_that_the_columns_allow(done):
     vote = FOR_TABLES["feature-partition"].train(data, budget="cpu", seed=0)
     assert len(vote.trees.base) == 5
     assert vote.info["data_digest"] == data.digest
+
+
+def test_every_recipe_is_one(done):
+    data, _, _ = done
+    recipes = {
+        name: kind_of("feature-convex").recipe(data, **method.train.keywords)
+        for name, method in FOR_TABLES.items()
+        if isinstance(method.train, partial)
+    }
+    assert recipes["additive-columns"].target_columns == recipes["feature-convex-columns"].target_columns > 0
+    assert recipes["logistic-regression"].architecture == recipes["additive"].architecture == "additive"

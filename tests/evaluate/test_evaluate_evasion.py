@@ -83,6 +83,8 @@ def test_shares_of_the_margin_bound_what_a_column_can_do(model):
         assert float(model.margin(moved)) >= margin * (1 - shares["size"]) - 1e-6
     k = int(radius)
     assert sum(sorted(shares.values())[::-1][:k]) < 1 <= sum(sorted(shares.values())[::-1][: k + 1])
+    changed = {part.column: part.becomes for part in parts if part.becomes is not None}
+    assert k < len(changed) <= float(Tangent().certify(model, x[row : row + 1], [THREAT])[0].upper)
     refused = int(model.margin(x).argmin())
     with pytest.raises(InputError, match="a sample with a sensitive verdict"):
         explain_columns(model, x[refused], THREAT, Tangent())

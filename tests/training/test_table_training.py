@@ -153,3 +153,11 @@ def test_batches_and_passes_fit_the_rows(rows):
 def test_refuses(fields, message):
     with pytest.raises(InputError, match=message):
         TrainConfig(**fields)
+
+
+def test_another_map_takes_the_place_of_ramps_without_more_ado():
+    recipe = preset_for(BinaryData("t", draw(60), draw(60, seed=1), draw(60, seed=2), "bad", "good"), "table")
+    assert recipe.changed("here", {"feature_map": "centre"}).target_columns == 0
+    assert recipe.changed("here", {"epochs": 3}).target_columns == recipe.target_columns > 0
+    with pytest.raises(InputError, match="target_columns"):
+        recipe.changed("here", {"feature_map": "centre", "target_columns": 2})

@@ -134,7 +134,7 @@ class _Boxes:
             return reason == self.solver.StopReason.NO_MORE_OPEN, None
         point = self._nearest(x, search.get_solution(0).box())
         flips = bool(admissible(x, point, threat, torch.full((1,), math.inf))) and not bool(self.model(point) > 0)
-        return search.get_solution(0).output > self.error and search.is_optimal(), point if flips else None
+        return False, point if flips else None
 
     def _ends(self, x: Tensor, threat: ThreatModel, radius: float) -> tuple[Tensor, Tensor]:
         """Least and greatest value of each input (1, d), rounded outward."""

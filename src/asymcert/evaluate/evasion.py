@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from asymcert._checks import refuse
 from asymcert._floats import up
-from asymcert.attacks import score
+from asymcert.attacks import ColumnSearch, score
 from asymcert.certify import Certificate, Certifier
 from asymcert.certify.base import expect
 from asymcert.certify.cuts import Cuts
@@ -53,6 +53,8 @@ def explain_columns(
 ) -> tuple[float, list[ColumnPart]]:
     """Certify a sample, and say what each column carries of its margin and becomes in a row that undoes the verdict.
 
+    That row changes as few columns as the certificate or a beam search could.
+
     Parameters
     ----------
     model
@@ -79,7 +81,7 @@ def explain_columns(
     if not bool(certificate.sensitive):
         remedy = "Choose a sample that is called sensitive."
         raise refuse("x", "a sample with a sensitive verdict", f"margin {float(certificate.margin):.3g}", remedy)
-    changed = (changed_rows(model, x[None], certificate) or [{}])[0]
+    changed = changed_rows(model, x[None], _with_fewer(model, x[None], certificate))[0]
     cuts = Cuts(convex, x[None], threat)
     cuts.add(x[None])
     drop = cuts.column_drops(torch.ones_like(cuts.value))[0].drop[0] / certificate.margin[0] * up(4)
@@ -118,6 +120,19 @@ def changed_rows(model: BinaryClassifier, x: Tensor, certificate: Certificate) -
     for row in known.nonzero().flatten().tolist():
         none[row] = _changed(model, table, x[row], certificate.adversarial[row].to(x), certificate.threat)
     return none
+
+
+def _with_fewer(model: BinaryClassifier, x: Tensor, certificate: Certificate) -> Certificate:
+    """The certificate with the counter-examples that a search finds, where they change less than its own."""
+    assert certificate.upper is not None
+    less = torch.nextafter(certificate.upper, torch.zeros_like(certificate.upper))
+    found = ColumnSearch().run(model, x, certificate.threat, less, torch.Generator())
+    own = certificate.adversarial if certificate.adversarial is not None else x.double()
+    return replace(
+        certificate,
+        upper=torch.where(found.success, found.size, certificate.upper),
+        adversarial=torch.where(found.success[:, None], found.adversarial, own),
+    )
 
 
 def _changed(

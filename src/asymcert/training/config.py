@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 from asymcert._checks import check_count, check_number, option, refuse
 from asymcert.training.recipe import Recipe, instead
@@ -76,6 +77,11 @@ class TrainConfig(Recipe):
         self._check_ramps()
         if self.loss != "cross-entropy" and not any(self.targets.values()):
             raise refuse("target_l2", "positive for at least one norm", "all targets 0", "Set target_l2=0.5.")
+
+    def changed(self, owner: str, overrides: Mapping[str, Any]) -> Self:
+        """As in `Recipe`; what only ramps have is left out where another map takes their place."""
+        without = overrides.get("feature_map", "ramps") != "ramps"
+        return super().changed(owner, {"target_columns": 0, **overrides} if without else overrides)
 
     def _check_ramps(self) -> None:
         """Refuse what has no meaning for the feature map, the loss or several members."""
