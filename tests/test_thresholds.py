@@ -58,3 +58,14 @@ def test_a_rate_that_comes_out_even_is_used_up(count, rate):
 def test_one_class_is_refused(label):
     with pytest.raises(InputError, match="`sensitive` must be labels of both classes"):
         balanced_threshold(torch.arange(3.0), torch.full((3,), label))
+
+
+def test_a_weighty_miss_lowers_the_threshold():
+    scores = torch.tensor([0.0, 1.0, 2.0, 3.0, 1.5, 2.5, 3.5, 4.5], dtype=torch.float64)
+    sensitive = torch.arange(8) >= 4
+    found = [balanced_threshold(scores, sensitive, weight) for weight in (0.01, 1.0, 100.0)]
+    assert found == sorted(found, reverse=True)
+    alarms = [float((scores[~sensitive] > threshold).double().mean()) for threshold in found]
+    misses = [float((scores[sensitive] <= threshold).double().mean()) for threshold in found]
+    assert (alarms[0], misses[2]) == (0.0, 0.0)
+    assert alarms[1] == misses[1]

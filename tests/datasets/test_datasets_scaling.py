@@ -1,6 +1,7 @@
 import json
 import math
 import zlib
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from asymcert.datasets.columns import WORD_CAP, bucket_of
 from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import DataError, InputError
+from asymcert.threats.table import TableThreat
 
 FRAME = pl.DataFrame(
     {
@@ -89,6 +91,20 @@ def test_quantiles_are_of_training_and_fall_back_to_the_range():
         0.5,
         1,
     ]
+
+
+def test_double_precision_is_kept_and_told():
+    frame = pl.DataFrame({"a": [0.0, 1.0, 3.0]})
+    single, double = TableScaling.fit(frame, "min-max"), replace(TableScaling.fit(frame, "min-max"), double=True)
+    assert single.transform(frame).dtype == torch.float32
+    assert double.transform(frame)[:, 0].tolist() == [0.0, 1 / 3, 1.0]
+    assert TableScaling.from_dict(double.to_dict()) == double
+    assert "double" not in single.to_dict()  # files of earlier versions have no such key
+    bound = {"a": 1.0}
+    assert float(TableThreat(double).bounds("upper", bound)) == 1 / 3
+    assert float(TableThreat(single).bounds("upper", bound)) == float(np.float32(1 / 3))
+    with pytest.raises(InputError, match="`double` must be True or False"):
+        TableScaling.from_dict(double.to_dict() | {"double": 1})
 
 
 def test_json_round_trip_is_exact():

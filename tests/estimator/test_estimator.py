@@ -29,14 +29,13 @@ MAKERS = {
 
 WEIGHTS = "weights say how often rows are drawn, so that repeated rows are like heavy ones on average only"
 EXEMPT = {"check_sample_weight_equivalence_on_dense_data": WEIGHTS}
-NET = {"check_class_weight_classifiers": "a hundred steps do not train the net on what this check gives it"}
 
 
 # scikit-learn itself skips the one that needs the array API.
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @parametrize_with_checks(
     [make(min_steps=100, random_state=0) for make in MAKERS.values()],
-    expected_failed_checks=lambda e: EXEMPT if isinstance(e, FeatureConvexDetector) else EXEMPT | NET,
+    expected_failed_checks=lambda _: EXEMPT,
 )
 def test_scikit_learn_contract(estimator, check):
     check(estimator)

@@ -17,21 +17,21 @@ from estimator.frames import as_polars, detector
 
 def test_grid_search_over_a_frame(bought):
     frame, y = bought
-    search = GridSearchCV(detector(), {"impute": ["median", "zero"]}, cv=2).fit(frame, y)
+    search = GridSearchCV(detector(min_steps=60), {"impute": ["median", "zero"]}, cv=2).fit(frame, y)
     assert search.best_score_ > 0.8
     assert search.best_estimator_.certify(frame).shape == (len(frame),)
 
 
 def test_cross_validation_of_a_polars_frame(bought):
     frame, y = bought
-    assert cross_val_score(detector(), as_polars(frame), y, cv=2).min() > 0.75
+    assert cross_val_score(detector(min_steps=60), as_polars(frame), y, cv=2).min() > 0.75
 
 
 def test_calibration_and_tuned_threshold(bought):
     frame, y = bought
-    calibrated = CalibratedClassifierCV(detector(), cv=2).fit(frame, y)
+    calibrated = CalibratedClassifierCV(detector(min_steps=60), cv=2).fit(frame, y)
     assert calibrated.score(frame, y) > 0.8
-    tuned = TunedThresholdClassifierCV(detector(), scoring="balanced_accuracy", cv=2).fit(frame, y)
+    tuned = TunedThresholdClassifierCV(detector(min_steps=60), scoring="balanced_accuracy", cv=2).fit(frame, y)
     assert tuned.score(frame, y) > 0.7
     assert tuned.estimator_.certify(frame).shape == (len(frame),)
 
@@ -126,8 +126,8 @@ def test_monotone_columns(bought, sensitive, by_name):
     [
         ({"agee": 1}, "Did you mean age"),
         ([1, 0], r"`monotonic_cst` must be of shape \(7,\), got shape \(2,\)"),
-        ({"age": 2}, "`monotonic_cst` must be made of -1, 0 and 1, got 2 for 'age'"),
-        ({"country": 1}, "must be one of"),
+        ({"age": 2}, "`monotonic_cst` must be -1, 0 or 1 for numbers, 0 for categories, got 2 for 'age'"),
+        ({"country": 1}, "0 for categories, got 1 for 'country'"),
     ],
     ids=["name", "shape", "sign", "category"],
 )
@@ -138,9 +138,14 @@ def test_monotone_columns_that_are_none(bought, given, message):
 
 def test_patience_stops_early_and_keeps_the_best(bought):
     frame, y = bought
-    long = detector(epochs=60, patience=3).fit(frame, y)
+    long = detector(epochs=30, patience=3).fit(frame, y)
     assert long.score(frame, y) > 0.9
     assert long.model.info["config"]["keep"] == "accurate"
+
+
+@pytest.fixture(scope="module")
+def hasty(bought):
+    return detector(min_steps=20).fit(*bought)
 
 
 @pytest.mark.parametrize(
@@ -167,10 +172,10 @@ def test_patience_stops_early_and_keeps_the_best(bought):
     ],
     ids=str,
 )
-def test_every_parameter_changes_the_model(fitted, bought, change):
+def test_every_parameter_changes_the_model(bought, hasty, change):
     frame, y = bought
-    other = detector(**change).fit(frame, y)
-    assert not np.array_equal(other.decision_function(frame), fitted.decision_function(frame))
+    other = detector(**{"min_steps": 20} | change).fit(frame, y)
+    assert not np.array_equal(other.decision_function(frame), hasty.decision_function(frame))
 
 
 def test_maps_other_than_ramps_are_trained_for_a_radius(bought):

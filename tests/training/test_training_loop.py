@@ -103,6 +103,36 @@ def test_early_stopping_deploys_the_best_epoch(digits):
     assert isinstance(model, FeatureConvexClassifier)
 
 
+def test_the_most_accurate_epoch_is_kept(digits):
+    log = []
+    model = train(digits, config=SHORT, keep="accurate", on_epoch=log.append, seed=0)
+    best = max(log, key=lambda record: record["accuracy_sensitive"] + record["accuracy_other"])
+    assert model.threshold == pytest.approx(best["threshold"], rel=1e-3)
+    assert len({record["threshold"] for record in log}) == len(log)
+
+
+def test_weights_say_how_often_samples_are_drawn(digits):
+    x, labels = digits.train.x[:4], torch.tensor([0, 1, 0, 1])
+    weights = torch.tensor([1.0, 2.0, 0.5, 4.5])
+    objective = FeatureConvex(dataclasses.replace(SHORT, batch_size=4), x)
+    trainer = Trainer(objective, (x, labels), (x, labels), {}, weights=weights)
+    draws = torch.Generator().manual_seed(0)
+    drawn = torch.cat([trainer._order(draws) for _ in range(5000)]).bincount(minlength=4) / 20000
+    assert drawn.tolist() == pytest.approx((weights / weights.sum()).tolist(), abs=0.015)
+    plain = Trainer(objective, (x, labels), (x, labels), {})
+    assert plain._order(draws).sort().values.tolist() == [0, 1, 2, 3]
+
+
+def test_weighted_data_have_a_digest_of_their_own(digits):
+    weighted = dataclasses.replace(
+        digits, train=dataclasses.replace(digits.train, weight=torch.ones(len(digits.train)))
+    )
+    assert weighted.digest != digits.digest
+    for wrong in (torch.zeros(len(digits.train)), torch.ones(3)):
+        with pytest.raises(InputError, match="`weight` must be positive, of shape"):
+            dataclasses.replace(digits.train, weight=wrong)
+
+
 def test_false_positive_rate_sets_the_threshold(digits):
     model = train(digits, config=SHORT, false_positive_rate=0.0)
     assert not bool(model.predict(digits.val.x[~digits.val.y]).any())

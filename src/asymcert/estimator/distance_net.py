@@ -50,7 +50,7 @@ class LinfDistanceDetector(Detector):
     learning_rate : float, default=0.03
         Peak of the cosine schedule.
     validation_fraction : float, default=0.2
-        Share of the training data that the threshold is balanced on.
+        Share of each class that is held back for the threshold.
     random_state : int, RandomState or None, default=None
         Fixes split, initialisation and order.
 

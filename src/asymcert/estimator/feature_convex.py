@@ -75,7 +75,7 @@ class FeatureConvexDetector(Detector):
     patience : int, default=0
         Stop after so many passes without better accuracy on the data held back, and keep the best; 0 for all passes.
     validation_fraction : float, default=0.2
-        Share of the training data that the threshold is balanced on.
+        Share of each class that is held back for the threshold.
     random_state : int, RandomState or None, default=None
         Fixes split, initialisation and order.
 
@@ -98,12 +98,17 @@ class FeatureConvexDetector(Detector):
     --------
     >>> from sklearn.datasets import load_breast_cancer
     >>> from asymcert.estimator import FeatureConvexDetector
-    >>> X, y = load_breast_cancer(return_X_y=True)
-    >>> detector = FeatureConvexDetector(sensitive=0, epochs=5, random_state=0).fit(X, y)
-    >>> bool(detector.score(X, y) > 0.9)
+    >>> X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+    >>> detector = FeatureConvexDetector(sensitive=0, random_state=0).fit(X, y)
+    >>> bool(detector.score(X, y) > 0.95)
     True
-    >>> detector.certify(X[:3], norm=float("inf")).shape
-    (3,)
+    >>> radius = detector.certify(X, norm=1)  # in the units of the columns
+    >>> columns = detector.certify(X, norm="columns")
+    >>> bool((columns >= 3).sum() > 50)  # tumours whose verdict stands whatever three measurements are
+    True
+    >>> ((safe, parts),) = detector.explain(X[columns >= 1][:1])
+    >>> len(parts) == X.shape[1]
+    True
     """
 
     balances: ClassVar[bool] = True
@@ -196,7 +201,7 @@ class FeatureConvexDetector(Detector):
 
     def _train(self, data: BinaryData, seed: int) -> FeatureConvexClassifier:
         preset, samples = preset_for(data, "table"), len(data.train)
-        columns = [column.name for column in data.scaling.columns] if data.scaling else []
+        columns = {column.name: not column.is_text for column in data.scaling.columns} if data.scaling else {}
         common = self._recipe(samples, preset.batch_size if self.batch_size is None else self.batch_size)
         names = ("members", "feature_map", "dropout", "weight_decay")
         own = {"hidden": tuple(self.hidden)} | {name: getattr(self, name) for name in names}
@@ -215,18 +220,18 @@ class FeatureConvexDetector(Detector):
             raise refuse("threat", "of norm 1, 2 or inf to train for", f"norm {norm}", "Set feature_map='ramps'.")
         return {"loss": "certified", "target_columns": 0, "target_l2": 0.0, targets[norm]: self.target_radius}
 
-    def _signs(self, names: list[str]) -> dict[str, tuple[str, ...]]:
-        """Columns in which the sensitive score must not fall, and must not rise."""
+    def _signs(self, columns: dict[str, bool]) -> dict[str, tuple[str, ...]]:
+        """Columns in which the sensitive score must not fall, and must not rise; `columns` says which are numbers."""
         given = {} if self.monotonic_cst is None else self.monotonic_cst
         if not isinstance(given, Mapping):
             given = np.asarray(given).tolist()
-            if len(given) != len(names):
-                raise refuse("monotonic_cst", f"of shape ({len(names)},)", f"shape ({len(given)},)")
-            given = dict(zip(names, given, strict=True))
+            if len(given) != len(columns):
+                raise refuse("monotonic_cst", f"of shape ({len(columns)},)", f"shape ({len(given)},)")
+            given = dict(zip(columns, given, strict=True))
         for name, sign in given.items():
-            check_choice("monotonic_cst", name, names)
-            if sign not in (-1, 0, 1):
-                raise refuse("monotonic_cst", "made of -1, 0 and 1", f"{sign!r} for {name!r}")
+            check_choice("monotonic_cst", name, columns)
+            if sign not in (-1, 0, 1) or (sign and not columns[name]):
+                raise refuse("monotonic_cst", "-1, 0 or 1 for numbers, 0 for categories", f"{sign!r} for {name!r}")
         upper = 1 if self.sensitive_ == self.classes_[1] else -1
         fields = {"increasing": upper, "decreasing": -upper}
         return {field: tuple(name for name in given if given[name] == sign) for field, sign in fields.items()}
