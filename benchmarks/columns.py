@@ -90,9 +90,7 @@ from asymcert.training.trees import columns_of, train_ablation, train_partition,
 
 CHANGED = (1, 2, 3, 5)
 STRENGTHS = ((1, 0.3), (3, 0.1), (3, 0.3), (3, 1.0), (5, 1.0))  # columns counted in training, weight
-LARGE: dict[str, Any] = {"members": 1, "hidden": (64, 32), "edges": 16, "dropout": 0.1, "label_smoothing": 0.0}
-LARGE |= {"learning_rate": 0.005, "epochs": 80, "validate_every": 80, "columns_weight": 1.0}
-COUNTED = (2, 4, 6)  # columns that long training of a large score counts
+COUNTED = (1, 2, 4, 6)  # columns that the preset of that name counts
 PARTS = (5, 9, 15, 25)
 KEPT = (1 / 16, 1 / 8, 1 / 4)
 Candidate = tuple[str, Callable[[], BinaryClassifier], dict[str, Any]]  # name, training, and options of the certifier
@@ -125,8 +123,8 @@ def candidates(data: BinaryData, seed: int) -> Iterator[Candidate]:
             fixed = {"target_columns": count, "columns_weight": weight, **extra}
             yield f"{label}, {count} x {weight:g}", partial(train, data, seed=seed, **fixed), {"method": "refined"}
         for count in COUNTED:
-            fixed = {**LARGE, "target_columns": count, **extra}
-            yield f"{label}, large, {count} x 1", partial(train, data, seed=seed, **fixed), {"method": "refined"}
+            fixed = {"preset": "columns", "target_columns": count, **extra}
+            yield f"{label}, preset columns, {count}", partial(train, data, seed=seed, **fixed), {"method": "refined"}
     for parts in PARTS:
         yield f"feature partition, {parts} parts", partial(train_partition, data, parts, seed=seed), {}
     columns = int(columns_of(data).max()) + 1

@@ -86,11 +86,11 @@ class Method:
     ours: bool = False
 
 
-def trained(model: str, data: BinaryData, budget: str, **options: Any) -> BinaryClassifier:
+def trained(model: str, data: BinaryData, budget: str, preset: str | None = None, **options: Any) -> BinaryClassifier:
     """Our presets serve both budgets, but for the published large l_inf-distance net of MNIST."""
     large = model == "linf-net" and budget == "gpu" and data.name.startswith("mnist")
-    preset = budget if budget in MODELS[model].presets else "mnist-0.3" if large else None
-    return train(data, model, preset, **options)
+    chosen = budget if budget in MODELS[model].presets else "mnist-0.3" if large else preset
+    return train(data, model, chosen, **options)
 
 
 _SMALL_BASE = "a perceptron in place of ResNet-18 or WideResNet-40-2; Adam in place of SGD; fewer epochs"

@@ -20,8 +20,6 @@ EVERY = (COLUMNS, *NORMS)
 PARTS = (5, 9, 15, 25)  # of the columns, to choose from on validation data
 KEPT = (1 / 16, 1 / 8, 1 / 4)  # shares of the columns, the same
 DRAWS: dict[str, Any] = {"n0": 100, "n": 1000}
-ROBUST: dict[str, Any] = {"target_columns": 4, "columns_weight": 1.0, "members": 1, "hidden": (64, 32), "edges": 16}
-ROBUST |= {"dropout": 0.1, "label_smoothing": 0.0, "learning_rate": 0.005, "epochs": 80, "validate_every": 80}
 PLAIN: dict[str, Any] = {"target_columns": 0, "members": 1, "dropout": 0.0, "label_smoothing": 0.0}
 CHOICE = 200  # validation attacks that a share of kept columns is chosen on
 
@@ -71,10 +69,19 @@ _ALL = (
         "Feature-convex for columns",
         "our own recipe, a larger score trained for columns",
         True,
-        **ROBUST,
+        preset="columns",
+        target_columns=4,
     ),
     _convex("additive", "Additive", _SAME, False, architecture="additive"),
-    _convex("additive-columns", "Additive for columns", _SAME, False, architecture="additive", **ROBUST),
+    _convex(
+        "additive-columns",
+        "Additive for columns",
+        _SAME,
+        False,
+        architecture="additive",
+        preset="columns",
+        target_columns=4,
+    ),
     _convex(
         "logistic-regression",
         "Logistic regression",
