@@ -119,7 +119,8 @@ def trained(
     usual, most, own_dtype = SETS.get(name, (3, 20, torch.float32))
     epochs = epochs or usual
     # the average over shifts and mirror images, ten passes a sample, would only cost time
-    model = train(data, epochs=epochs, validate_every=epochs, mirror=False, shift=0)
+    preset = None if data.scaling is None else "image"  # every method certifies it, also the exact one
+    model = train(data, preset=preset, epochs=epochs, validate_every=epochs, mirror=False, shift=0)
     x = data.test.x[data.test.y]
     x = x[model.predict(x)][: min(samples, most)]
     return model.to(dtype or own_dtype), x

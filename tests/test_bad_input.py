@@ -90,7 +90,7 @@ CASES = {
     "x infinite": (lambda: certify(MODEL, X * inf), "`x` must be finite"),
     "unknown method": (
         lambda: certify(MODEL, X, method="magic"),
-        "`method` must be one of ['branch-and-bound', 'closed-form', ",
+        "`method` must be one of ['ablation', 'branch-and-bound', 'closed-form', ",
     ),
     "threat is a number": (lambda: certify_each(MODEL, X, [2]), "`threat` must be a ThreatModel, got int."),
     "threshold nan": (lambda: classifier(nan), "`threshold` must be finite, got nan."),

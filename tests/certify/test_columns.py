@@ -160,7 +160,7 @@ def test_the_judge_of_attacks_keeps_to_the_budget_and_to_categories():
     ("build", "message"),
     [
         (lambda: ThreatModel(1, groups=GROUPS), "`groups` must be left out"),
-        (lambda: ThreatModel(0, groups=GROUPS.float()), "`groups` must be a tensor of torch.int64"),
+        (lambda: ThreatModel(0, groups=GROUPS.float()), "`groups` must be an int64 tensor"),
         (lambda: ThreatModel(0, groups=GROUPS, cost=torch.arange(1.0, 7.0)).columns((D,)), "`cost` must be the same"),
         (lambda: ThreatModel(0, groups=GROUPS, exclusive=torch.arange(D) > 4).columns((D,)), "`exclusive` must be"),
         (lambda: ThreatModel(0, groups=GROUPS, exclusive=ONE_HOT).check(torch.full((1, D), 0.5)), "1 in one input"),

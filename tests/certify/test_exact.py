@@ -227,7 +227,7 @@ def test_refuses_a_missing_solver(monkeypatch):
     model, x = random_mlp(47)
     monkeypatch.setitem(sys.modules, "clarabel", None)
     Exact().certify(model, x[:2], [ThreatModel(1)])
-    with pytest.raises(InputError, match=r"clarabel.*asymcert\[exact\].*refined"):
+    with pytest.raises(InputError, match=r"clarabel.*asymcert\[exact\].*another method"):
         Exact().certify(model, x[:2], [ThreatModel(2)])
 
 

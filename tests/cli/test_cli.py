@@ -86,7 +86,7 @@ def test_table_from_train_to_report(table, place):
     audited = json.loads(run("audit", "table", "--norm", "2", "--json", cwd=place).stdout)
     assert audited["attacked"] > 0
     assert audited["successes"] == 0
-    run("certify", "table", "--norm", "2", cwd=place)
+    run("certify", "table", "--norm", "2", "--method", "closed-form", cwd=place)
     grid = json.loads(run("surface", "table", "--json", cwd=place).stdout)
     assert 0 <= grid[0]["other_accuracy"] <= 1
     assert Path(place / json.loads(run("report", "table", "--json", cwd=place).stdout)["page"]).exists()
@@ -165,7 +165,10 @@ def test_config_fields_are_options():
         (["certify", "demo", "--norm", "0.5"], "`norm` must be"),
         (["certify", "demo", "--method", "magic"], "`method` must be one of"),
         (["certify", "demo", "--split", "all"], "`split` must be one of"),
-        (["surface", "demo", "--norm", "3"], "Run `asymcert certify demo --norm 3 --split test` first"),
+        (
+            ["surface", "demo", "--norm", "3"],
+            "Run `asymcert certify demo --norm 3 --method closed-form --split test` first",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

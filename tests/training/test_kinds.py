@@ -257,6 +257,7 @@ NEEDS = {
     "decay": {"schedule": "exponential"},
     "patience": {"schedule": "constant", "epochs": 10},
     "keep": {"schedule": "constant", "learning_rate": 0.3, "averaging": 0.0, "epochs": 8},
+    "epsilon_other": {"epsilon": 0.5},  # so great that samples of both classes fall short of it
 }
 OTHER_NEEDS = {("cayley", "width"): RESNET, ("linf-net", "depth"): {}, ("linf-convex", "depth"): {}}
 REFUSED = {("linf-net", "convex"), ("linf-net", "features"), ("linf-convex", "head"), ("linf-convex", "loss")}

@@ -226,7 +226,7 @@ class Cuts:
         high = torch.where(corner.isfinite(), torch.maximum(corner, low), 4.0 * low)
         below, above = self._excess(plane, low), self._excess(plane, high)
         while bool(((above < 0) & corner.isinf() & (high < FAR) & (low > 0)).any()):
-            high = torch.where(corner.isinf(), 4.0 * high, high)
+            high = torch.where(corner.isinf() & (above < 0), 4.0 * high, high)  # each row by itself
             above = self._excess(plane, high)
         never = (above < 0) & corner.isfinite() & (self._deployed.rate == 0)
         low = torch.where((above < 0) & (plane.amount > 0), high, low)

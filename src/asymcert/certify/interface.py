@@ -8,46 +8,11 @@ from typing import Any
 
 from torch import Tensor
 
-from asymcert._checks import check_choice, check_known, refuse
-from asymcert.certify.ablation import Ablation
+from asymcert._checks import check_choice, check_known
 from asymcert.certify.base import Certificate, Certifier
-from asymcert.certify.closed_form import ClosedForm
-from asymcert.certify.convex_concave import ConvexConcave
-from asymcert.certify.distance_nets import DistanceIntervals, DistanceLipschitz
-from asymcert.certify.exact import Exact
-from asymcert.certify.lipschitz_margin import LipschitzMargin
-from asymcert.certify.refined import Refined
-from asymcert.certify.relu.branch_and_bound import BranchAndBound
-from asymcert.certify.relu.linear_bounds import Crown, IntervalBounds
-from asymcert.certify.smoothing import Smoothing
-from asymcert.certify.splitting import Splitting
-from asymcert.certify.tangent import Tangent
-from asymcert.certify.trees import TreeColumns
-from asymcert.certify.veritas import Veritas
-from asymcert.features import Ramps
+from asymcert.certify.registry import METHODS, default_method
 from asymcert.models.base import BinaryClassifier
-from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
-
-CERTIFIERS: tuple[type[Certifier], ...] = (
-    ClosedForm,
-    Tangent,
-    Refined,
-    Exact,
-    DistanceIntervals,
-    DistanceLipschitz,
-    Smoothing,
-    Splitting,
-    LipschitzMargin,
-    Crown,
-    IntervalBounds,
-    BranchAndBound,
-    ConvexConcave,
-    Veritas,
-    TreeColumns,
-    Ablation,
-)
-METHODS = {certifier.method: certifier for certifier in CERTIFIERS}
 
 
 def certify(
@@ -105,27 +70,6 @@ def certify_each(
     Returns one certificate per threat model, in their order.
     """
     return certifier_for(method or default_method(model, threats), sound, **options).certify(model, x, threats)
-
-
-def methods_for(kind: type[BinaryClassifier]) -> tuple[str, ...]:
-    """Names of the methods that certify a kind of classifier, its default first."""
-    return tuple(name for name, certifier in METHODS.items() if issubclass(kind, certifier.kind))
-
-
-def default_method(model: BinaryClassifier, threats: Sequence[ThreatModel] = ()) -> str:
-    """The method that a classifier is certified by unless another is named.
-
-    The first of its kind, but ``tangent`` where columns are counted or where steep ramps make Lipschitz constants huge.
-    """
-    steep = isinstance(model, FeatureConvexClassifier) and isinstance(model.feature_map, Ramps)
-    counted = any(threat.norm == 0 for threat in threats)
-    known = [certifier for certifier in CERTIFIERS if isinstance(model, certifier.kind)]
-    if not known:
-        raise refuse("model", "a classifier that a method certifies", type(model).__name__)
-    for certifier in known:
-        if certifier.counts if counted else certifier.lengths and not (steep and certifier is ClosedForm):
-            return certifier.method
-    return known[0].method
 
 
 def certifier_for(method: str, sound: bool = True, **options: Any) -> Certifier:

@@ -134,9 +134,7 @@ def _rows_of(run: Run, norm: str, threat: Path | None, split: str) -> pl.DataFra
     rows = own_rows(run, split).filter(wanted, pl.col("method") == ClosedForm.method)
     if rows.is_empty():
         wanted_by = f"--norm {norm}" if threat is None else f"--threat {threat}"
-        message = (
-            f"no closed-form certificates. Run `asymcert certify {run.folder.path} {wanted_by} --split {split}` first."
-        )
-        raise RunError(f"{run.folder.path}: {message}")
+        command = f"asymcert certify {run.folder.path} {wanted_by} --method {ClosedForm.method} --split {split}"
+        raise RunError(f"{run.folder.path}: no closed-form certificates. Run `{command}` first.")
     rows = rows.filter(pl.col("threat") == rows["threat"][0])
     return rows.filter(pl.col("options") == rows["options"].max())  # sound=True comes after sound=False

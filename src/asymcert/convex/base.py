@@ -146,3 +146,16 @@ def _window(pool: nn.Module) -> int:
     size = pool.kernel_size
     assert isinstance(size, int)
     return size
+
+
+def checked_signs(signs: Sequence[int], inputs: int) -> list[int]:
+    """The signs, one for each of so many features, or none; an `InputError` for anything else."""
+    if len(signs) not in (0, inputs) or not {-1, 0, 1}.issuperset(signs):
+        raise refuse("signs", f"empty, or -1, 0 or 1 for each of {inputs} features", f"{len(signs)} numbers")
+    return [int(sign) for sign in signs]
+
+
+def put_back_(weight: Tensor, signs: Sequence[int]) -> None:
+    """Set weights (units, features) that have not their feature's sign to zero, in place."""
+    if signs:
+        weight.mul_(weight * torch.tensor(signs, dtype=weight.dtype, device=weight.device) >= 0)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from asymcert._checks import check_count, refuse
-from asymcert.convex.base import ConvexScore, freeze
-from asymcert.convex.mlp import ConvexMLP, checked_signs, put_back_
+from asymcert.convex.base import ConvexScore, checked_signs, freeze, put_back_
+from asymcert.convex.mlp import ConvexMLP
 
 START = 4.0  # mean sum of a unit's weights over the mean of its draws: each starts in [0, START / inputs]
 

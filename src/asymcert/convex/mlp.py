@@ -10,8 +10,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from asymcert._checks import check_count, refuse
-from asymcert.convex.base import ConvexScore, WeightOptions, freeze
+from asymcert._checks import check_count
+from asymcert.convex.base import ConvexScore, WeightOptions, checked_signs, freeze, put_back_
 from asymcert.convex.fold import fold_affine, normalisations, trained_scales
 from asymcert.convex.weights import make_nonnegative
 
@@ -142,16 +142,3 @@ class ConvexMLP(ConvexScore):
                 folded_direct.weight.copy_(direct.weight.double() * scale)  # pyright: ignore
         freeze(folded)
         return folded
-
-
-def checked_signs(signs: Sequence[int], inputs: int) -> list[int]:
-    """The signs, one for each of so many features, or none; an `InputError` for anything else."""
-    if len(signs) not in (0, inputs) or not {-1, 0, 1}.issuperset(signs):
-        raise refuse("signs", f"empty, or -1, 0 or 1 for each of {inputs} features", f"{len(signs)} numbers")
-    return [int(sign) for sign in signs]
-
-
-def put_back_(weight: Tensor, signs: Sequence[int]) -> None:
-    """Set weights (units, features) that have not their feature's sign to zero, in place."""
-    if signs:
-        weight.mul_(weight * torch.tensor(signs, dtype=weight.dtype, device=weight.device) >= 0)

@@ -21,7 +21,7 @@ from asymcert._checks import refuse
 from asymcert._floats import TINY, dual_exponent
 from asymcert.certify.distance_bounds import MarginBounds
 from asymcert.certify.distance_nets import DistanceLipschitz
-from asymcert.certify.interface import default_method
+from asymcert.certify.registry import default_method
 from asymcert.certify.rounding import Rounding
 from asymcert.certify.tangent import Tangent
 from asymcert.export.bounds import MARGIN, TIMES, norm_of, plus

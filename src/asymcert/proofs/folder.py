@@ -15,7 +15,7 @@ from asymcert.certify.base import expect
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.proofs.checker import Model
-from asymcert.proofs.writer import as_checked, check_provable, write_proofs
+from asymcert.proofs.writer import as_checked, write_proofs
 from asymcert.runs.rows import Origin, threat_key
 from asymcert.threats.model import ThreatModel
 
@@ -36,8 +36,6 @@ class Proofs:
     """
 
     def __init__(self, root: str | Path | None, origin: Origin, method: str, threats: Mapping[str, ThreatModel]):
-        for threat in threats.values() if root is not None else ():
-            check_provable(threat)
         folders = {} if root is None else {key: _name(origin, method, threat) for key, threat in threats.items()}
         self.folders = {key: Path(root or "", name) for key, name in folders.items()}
         self.checked: Model | None = None  # the evaluation's one model, as the checker reads it

@@ -129,12 +129,6 @@ def write_proofs(
     return paths
 
 
-def check_provable(threat: ThreatModel) -> None:
-    """Refuse an adversary whom the checker does not know."""
-    if threat.norm == 0:
-        raise refuse("threat", "of a norm from 1 on for a proof", "norm 0", "Numbers of columns have no proofs yet.")
-
-
 def as_checked(model: FeatureConvexClassifier) -> Model:
     """The model as the checker reads it from a file."""
     with tempfile.TemporaryDirectory() as folder:
@@ -173,7 +167,6 @@ def _contents(
     checked: Model, model: FeatureConvexClassifier, x_row: Tensor, threat: ThreatModel, anchors: Tensor, weights: Tensor
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Metadata and tensors, with any radius and price."""
-    check_provable(threat)
     if model.dtype not in DTYPES:
         raise refuse("model", "deployed in float32 or float64", str(model.dtype))
     x = _array(check_inputs(x_row[None], model.input_shape)[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -193,8 +193,9 @@ def _slug(name: str) -> str:
 
 def _trainings(data: BinaryData, shared: Mapping[str, Any], variants: Mapping[str, Mapping[str, Any]]) -> Study:
     """Variants of the data's preset, written out as whole recipes so that a kept row knows all that it depends on."""
-    base = preset_for(data).changed("model 'feature-convex'", shared)
-    return Study({name: {"config": replace(base, **changes)} for name, changes in variants.items()})
+    one_network = "image" if len(data.input_shape) == 1 else None  # of tables too: with any map and option
+    base = preset_for(data, one_network).changed("model 'feature-convex'", shared)
+    return Study({name: {"config": base.changed("this study", changes)} for name, changes in variants.items()})
 
 
 def _feature_maps(data: BinaryData, shared: Mapping[str, Any]) -> Study:

@@ -104,7 +104,7 @@ class ThreatModel:
         for name, wanted in (("mutable", torch.bool), ("exclusive", torch.bool), ("groups", torch.int64)):
             part = getattr(self, name)
             if part is not None and part.dtype != wanted:
-                raise refuse(name, f"a tensor of {wanted}", str(part.dtype))
+                raise refuse(name, "a boolean tensor" if wanted is torch.bool else "an int64 tensor", str(part.dtype))
         if self.direction is not None:
             if not bool(torch.isin(self.direction, torch.tensor([-1, 0, 1], device=self.direction.device)).all()):
                 raise refuse("direction", "made of -1, 0 and 1", "other values")
