@@ -33,7 +33,7 @@ INTRUDER = Path(__file__).with_name("append_only.toml")
 
 def main(path: Path) -> None:
     data = load_table(path, label="attack", sensitive="1", drop=("attack_type", "difficulty"))
-    config = replace(preset_for(data), epochs=8, batch_size=128, validate_every=8)
+    config = replace(preset_for(data, "image"), epochs=8, batch_size=128, validate_every=8)
     model = train(data, config=config, seed=0)
     flagged = model.predict(data.test.x)
     print(f"attacks caught           {floor_percent(float(flagged[data.test.y].double().mean()))}")
