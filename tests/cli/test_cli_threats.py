@@ -346,7 +346,6 @@ def test_columns_are_counted(place):
     [
         (("certify", "--norm", "0", "--proof", "proofs"), "Numbers of columns have no proofs yet"),
         (("certify", "--norm", "0", "--method", "closed-form"), "Methods tangent and refined count columns"),
-        (("surface", "--norm", "0"), "Use certify, audit or export to count columns"),
     ],
 )
 def test_what_does_not_count_columns_says_so(place, command, message):

@@ -8,7 +8,7 @@ import torch
 from asymcert.certify import certify
 from asymcert.errors import InputError
 from asymcert.evaluate.curves import certified_accuracy_at
-from asymcert.evaluate.surface import Surface, surface
+from asymcert.evaluate.surface import Surface, columns_surface, surface
 from asymcert.runs.rows import Origin, make_rows
 from asymcert.threats.model import ThreatModel
 
@@ -80,3 +80,20 @@ def test_surface_refuses_other_methods_and_bad_grids(rows):
             surface(rows, radii=radii)
     with pytest.raises(InputError, match="`thresholds`"):
         surface(rows, thresholds=[np.inf])
+
+
+def test_where_columns_are_counted_every_threshold_is_certified_anew(model, split):
+    threat = ThreatModel(0, lower=0, upper=1)
+    found = columns_surface(model, split, threat, most=3)
+    assert found.radii.tolist() == [0, 1, 2, 3]
+    assert 0.0 in found.thresholds
+    assert (np.diff(found.certified, axis=0) <= 0).all()  # more columns, fewer alerts left
+    assert (np.diff(found.certified, axis=1) <= 0).all()
+    assert 0 < found.certified[1].max() <= found.accuracy_sensitive.max()
+    own = certify(model, split.x[split.y], threat)
+    at = int(np.flatnonzero(found.thresholds == 0.0)[0])
+    for count in range(4):
+        kept = float((own.sensitive & (own.radius >= count)).double().mean())
+        assert found.certified[count, at] == kept
+    with pytest.raises(InputError, match="norm 0"):
+        columns_surface(model, split, ThreatModel(2))

@@ -13,11 +13,21 @@ from asymcert.certify import CERTIFIERS, ClosedForm, certifier_for, default_meth
 from asymcert.cli import show
 from asymcert.cli.options import OF_METHOD, parse_norm, with_fields_of
 from asymcert.cli.parameters import Box, DataDir, Json, Norms, Quiet, RunPath, SplitName, ThreatFiles
-from asymcert.cli.steps import SPLITS, audit_run, certify_run, own_rows, report_run, threats_for, uncertified
+from asymcert.cli.steps import (
+    SPLITS,
+    audit_run,
+    certify_run,
+    chosen_split,
+    own_rows,
+    report_run,
+    threats_for,
+    uncertified,
+)
 from asymcert.cli.summaries import validation_facts
 from asymcert.errors import RunError
 from asymcert.evaluate import floor_percent, floor_significant, threat_key
 from asymcert.evaluate import surface as surface_of
+from asymcert.evaluate.surface import columns_surface
 from asymcert.models.thresholds import BALANCED
 from asymcert.runs.run import Run
 from asymcert.runs.threshold import move_threshold
@@ -82,7 +92,7 @@ def threshold(
 
 def surface(
     run: RunPath,
-    norm: Annotated[str, typer.Option(help="1, 2, inf or any p that was certified.")] = "2",
+    norm: Annotated[str, typer.Option(help="1, 2, inf or any p that was certified; columns.")] = "2",
     threat: Annotated[Path | None, typer.Option(help="File with the threat model, instead of a norm.")] = None,
     split: SplitName = "test",
     as_json: Json = False,
@@ -91,10 +101,16 @@ def surface(
 
     Example: asymcert surface runs/a --norm 1
     """
-    certificates = _rows_of(Run(run), norm, threat, split)
-    grid = surface_of(certificates)
-    steps = range(0, len(grid.thresholds), 1 if as_json else 10)
-    radii = range(0, len(grid.radii), 1 if as_json else 25)
+    opened = Run(run)
+    adversary = threats_for(opened.model, None if threat else [norm], [threat] if threat else None)[0]
+    if adversary.norm == 0:
+        grid = columns_surface(opened.model, chosen_split(opened.data, split), adversary)
+        about = adversary.describe()
+    else:
+        certificates = _rows_of(opened, norm, threat, split)
+        grid, about = surface_of(certificates), certificates["threat"][0]
+    steps = range(0, len(grid.thresholds), 1 if as_json else max(1, len(grid.thresholds) // 10))
+    radii = range(0, len(grid.radii), 1 if as_json or adversary.norm == 0 else 25)
     text = (lambda v: v) if as_json else floor_percent
     rows = [
         {
@@ -104,7 +120,7 @@ def surface(
         }
         for t in steps
     ]
-    show.table(f"Certified accuracy by threshold shift and radius, {certificates['threat'][0]}", rows, as_json)
+    show.table(f"Certified accuracy by threshold shift and radius, {about}", rows, as_json)
 
 
 def report(

@@ -9,12 +9,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from asymcert._checks import check_number, refuse
+from asymcert._checks import check_count, check_number, refuse
 from asymcert._floats import UNIT
-from asymcert.certify import ClosedForm
+from asymcert.certify import ClosedForm, certify
+from asymcert.datasets.binary import Split
 from asymcert.errors import InputError
 from asymcert.evaluate.detection import RATES
+from asymcert.models.base import BinaryClassifier
 from asymcert.runs.rows import one_series
+from asymcert.threats.model import ThreatModel
 
 Floats = NDArray[np.float64]
 Grid = Sequence[float] | Floats
@@ -95,6 +98,46 @@ def surface(rows: pl.DataFrame, radii: Grid | None = None, thresholds: Grid | No
     others = np.sort(margin[~label] + 4 * UNIT * np.abs(margin[~label]))
     accuracy_other = np.searchsorted(others, shift_grid, side="right") / len(others)
     return Surface(radius_grid, shift_grid, certified, clean, accuracy_other)
+
+
+def columns_surface(
+    model: BinaryClassifier, split: Split, threat: ThreatModel, most: int = 5, thresholds: Grid | None = None
+) -> Surface:
+    """The surface where columns are counted: the model is certified again at every threshold, by its default method.
+
+    Parameters
+    ----------
+    model
+        The classifier.
+    split
+        Samples of both classes.
+    threat
+        An adversary of norm 0.
+    most
+        Radii are 0 to so many columns.
+    thresholds
+        Finite, relative to the model's own, by default about 25 quantiles of the two classes' scores.
+
+    Raises
+    ------
+    InputError
+        Another norm, a split without one of the classes, or a model that no method counts columns of.
+    """
+    check_count("most", most)
+    label = split.y.cpu().numpy()
+    if threat.norm != 0:
+        raise refuse("threat", "of norm 0", threat.describe(), "Use `surface` for other norms.")
+    if label.all() or not label.any():
+        raise refuse("split", "of both classes", "one class only")
+    margin = model.margin(split.x).double().cpu().numpy()
+    own = np.union1d(_default_thresholds(label, margin)[::4], [0.0])
+    shifts = own if thresholds is None else _grid("thresholds", thresholds)
+    moved = [certify(model.with_threshold(model.threshold + t), split.x[split.y], threat) for t in shifts]
+    counts = np.arange(most + 1.0)
+    kept = [[(c.sensitive & (c.radius >= count)).double().mean() for c in moved] for count in counts]
+    other = [float(np.mean(margin[~label] <= t)) for t in shifts]
+    certified = np.array(kept, dtype=np.float64)
+    return Surface(counts, shifts, certified, certified[0], np.array(other))
 
 
 def follows_threshold(rows: pl.DataFrame) -> bool:
