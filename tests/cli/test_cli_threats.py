@@ -19,6 +19,7 @@ from asymcert.errors import AsymcertError
 from asymcert.evaluate import RunFolder
 from asymcert.evaluate.units import radius_in_units
 from asymcert.proofs.checker import main as check
+from asymcert.proofs.checker import main as checker_main
 
 THIEF = """
 name = "thief"
@@ -134,7 +135,7 @@ def test_audit_of_a_method_and_a_threat_model(place):
 def test_surface_of_a_threat_model(place):
     (place / "third.toml").write_text(THIEF.replace("thief", "third"))
     refused = call("surface", place / "run", "--threat", place / "third.toml")
-    assert "third.toml --split test` first" in str(refused.exception)
+    assert "third.toml --method closed-form --split test` first" in str(refused.exception)
     lines_of("certify", place / "run", "--threat", place / "third.toml")
     grid = lines_of("surface", place / "run", "--threat", place / "third.toml")
     assert 0 <= grid[0]["other_accuracy"] <= 1
@@ -283,7 +284,7 @@ def sensitive_sample(place) -> int:
         (["certify", "run", "--explain", "0", "--limit", "3"], "`explain` must be used without --proof and --limit"),
         (["audit", "run", "--method", "magic"], "`method` must be one of"),
         (["audit", "nowhere"], "not a run folder"),
-        (["surface", "run", "--norm", "7"], "Run `asymcert certify run --norm 7 --split test` first"),
+        (["surface", "run", "--norm", "7"], "Run `asymcert certify run --norm 7 --method closed-form --split test`"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -341,14 +342,16 @@ def test_columns_are_counted(place):
     assert attacked["successes"] == 0
 
 
-@pytest.mark.parametrize(
-    ("command", "message"),
-    [
-        (("certify", "--norm", "0", "--proof", "proofs"), "Numbers of columns have no proofs yet"),
-        (("certify", "--norm", "0", "--method", "closed-form"), "Methods tangent and refined count columns"),
-    ],
-)
-def test_what_does_not_count_columns_says_so(place, command, message):
-    done = call(command[0], place / "run", *command[1:])
+def test_what_does_not_count_columns_says_so(place):
+    done = call("certify", place / "run", "--norm", "0", "--method", "closed-form")
     assert isinstance(done.exception, AsymcertError)
-    assert message in str(done.exception)
+    assert "Methods tangent and refined count columns" in str(done.exception)
+
+
+def test_counted_columns_are_proved_and_drawn_over_thresholds(place):
+    lines_of("certify", place / "run", "--norm", "columns", "--proof", place / "proofs")
+    proofs = sorted((place / "proofs").rglob("*.proof"))
+    assert proofs
+    assert checker_main([str(place / "run" / "model.safetensors"), *map(str, proofs)]) == 0
+    grid = lines_of("surface", place / "run", "--norm", "columns")
+    assert all(row["radius_0"] >= row["radius_1.00"] >= row["radius_2.00"] for row in grid)
