@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -148,14 +149,31 @@ def _window(pool: nn.Module) -> int:
     return size
 
 
+class SignedScore(ConvexScore):
+    """A score that may never fall, or never rise, as some features grow: their weights have one sign each."""
+
+    input_shape: tuple[int, ...]
+    signs: list[int]
+
+    @abstractmethod
+    def from_input(self) -> Iterator[tuple[str, Tensor]]:
+        """Name and weight, (units, features), of every layer that sees the input."""
+
+    def set_signs(self, signs: Sequence[int]) -> None:
+        """Give features a sign from now on, and put weights back that have another."""
+        self.signs = checked_signs(signs, math.prod(self.input_shape))
+        self.project_()
+
+    @torch.no_grad()
+    def project_(self) -> None:
+        """As in `ConvexScore`; weights that have not their feature's sign become zero."""
+        super().project_()
+        for _, weight in self.from_input() if self.signs else ():
+            weight.mul_(weight * torch.tensor(self.signs, dtype=weight.dtype, device=weight.device) >= 0)
+
+
 def checked_signs(signs: Sequence[int], inputs: int) -> list[int]:
     """The signs, one for each of so many features, or none; an `InputError` for anything else."""
     if len(signs) not in (0, inputs) or not {-1, 0, 1}.issuperset(signs):
         raise refuse("signs", f"empty, or -1, 0 or 1 for each of {inputs} features", f"{len(signs)} numbers")
     return [int(sign) for sign in signs]
-
-
-def put_back_(weight: Tensor, signs: Sequence[int]) -> None:
-    """Set weights (units, features) that have not their feature's sign to zero, in place."""
-    if signs:
-        weight.mul_(weight * torch.tensor(signs, dtype=weight.dtype, device=weight.device) >= 0)

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from asymcert._checks import check_count, refuse
-from asymcert.convex.base import ConvexScore, checked_signs, freeze, put_back_
+from asymcert.convex.base import SignedScore, checked_signs, freeze
 from asymcert.convex.mlp import ConvexMLP
 
 START = 4.0  # mean sum of a unit's weights over the mean of its draws: each starts in [0, START / inputs]
 
 
-class ConvexEnsemble(ConvexScore):
+class ConvexEnsemble(SignedScore):
     """Average of `members` networks, each a `ConvexMLP` with passthrough and first layers of its own.
 
     An average of convex functions is convex, and `fold` gives it as one `ConvexMLP` whose hidden weights are block
@@ -69,16 +69,9 @@ class ConvexEnsemble(ConvexScore):
         for index, weight in enumerate(self.hidden):
             yield f"hidden.{index}", weight
 
-    def set_signs(self, signs: Sequence[int]) -> None:
-        """Give features a sign from now on, and put weights back that have another."""
-        self.signs = checked_signs(signs, math.prod(self.input_shape))
-        self.project_()
-
-    @torch.no_grad()
-    def project_(self) -> None:
-        """As in `ConvexScore`, and weights of features that have a sign."""
-        super().project_()
-        put_back_(self.direct.weight, self.signs)
+    def from_input(self) -> Iterator[tuple[str, Tensor]]:
+        """The one matrix of all that see it."""
+        yield "direct.weight", self.direct.weight
 
     @property
     def activations(self) -> int:

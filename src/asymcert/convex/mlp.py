@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from asymcert._checks import check_count
-from asymcert.convex.base import ConvexScore, WeightOptions, checked_signs, freeze, put_back_
+from asymcert.convex.base import SignedScore, WeightOptions, checked_signs, freeze
 from asymcert.convex.fold import fold_affine, normalisations, trained_scales
 from asymcert.convex.weights import make_nonnegative
 
 
-class ConvexMLP(ConvexScore):
+class ConvexMLP(SignedScore):
     """ReLU network with nonnegative hidden weights and free connections from the input.
 
     ``z_1 = relu(C_0 v + b_0)``, ``z_{l+1} = relu(A_l z_l + C_l v + b_l)``, ``g(v) = A_L z_L + C_L v + b_L`` with
@@ -85,26 +85,14 @@ class ConvexMLP(ConvexScore):
         for index, layer in enumerate(self.layers[1:]):
             yield f"hidden.{index}.weight", layer.weight
         yield from trained_scales(self.norms)
-        for name, weight in self._from_input():
+        for name, weight in self.from_input():
             if self.monotone:
                 yield f"{name}.weight on the second half", weight[:, weight.shape[1] // 2 :]
             for sign in sorted(set(self.signs) - {0}):
                 chosen = [index for index, own in enumerate(self.signs) if own == sign]
                 yield f"{name}.weight of the features of sign {sign:+d}, times it,", sign * weight[:, chosen]
 
-    def set_signs(self, signs: Sequence[int]) -> None:
-        """Give features a sign from now on, and put weights back that have another."""
-        self.signs = checked_signs(signs, math.prod(self.input_shape))
-        self.project_()
-
-    @torch.no_grad()
-    def project_(self) -> None:
-        """As in `ConvexScore`, and weights of features that have a sign."""
-        super().project_()
-        for _, weight in self._from_input():
-            put_back_(weight, self.signs)
-
-    def _from_input(self) -> Iterator[tuple[str, Tensor]]:
+    def from_input(self) -> Iterator[tuple[str, Tensor]]:
         """Name and weight of every layer that sees the input."""
         for name, layer in (("first", self.first), *((f"direct.{i}", part) for i, part in enumerate(self.direct))):
             assert isinstance(layer.weight, Tensor)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import refuse
-from asymcert._files import DEEPEST, TOO_DEEP, checked_values, parse_json
+from asymcert._files import parse_json, parse_toml
 from asymcert.errors import InputError
 from asymcert.models.base import BinaryClassifier
 from asymcert.threats.limits import Limits
@@ -37,8 +35,6 @@ KEYS = (
     "limits",
 )
 SUFFIXES = (".toml", ".json")
-PART = r"""[ \t]*+(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+"""
-LONG_KEY = re.compile(rf"(?:\.{PART}){{{DEEPEST}}}")
 SIGNS = {"increase_only": 1, "decrease_only": -1}
 
 
@@ -121,7 +117,7 @@ def _content(path: Path) -> Mapping[str, Any]:
         raise refuse("threat", f"a file ending in {' or '.join(SUFFIXES)}", repr(path.name))
     try:
         text = path.read_text(encoding="utf-8")
-        content = _toml(text) if path.suffix == ".toml" else parse_json(text)
+        content = parse_toml(text) if path.suffix == ".toml" else parse_json(text)
     except FileNotFoundError:
         raise InputError("no such file. Check the path.") from None
     except (OSError, ValueError) as error:
@@ -129,16 +125,6 @@ def _content(path: Path) -> Mapping[str, Any]:
     if not isinstance(content, Mapping):
         raise refuse("threat", "a table of keys and values", type(content).__name__)
     return content
-
-
-def _toml(text: str) -> Any:
-    """As `parse_json` reads JSON; the parser takes quadratic time for keys of many parts."""
-    if LONG_KEY.search(text):
-        raise ValueError(TOO_DEEP)
-    try:
-        return checked_values(tomllib.loads(text))
-    except RecursionError:
-        raise ValueError(TOO_DEEP) from None
 
 
 def _amounts(key: str, values: Mapping[str, Any], table: TableThreat | None, norm: float) -> Tensor | None:
