@@ -181,3 +181,13 @@ def test_bad_rows_leave_the_others_alone(cases):
     clean, problems = data.scaling.read(read_table(cases / "new_rows_three_bad.csv"))
     assert sorted(problems.drop_nulls()) == ["a: '1e400' is too great", "a: 'abc' is no number", "a: no value"]
     assert len(clean) == 43
+
+
+@pytest.mark.parametrize(
+    ("labels", "suggested"),
+    [(("1", "1", "1", "0"), "1"), (("no", "Yes", "Yes", "no"), "Yes"), (("ham", "ham", "spam", "ham"), "spam")],
+)
+def test_the_sensitive_label_that_is_suggested_says_yes_or_is_the_rarest(tmp_path, labels, suggested):
+    path = tmp_path / "t.csv"
+    path.write_text("a,y\n" + "".join(f"{row % 7}.5,{labels[row % 4]}\n" for row in range(80)))
+    assert f"--sensitive={suggested}" in look_at(path, TableOptions("y")).command

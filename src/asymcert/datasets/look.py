@@ -29,6 +29,7 @@ SUSPICIOUS = 0.995  # area under the curve of one column alone
 MOST_SHOWN = 5  # values of a category
 FEW_LABELS = 20  # values that a label column may have
 Counts = NDArray[np.int64]
+AFFIRMED = ("1", "1.0", "true", "yes")  # labels of the sensitive class where the other one is their opposite
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def look_at(
     options
         As for `load_table`, but the label may be missing.
     sensitive
-        Sensitive labels; where neither these nor harmless ones are named, the rarest.
+        Sensitive labels; where neither these nor harmless ones are named, that which says yes, or the rarest.
     max_bytes
         As for `load_table`.
 
@@ -119,7 +120,7 @@ def look_at(
     classes, chosen, problems = None, list(several(sensitive)), list(found.problems)
     try:
         if options.label in raw.frame.columns:
-            chosen = chosen or ([] if options.harmless else _rarest(raw.frame.get_column(options.label)))
+            chosen = chosen or ([] if options.harmless else _likely_sensitive(raw.frame.get_column(options.label)))
             classes = classes_for([raw], chosen, options)
     except (DataError, InputError) as error:
         problems.append(Problem.of(error))
@@ -137,9 +138,11 @@ def look_at(
     )
 
 
-def _rarest(labels: pl.Series) -> list[object]:
+def _likely_sensitive(labels: pl.Series) -> list[object]:
+    """The label that says yes, where the two say yes and no; else the rarest."""
     counts = class_counts([label_texts(labels)])
-    return [min(counts, key=counts.__getitem__)] if counts else []
+    yes: list[object] = [label for label in counts if label.lower() in AFFIRMED] if len(counts) == 2 else []
+    return yes[:1] or [*sorted(counts, key=counts.__getitem__)[:1]]
 
 
 def _label_candidates(frame: pl.DataFrame) -> list[str]:
