@@ -17,6 +17,7 @@ ROOMS = (  # from the ground up: a room may import from those before it
     "_floats",
     "_checks",
     "_files",
+    "texts",
     "datasets",
     "features",
     "convex",

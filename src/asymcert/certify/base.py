@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 import torch
 from torch import Tensor
 
-from asymcert._checks import check_inputs, refuse
+from asymcert._checks import refuse
 from asymcert.models.base import BinaryClassifier
 from asymcert.threats.model import ThreatModel
 
@@ -141,7 +141,7 @@ class Certifier(ABC):
             remedy = "Deploy the model in one of them, or certify with sound=False."
             raise refuse("model", "deployed in float32 or float64", ", ".join(sorted(map(str, others))), remedy)
         with model.undisturbed(), torch.no_grad():
-            yield check_inputs(x, model.input_shape)
+            yield model.checked(x)
 
     @abstractmethod
     def _certificates(self, model: Any, x: Tensor, threats: Threats) -> list[Certificate]:

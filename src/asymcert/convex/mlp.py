@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from asymcert._checks import check_count
 from asymcert.convex.base import SignedScore, WeightOptions, checked_signs, freeze
@@ -71,13 +72,26 @@ class ConvexMLP(SignedScore):
     def forward(self, features: Tensor) -> Tensor:
         """(n, *input_shape) -> (n,)."""
         v = features.flatten(1)
-        s = self.first(v)  # pre-activations, (n, width)
+        return self._through(self.first(v), [layer(v) for layer in self.direct])
+
+    def of_sets(self, features: Tensor, starts: Tensor) -> Tensor:
+        """Scores of n samples whose features are 1 or 0, given by those that are 1: int64 (m,), (n,) -> (n,).
+
+        Sample i has the features from number ``starts[i]`` of the list to before ``starts[i + 1]``.
+        """
+        weights = [weight for _, weight in self.from_input()]
+        sums = functional.embedding_bag(features, torch.cat(weights).T.contiguous(), starts, mode="sum")
+        first, *direct = sums.split([len(weight) for weight in weights], dim=1)
+        return self._through(first + self.first.bias, direct)
+
+    def _through(self, s: Tensor, direct: Sequence[Tensor]) -> Tensor:
+        """Scores (n,) of pre-activations (n, width) of the first layer, and what later ones see of the input."""
         for index, layer in enumerate(self.hidden):
             if self.norms:
                 s = self.norms[index](s)
             s = layer(torch.relu(s))
             if self.passthrough:
-                s = s + self.direct[index](v)
+                s = s + direct[index]
         return s.squeeze(1)
 
     def nonnegative(self) -> Iterator[tuple[str, Tensor]]:

@@ -6,7 +6,7 @@ import math
 import re
 import zlib
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -152,7 +152,7 @@ class CategoryColumn(Column):
         object.__setattr__(self, "values", tuple(self.values))
         if len(set(self.values)) != len(self.values) or not all(isinstance(v, str) for v in self.values):
             raise refuse(f"values of column '{self.name}'", "distinct texts", self.values)
-        _check_fill(self)
+        check_fill(self)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -187,7 +187,7 @@ class WordColumn(Column):
     def __post_init__(self) -> None:
         check_count("size", self.size)
         check_count("cap", self.cap)
-        _check_fill(self)
+        check_fill(self)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -216,22 +216,7 @@ class WordColumn(Column):
         return np.rint(features.sum(1) * self.cap).tolist()
 
 
-def _check_fill(column: Column) -> None:
+def check_fill(column: Column) -> None:
+    """Refuse what is no text to stand in for a missing one."""
     if column.fill is not None and not isinstance(column.fill, str):
         raise refuse(f"fill of column '{column.name}'", "text", repr(column.fill))
-
-
-_KINDS: tuple[type[Column], ...] = (NumericColumn, CategoryColumn, WordColumn)
-
-
-def column_from_dict(values: dict[str, Any]) -> Column:
-    """Read what `Column.to_dict` gave; an `InputError` for anything else."""
-    kinds = {kind.kind: kind for kind in _KINDS}
-    kind = kinds.get(values.get("kind", "")) if isinstance(values, dict) else None
-    if kind is None:
-        raise refuse("column", f"a dictionary whose kind is one of {sorted(kinds)}", repr(values))
-    known = {field.name for field in fields(kind)}
-    rest = {key: value for key, value in values.items() if key != "kind"}
-    if set(rest) != known or not isinstance(rest["name"], str):
-        raise refuse("column", f"a dictionary with the keys {sorted(known)} and a name of text", sorted(rest))
-    return kind(**rest)

@@ -19,10 +19,10 @@ from asymcert.datasets.columns import (
     Column,
     NumericColumn,
     WordColumn,
-    column_from_dict,
     unnamed,
 )
 from asymcert.datasets.plan import Plan, check_readable, joined
+from asymcert.datasets.stored_columns import column_from_dict
 from asymcert.errors import DataError
 
 if TYPE_CHECKING:

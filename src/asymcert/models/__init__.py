@@ -9,6 +9,7 @@ from asymcert.models.lipschitz import LipschitzClassifier
 from asymcert.models.relu import ReluClassifier
 from asymcert.models.smoothed import SmoothedClassifier
 from asymcert.models.splitting import SplitClassifier
+from asymcert.models.text import TextClassifier
 from asymcert.models.trees import TreeSum, TreeVote
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "ReluClassifier",
     "SmoothedClassifier",
     "SplitClassifier",
+    "TextClassifier",
     "TreeSum",
     "TreeVote",
 ]

@@ -111,6 +111,10 @@ class BinaryClassifier(nn.Module, ABC):
         with full_precision(self.device):
             return super().__call__(*arguments, **named)
 
+    def checked(self, x: Tensor) -> Tensor:
+        """Inputs as a finite tensor of real numbers; an `InputError` for those that do not fit the classifier."""
+        return check_inputs(x, self.input_shape)
+
     def chunks(self, x: Tensor) -> Iterator[Tensor]:
         """Checked inputs in the model's type and on its device, in pieces of bounded memory; an empty batch is one.
 
@@ -119,7 +123,7 @@ class BinaryClassifier(nn.Module, ABC):
         InputError
             `x` is not a finite tensor of shape (n, *input_shape).
         """
-        x = check_inputs(x, self.input_shape)
+        x = self.checked(x)
         for chunk in x.split(max(1, CHUNK_VALUES // self.activations)):
             yield chunk.to(self.device, self.dtype)
 

@@ -1,0 +1,114 @@
+"""From texts to features: views, canonical form, windows, words, vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from asymcert.texts.canonical import CanonicalForm
+from asymcert.texts.views import views_of
+from asymcert.texts.words import sentences_of, words_of
+from numpy.typing import NDArray
+
+from asymcert._checks import check_choice, refuse
+from asymcert.texts.vocabulary import Vocabulary
+
+WHOLE, SENTENCE, DECODED = 0, 1, 2  # what a window is: all of a text, one of its sentences, or of what it decodes to
+WINDOWS = ("whole", "sentences", "both")
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Features of the windows of texts.
+
+    Parameters
+    ----------
+    owner, kind
+        (w,): the text of each window, ascending, and `WHOLE`, `SENTENCE` or `DECODED`.
+    ends
+        (w + 1,): where the features of each window end.
+    features
+        Numbers of features, ascending in each window.
+    """
+
+    owner: NDArray[np.int64]
+    kind: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    features: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TextEncoder:
+    """How texts become features; stored with a model, so that a text means the same wherever it is read.
+
+    Parameters
+    ----------
+    form
+        What is made of a text before anything else.
+    vocabulary
+        The features.
+    windows
+        What is scored: the ``whole`` text, its ``sentences``, or ``both``; the greatest score is the text's.
+    decoded
+        Whether what parts of a text decode to is scored as well.
+    """
+
+    form: CanonicalForm
+    vocabulary: Vocabulary
+    windows: str = "whole"
+    decoded: bool = False
+
+    def __post_init__(self) -> None:
+        for name, kind in (("form", CanonicalForm), ("vocabulary", Vocabulary)):
+            if isinstance(getattr(self, name), Mapping):
+                object.__setattr__(self, name, kind.from_dict(getattr(self, name)))
+        check_choice("windows", self.windows, WINDOWS)
+
+    def encode(self, texts: Sequence[str]) -> Windows:
+        """Features of the windows of texts, at least one for each."""
+        owner, kind, documents = [], [], []
+        for number, text in enumerate(texts):
+            for what, words in self.windows_of(text):
+                owner.append(number)
+                kind.append(what)
+                documents.append(words)
+        ends, features = self.vocabulary.encode(documents)
+        return Windows(np.array(owner, np.int64), np.array(kind, np.int64), ends, features)
+
+    def windows_of(self, text: str) -> Iterator[tuple[int, list[str]]]:
+        """What each window of a text is, and its words."""
+        own = self.form.form(text)
+        yield from self._windows(own, (WHOLE, SENTENCE))
+        if self.decoded:
+            for view in views_of(text)[1:]:
+                form = self.form.form(view)
+                if form != own:
+                    yield from self._windows(form, (DECODED, DECODED))
+
+    def _windows(self, form: str, kinds: tuple[int, int]) -> Iterator[tuple[int, list[str]]]:
+        sentences = [] if self.windows == "whole" else sentences_of(form)
+        if self.windows != "sentences" or not sentences:
+            yield kinds[0], words_of(form)
+        yield from ((kinds[1], sentence) for sentence in sentences)
+
+    def rows(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Features of whole texts, each 0 or 1: (n, number of features)."""
+        found = TextEncoder(self.form, self.vocabulary).encode(texts)
+        rows = np.zeros((len(texts), len(self.vocabulary)))
+        rows[found.owner.repeat(np.diff(found.ends)), found.features] = 1.0
+        return rows
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form."""
+        parts = {"form": self.form.to_dict(), "vocabulary": self.vocabulary.to_dict()}
+        return parts | {"windows": self.windows, "decoded": self.decoded}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` gave; an `InputError` for anything else."""
+        known = {"form", "vocabulary", "windows", "decoded"}
+        if not isinstance(values, Mapping) or set(values) != known or not isinstance(values["decoded"], bool):
+            raise refuse("encoder", f"a dictionary with the keys {sorted(known)}", repr(values)[:80])
+        return cls(**values)
