@@ -19,6 +19,7 @@ EDGE = " "  # stands before and after a word in its parts
 CACHED_WORDS = 2**16
 
 Integers = NDArray[np.int64]
+Codes = tuple[Integers, Integers]  # ascending codes of terms, and the feature of each
 
 
 @dataclass(frozen=True)
@@ -257,7 +258,7 @@ def parts_of(word: str, lengths: Sequence[int], longest: int) -> set[str]:
     """
     if word.startswith("<"):
         return set()
-    edged = f"{EDGE}{word}{EDGE}"[: longest + 2]
+    edged = EDGE + (word[:longest] if len(word) > longest else word + EDGE)
     return {edged[start : start + length] for length in lengths for start in range(len(edged) - length + 1)}
 
 

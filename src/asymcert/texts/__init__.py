@@ -1,0 +1,1 @@
+"""From texts to binary features: canonical form, words, views, vocabulary."""
