@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,7 +61,8 @@ class EncodedColumn(Column):
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form."""
-        return super().to_dict() | {"encoder": self.encoder.to_dict()}
+        parts = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {"kind": self.kind, **parts, "encoder": self.encoder.to_dict()}
 
 
 @dataclass(frozen=True)
