@@ -36,9 +36,6 @@ class Characters(dict[int, "str | int"]):
         """Whether they say the same, whatever characters were met."""
         return isinstance(other, Characters) and self.to_dict() == other.to_dict()
 
-    def __hash__(self) -> int:
-        return hash((*self.dropped, *self.apart))
-
     def __missing__(self, code: int) -> str | int:
         self[code] = self._by_range(code)
         return self[code]
