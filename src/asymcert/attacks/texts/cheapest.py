@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from asymcert.attacks.texts.moves import MOVES, removals
-from asymcert.attacks.texts.prices import EditPrices, described
+from asymcert.attacks.texts.prices import EditPrices
 from asymcert.attacks.texts.problem import TextProblem
-from asymcert.attacks.texts.search import EditSearch, Padding, TextAttack
+from asymcert.attacks.texts.search import EditSearch, Padding
 from asymcert.attacks.texts.supply import Supply
-from asymcert.attacks.texts.trial import Trial
+from asymcert.attacks.texts.trial import ChangedText, Trial
 
 ATTACKS = (
     EditSearch(("fillers",)),
@@ -24,28 +23,6 @@ ATTACKS = (
 TRIED = 64  # of texts with a word fewer
 
 
-@dataclass(frozen=True)
-class Evasion:
-    """A text whose verdict is not sensitive any more.
-
-    Parameters
-    ----------
-    text
-        As it is given to the classifier.
-    price
-        Least price of edits that make it: no certificate of the original reaches so far.
-    margin
-        Of the model that is run.
-    edits
-        In words, such as ``added 'meeting' x2``.
-    """
-
-    text: str
-    price: float
-    margin: float
-    edits: list[str]
-
-
 def cheapest_edit(
     problem: TextProblem,
     text: str,
@@ -53,10 +30,9 @@ def cheapest_edit(
     *,
     most: float = 20.0,
     supply: Supply | None = None,
-    attacks: Sequence[TextAttack] = ATTACKS,
-    seed: int = 0,
-) -> Evasion | None:
-    """Search for a text that undoes the verdict, each attack for a cheaper one than those before it found.
+    seed: int | Sequence[int] = 0,
+) -> ChangedText:
+    """Search for the cheapest text that undoes a verdict: each attack for a cheaper one than those before it found.
 
     Parameters
     ----------
@@ -70,33 +46,29 @@ def cheapest_edit(
         Greatest price of interest.
     supply
         What may be added besides words of the vocabulary.
-    attacks
-        In their order.
     seed
         Of what is drawn.
 
     Returns
     -------
-    Evasion or None
-        None where no attack succeeded.
+    ChangedText
+        No certificate of the text reaches its price, if it `undoes` the verdict; `described` puts its edits in words.
     """
-    generator, supply, best = np.random.default_rng(seed), supply or Supply(), None
-    for attack in attacks:
-        trial = Trial(problem, text, prices, most, supply, generator)
-        if attack.fits(prices):
+    generator, found = np.random.default_rng(seed), []
+    for attack in ATTACKS:
+        trial = Trial(problem, text, prices, most, supply or Supply(), generator)
+        if attack.fits(prices) and not trial.best.undoes:
             attack.run(trial)
-        if trial.over:
-            best = _shortened(trial)
-            most = math.nextafter(best.price, -math.inf)
-    return best
+            _shorten(trial)
+        found.append(trial.best)
+        if trial.best.undoes:
+            most = math.nextafter(trial.best.price, -math.inf)
+    return min(found, key=lambda each: each.rank)
 
 
-def _shortened(trial: Trial) -> Evasion:
-    """The text that a trial found, without words that it does not need."""
+def _shorten(trial: Trial) -> None:
+    """Take out of the text that a trial found what it does not need."""
     price = math.inf
-    while trial.best.price < price:
+    while trial.best.undoes and trial.best.price < price:
         price = trial.best.price
         trial.offer(removals(trial.best.text, (), trial.generator), TRIED)
-    best = trial.best
-    edits = trial.prices.edits(trial.start, trial.problem.sentences(best.text))
-    return Evasion(best.text, best.price, best.margin, described(edits or ()))

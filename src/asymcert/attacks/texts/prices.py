@@ -7,12 +7,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_CELLS = 2**23  # of an alignment; two words are one cell
+if TYPE_CHECKING:
+    from asymcert.texts.vocabulary import Vocabulary
+    from asymcert.threats.words import WordEdits
+
+MOST_CELLS = 2**21  # of an alignment; two words are one cell
 MOST_SENTENCES = 2**12  # pairs of them that are aligned
 ADD, REMOVE, REPLACE = "add", "remove", "replace"
 Words = Sequence[str]
@@ -63,10 +67,27 @@ class EditPrices:
     sentences: bool = False
     marks_stay: bool = False
 
+    @classmethod
+    def of(cls, edits: WordEdits, vocabulary: Vocabulary) -> Self:
+        """Those of a threat model on the features of a vocabulary."""
+        protected = () if edits.protected is None else edits.protected.tolist()
+        words = frozenset(word for word, kept in zip(vocabulary.words, protected, strict=False) if kept)
+        return cls(dict(edits.kinds), words, edits.sentences, edits.marks_stay)
+
+    @property
+    def by_sentence(self) -> bool:
+        """Whether it matters which words are in one sentence."""
+        return self.sentences or self.marks_stay
+
     def between(self, before: Sequence[Words], after: Sequence[Words]) -> float:
-        """Least total price of edits from one text to another, both by sentences; inf where none are known.
+        """Least total price of edits from one text to another; inf where none are known.
 
         Also infinite where texts differ in so much that aligning them would take too long. Rounded down.
+
+        Parameters
+        ----------
+        before, after
+            Words of each sentence, or, but for `by_sentence`, of the text in one list.
         """
         edits = self.edits(before, after)
         return math.inf if edits is None else self.total(edits)
@@ -80,7 +101,7 @@ class EditPrices:
 
     def edits(self, before: Sequence[Words], after: Sequence[Words]) -> list[Edit] | None:
         """The cheapest edits, in the order of the texts; None where there are none."""
-        if not (self.sentences or self.marks_stay):
+        if not self.by_sentence:
             return self._words(*([word for words in text for word in words] for text in (before, after)))
         return self._sentences([tuple(words) for words in before], [tuple(words) for words in after])
 
@@ -160,12 +181,13 @@ def _walked(cost: Table, removal: Table, addition: Table, pairing: Table) -> lis
     i, j = pairing.shape
     path: list[tuple[int | None, int | None]] = []
     while i or j:
-        paired = cost[i - 1, j - 1] + pairing[i - 1, j - 1] if i and j else math.inf
-        removed = cost[i - 1, j] + removal[i - 1] if i else math.inf
-        added = cost[i, j - 1] + addition[j - 1] if j else math.inf
-        step = int(np.argmin([paired, removed, added]))
-        i, j = i - (step != 2), j - (step != 1)
-        path.append((None if step == 2 else i, None if step == 1 else j))
+        paired = float(cost[i - 1, j - 1] + pairing[i - 1, j - 1]) if i and j else math.inf
+        removed = float(cost[i - 1, j] + removal[i - 1]) if i else math.inf
+        added = float(cost[i, j - 1] + addition[j - 1]) if j else math.inf
+        least = min(paired, removed, added)
+        old, new = least in (paired, removed), least == paired or least < removed
+        i, j = i - old, j - new
+        path.append((i if old else None, j if new else None))
     return path[::-1]
 
 

@@ -74,7 +74,7 @@ class EditSearch(TextAttack):
             words = trial.ranked(kept[0])
             moves = [MOVES[move][0](text, words, trial.generator) for move in self.moves for text in kept]
             kept = trial.offer(_alternately(moves), tried, self.beam)
-            if trial.over or not kept:
+            if trial.best.undoes or not kept:
                 break
 
 
@@ -107,7 +107,7 @@ class Padding(TextAttack):
         text = trial.best.text
         if trial.prices.sentences:
             trial.offer(self._of_sentences(text, trial), self.evaluations // 2)
-        if not trial.over and ADD in trial.prices.kinds:
+        if not trial.best.undoes and ADD in trial.prices.kinds:
             trial.offer(self._of_words(text, trial), self.evaluations)
 
     def _of_words(self, text: str, trial: Trial) -> Iterator[str]:

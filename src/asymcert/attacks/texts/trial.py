@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asymcert.attacks.texts.prices import EditPrices
+from asymcert.attacks.texts.prices import Edit, EditPrices
 from asymcert.attacks.texts.problem import TextProblem
 from asymcert.attacks.texts.supply import Supply
 
 MOST_STEPS = 40  # edits of one attack
-MOST_PRICED = 32  # texts of one step whose price is asked for
-MOST_LETTERS = 2**24  # of all texts that one attack tries: long texts are tried less often
+MOST_PRICED = 32  # texts of one step that do not undo the verdict and are priced
+MOST_LETTERS = 2**21  # of all texts that one attack tries: long texts are tried less often
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,14 @@ class ChangedText:
         Least price of edits that make it, at most the budget.
     margin
         Of the model that is run.
+    edits
+        The cheapest that make it.
     """
 
     text: str
     price: float
     margin: float
+    edits: tuple[Edit, ...]
 
     @property
     def undoes(self) -> bool:
@@ -77,15 +80,9 @@ class Trial:
     ):
         self.problem, self.prices, self.budget = problem, prices, budget
         self.supply, self.generator = supply, generator
-        self.start = problem.sentences(text)
-        self.seen = {text}
-        self.attempts = 0
-        self.best = ChangedText(text, 0.0, float(problem.margins([text])[0]))
-
-    @property
-    def over(self) -> bool:
-        """Whether the verdict is undone."""
-        return self.best.undoes
+        self.start = self._parts(text)
+        self.seen, self.attempts = {text}, 0
+        self.best = ChangedText(text, 0.0, float(problem.margins([text])[0]), ())
 
     @property
     def steps(self) -> int:
@@ -99,20 +96,28 @@ class Trial:
 
     def offer(self, texts: Iterator[str], most: int, keep: int = 1) -> list[str]:
         """Score so many new texts, and return the best `keep` of those within the budget, the lowest margin first."""
-        longest = max(1, MOST_LETTERS // max(1, len(self.best.text)))
-        fresh = list(itertools.islice((text for text in texts if self._is_new(text)), min(most, longest)))
+        room = MOST_LETTERS // max(1, len(self.best.text)) - self.attempts
+        fresh = list(itertools.islice((text for text in texts if self._is_new(text)), max(0, min(most, room))))
         margins = self.problem.margins(fresh)
         self.attempts += len(fresh)
         kept: list[str] = []
-        for place in np.argsort(margins, kind="stable")[:MOST_PRICED].tolist():  # NaN comes last
-            price = self.prices.between(self.start, self.problem.sentences(fresh[place]))
-            if price <= self.budget:
-                found = ChangedText(fresh[place], price, float(margins[place]))
-                self.best = min(self.best, found, key=lambda each: each.rank)
-                kept.append(fresh[place])
-            if len(kept) == keep:
+        for rank, place in enumerate(np.argsort(margins, kind="stable").tolist()):
+            if margins[place] > 0 and (len(kept) >= keep or rank >= MOST_PRICED):
                 break
-        return kept
+            kept += self._priced(fresh[place], float(margins[place]))
+        return kept[:keep]
+
+    def _priced(self, text: str, margin: float) -> list[str]:
+        """The text, if its edits are within the budget."""
+        edits = self.prices.edits(self.start, self._parts(text))
+        if edits is None or (price := self.prices.total(edits)) > self.budget:
+            return []
+        self.best = min(self.best, ChangedText(text, price, margin, tuple(edits)), key=lambda each: each.rank)
+        return [text]
+
+    def _parts(self, text: str) -> list[list[str]]:
+        """What prices are told of a text."""
+        return self.problem.sentences(text) if self.prices.by_sentence else [self.problem.words(text)]
 
     def _is_new(self, text: str) -> bool:
         new = text not in self.seen
