@@ -18,6 +18,7 @@ from asymcert.certify.relu.linear_bounds import Crown, IntervalBounds
 from asymcert.certify.smoothing import Smoothing
 from asymcert.certify.splitting import Splitting
 from asymcert.certify.tangent import Tangent
+from asymcert.certify.texts import Words
 from asymcert.certify.trees import TreeColumns
 from asymcert.certify.veritas import Veritas
 from asymcert.features import Ramps
@@ -42,6 +43,7 @@ CERTIFIERS: tuple[type[Certifier], ...] = (
     Veritas,
     TreeColumns,
     Ablation,
+    Words,
 )
 METHODS = {certifier.method: certifier for certifier in CERTIFIERS}
 

@@ -14,7 +14,8 @@ from asymcert._files import parse_json, parse_toml
 from asymcert.errors import InputError
 from asymcert.models.base import BinaryClassifier
 from asymcert.threats.limits import Limits
-from asymcert.threats.model import COUNTED, ThreatModel, as_values
+from asymcert.threats.model import COUNTED, ThreatModel
+from asymcert.threats.parts import as_values
 from asymcert.threats.table import TableThreat
 
 LIMITED = ("max_change", "values", "between")
