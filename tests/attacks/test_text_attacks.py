@@ -110,7 +110,7 @@ def test_disguises_that_every_form_undoes(change):
 @pytest.mark.parametrize("move", MOVES)
 def test_moves_make_texts_of_few_edits(move):
     asked, prices, text = problem(), PRICES["any"], SPAM[1]
-    made = list(MOVES[move][0](text, ["home", "lunch"], np.random.default_rng(0)))
+    made = list(MOVES[move][0](text, ["home", "lunch", "hello", "the"], np.random.default_rng(0)))
     costs = [prices.between([asked.words(text)], [asked.words(each)]) for each in made]
     assert len(set(made)) > 3
     assert max(costs) <= 2
