@@ -24,6 +24,7 @@ from asymcert.attacks import (
 from asymcert.errors import RunError
 from asymcert.evaluate.beyond import BEYOND, EXACT, Beyond
 from asymcert.evaluate.run import Progress
+from asymcert.evaluate.text_audit import audit_texts, resumed
 from asymcert.models.base import BinaryClassifier
 from asymcert.runs.folder import RunFolder
 from asymcert.runs.rows import AUDIT_SCHEMA, KEY, check_rows, distinct, threat_key
@@ -66,7 +67,8 @@ def audit(
     Returns
     -------
     polars.DataFrame
-        One row for each certificate of positive radius and each attack that it is open to, in `AUDIT_SCHEMA`.
+        One row for each certificate of positive radius and each attack that it is open to, in `AUDIT_SCHEMA`; of edits
+        of words see `audit_texts`.
 
     Raises
     ------
@@ -75,20 +77,16 @@ def audit(
     InputError
         As `attack_rows`.
     """
-    attacks = default_attacks() if attacks is None else list(attacks)
-    stored = run.read(AUDIT)
-    stored = AUDIT_SCHEMA.to_frame() if stored.is_empty() else stored
-    results = [AUDIT_SCHEMA.to_frame()]
     certificates = _stored_certificates(model_digest or model.digest, run, threats, split_name)
-    for attack in attacks:
-        same_budget = pl.col("fraction") == _budget_share(attack, fraction)
-        same = (pl.col("attack") == attack.name) & same_budget & (pl.col("seed") == seed)
-        known = stored.filter(same).join(certificates, on=list(KEY), how="semi")
-        pending = certificates.join(known, on=list(KEY), how="anti")
-        for part in _attacked(model, split.x, pending, threats, [attack], fraction, seed, chunk, progress):
-            run.append(AUDIT, part)
-            results.append(part)
-        results.append(known)
+    if any(threat.edits is not None for threat in threats):
+        return audit_texts(model, split, run, threats, certificates, seed=seed, progress=progress)
+    results = [AUDIT_SCHEMA.to_frame()]
+    for attack in default_attacks() if attacks is None else attacks:
+
+        def attacked(pending: pl.DataFrame, attack: Attack = attack) -> Iterator[pl.DataFrame]:
+            return _attacked(model, split.x, pending, threats, [attack], fraction, seed, chunk, progress)
+
+        results.append(resumed(run, AUDIT, certificates, attack.name, _budget_share(attack, fraction), seed, attacked))
     return pl.concat(results).sort(*KEY, "attack")
 
 

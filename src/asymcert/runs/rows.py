@@ -81,6 +81,14 @@ AUDIT_SCHEMA = pl.Schema(
         "version": pl.String,
     }
 )
+TEXT_SCHEMA = pl.Schema(
+    {
+        **AUDIT_SCHEMA,  # fraction inf: the budget went beyond the radius
+        "attempts": pl.Int64,  # texts that were scored
+        "text": pl.String,  # changed, whose verdict is not sensitive; empty where none was found
+        "edits": pl.String,  # that make it, in words
+    }
+)
 POINT_SCHEMA = pl.Schema(
     {
         **{name: SCHEMA[name] for name in ("model_digest", "data_digest", "split")},

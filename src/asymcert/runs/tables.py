@@ -14,6 +14,7 @@ from asymcert.runs.rows import (
     GALLERY_SCHEMA,
     POINT_SCHEMA,
     SCHEMA,
+    TEXT_SCHEMA,
     check_gallery,
     check_rows,
     check_schema,
@@ -21,7 +22,8 @@ from asymcert.runs.rows import (
 )
 
 CERTIFICATES, GALLERY, AUDIT, POINTS = "certificates", "gallery", "audit", "points"
-SCHEMAS = {CERTIFICATES: SCHEMA, GALLERY: GALLERY_SCHEMA, AUDIT: AUDIT_SCHEMA, POINTS: POINT_SCHEMA}
+TEXTS = "attacked_texts"
+SCHEMAS = {CERTIFICATES: SCHEMA, GALLERY: GALLERY_SCHEMA, AUDIT: AUDIT_SCHEMA, POINTS: POINT_SCHEMA, TEXTS: TEXT_SCHEMA}
 PART = re.compile(r"part-([0-9]{5,18})-[0-9a-f]{8}-([0-9a-f]{16})\.parquet")
 
 

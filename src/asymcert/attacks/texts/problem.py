@@ -1,0 +1,96 @@
+"""A classifier of texts as its user meets it: strings in, margins out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from asymcert._checks import refuse
+from asymcert.models.text import TextClassifier, WindowCodes
+from asymcert.texts.codes import packed
+from asymcert.texts.encoder import TextEncoder
+from asymcert.texts.words import sentences_of, words_of
+
+BATCH, LETTERS = 512, 2**22  # texts encoded at a time, and letters of so many of the longest
+UNCUT = 2**40  # words of a sentence
+
+
+class TextProblem:
+    """What attacks ask of a classifier; every text is encoded anew and goes through the model that is run.
+
+    Parameters
+    ----------
+    model
+        A classifier of texts.
+    encoder
+        Its own.
+
+    Attributes
+    ----------
+    evaluations
+        Texts that were scored.
+
+    Raises
+    ------
+    InputError
+        The encoder has another number of features than the model.
+    """
+
+    def __init__(self, model: TextClassifier, encoder: TextEncoder):
+        if len(encoder.vocabulary) != model.features:
+            raise refuse("encoder", f"of the model's {model.features} features", f"of {len(encoder.vocabulary)}")
+        self.model, self.encoder, self.evaluations = model, encoder, 0
+
+    def margins(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Margins (n,) of texts as they stand."""
+        self.evaluations += len(texts)
+        parts = [self.model.margin_at_most(self.inputs(batch)).numpy() for batch in _batches(texts) if batch]
+        return np.concatenate([np.empty(0), *parts])
+
+    def inputs(self, texts: Sequence[str]) -> Tensor:
+        """What the model is given for texts: float32 (n, L), as wide as they need."""
+        return torch.from_numpy(packed(self.encoder.encode(texts), len(texts)))
+
+    def words(self, text: str) -> list[str]:
+        """Words of a text's canonical form."""
+        return words_of(self.encoder.form.form(text))
+
+    def sentences(self, text: str) -> list[list[str]]:
+        """The same by sentences, however long these are."""
+        return sentences_of(self.encoder.form.form(text), UNCUT)
+
+    def slope(self, text: str) -> NDArray[np.float64]:
+        """By how much the margin grows with each feature of the text, (F,): of its window that scores highest."""
+        windows = WindowCodes.of(self.inputs([text]).to(self.model.device, self.model.dtype))
+        best = int(self.model.score.of_sets(windows.feature, windows.starts).argmax())
+        with self.model.undisturbed():
+            row = windows.dense(self.model.features, self.model.dtype, slice(best, best + 1)).requires_grad_(True)
+            (gradient,) = torch.autograd.grad(self.model.inner(row).sum(), row)
+        return gradient[0].double().cpu().numpy()
+
+    def gains(self, slope: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How far each word of the vocabulary would lower a margin of this slope (F,), added alone: (words,)."""
+        ends, features = self._alone
+        falls = np.concatenate(([0.0], -slope[features].cumsum()))
+        return falls[ends[1:]] - falls[ends[:-1]]
+
+    @cached_property
+    def _alone(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Features of each word of the vocabulary where it stands alone."""
+        return self.encoder.vocabulary.encode([(word,) for word in self.encoder.vocabulary.words])
+
+
+def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Texts in order, so many at a time as memory has room for."""
+    start = longest = 0
+    for place, text in enumerate(texts):
+        longest = max(longest, len(text))
+        if place > start and (place - start == BATCH or (place - start + 1) * longest > LETTERS):
+            yield texts[start:place]
+            start, longest = place, len(text)
+    yield texts[start:]
