@@ -23,6 +23,7 @@ from asymcert.datasets.columns import (
 )
 from asymcert.datasets.plan import Plan, check_readable, joined
 from asymcert.datasets.stored_columns import column_from_dict
+from asymcert.datasets.text_columns import WindowsColumn
 from asymcert.errors import DataError
 
 if TYPE_CHECKING:
@@ -198,6 +199,11 @@ class TableScaling:
     def dtype(self) -> type[np.floating]:
         """Type of the inputs, float32 or float64."""
         return np.float64 if self.double else np.float32
+
+    @property
+    def windows(self) -> WindowsColumn | None:
+        """The column of texts whose inputs are lists of the features of their windows; None for tables."""
+        return next((column for column in self.columns if isinstance(column, WindowsColumn)), None)
 
     @cached_property
     def feature_names(self) -> tuple[str, ...]:

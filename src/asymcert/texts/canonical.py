@@ -1,4 +1,5 @@
 """Stand-in until the real one is merged."""
+
 from dataclasses import dataclass
 
 

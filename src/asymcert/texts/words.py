@@ -1,4 +1,5 @@
 """Stand-in until the real one is merged."""
+
 import re
 
 
