@@ -305,6 +305,7 @@ NEEDS = {
     "epsilon_other": {"epsilon": 0.5},  # so great that samples of both classes fall short of it
 }
 OTHER_NEEDS = {
+    ("text", "edits"): {"target_edits": 1},
     ("text", "class_weight"): {},
     ("text", "false_positive_rate"): {"epochs": 12, "rising": "all"},
     ("cayley", "width"): RESNET,

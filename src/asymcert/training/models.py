@@ -46,7 +46,8 @@ def train(
         Training and validation splits are used; test data never are.
     model
         Its kind, by default ``text`` for texts and ``feature-convex`` for all else; or ``linf-net``,
-        ``linf-convex``, ``smoothing``, ``splitting``, ``cayley``, ``relu`` or ``convex-concave``. Where an earlier version took a preset second, its name still works, with a warning.
+        ``linf-convex``, ``smoothing``, ``splitting``, ``cayley``, ``relu`` or ``convex-concave``. Where an earlier
+        version took a preset second, its name still works, with a warning.
     preset
         Name of a recipe of that kind: a data set's family, by default the one of the data's name, or for the published
         rivals a budget, ``cpu`` (by default) or ``gpu``. Not together with `config`.
