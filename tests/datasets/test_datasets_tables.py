@@ -66,7 +66,7 @@ def test_identical_rows_never_part(values, seed, impute):
     table = pl.DataFrame(values, schema=SCHEMA, orient="row")
     parts = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TableScaling, "transform", lambda self, x: parts.append(x) or torch.rand(len(x), 1))
+        patch.setattr(TableScaling, "encode", lambda self, x: parts.append(x) or torch.rand(len(x), 1))
         try:
             split_table("t", table, None, True, TableOptions("y", impute=impute), DataSource("t", "true", seed))
         except (DataError, InputError):

@@ -46,7 +46,7 @@ def chosen_split(data: BinaryData, name: str, limit: int | None = None) -> Split
     if limit is None:
         return split
     check_count("limit", limit)
-    return Split(split.x[:limit], split.y[:limit])
+    return split.chosen(range(min(limit, len(split))))
 
 
 def threats_for(

@@ -165,7 +165,7 @@ def _result(
     report: StageProgress,
 ) -> Result:
     count = max(2, math.ceil(curve.share * options.samples))
-    split, adversaries = Split(data.test.x[:count], data.test.y[:count]), threats(data, curve.norms)
+    split, adversaries = data.test.chosen(range(min(count, len(data.test)))), threats(data, curve.norms)
     rows = evaluate(
         model,
         split,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,6 +28,8 @@ class Split:
         Bool, shape ``(n,)``; True is the sensitive class.
     weight
         Positive, shape ``(n,)``: how often training draws each sample, relative to the others. None: each as often.
+    texts
+        The n texts that `x` was made of, where a text is all that a sample is.
 
     Raises
     ------
@@ -37,6 +40,7 @@ class Split:
     x: Tensor
     y: Tensor
     weight: Tensor | None = None
+    texts: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         for name, dtype in (("x", torch.float32), ("y", torch.bool)):
@@ -50,6 +54,8 @@ class Split:
             raise refuse("y", f"of shape ({len(self.x)},), one label for each sample", f"shape {tuple(self.y.shape)}")
         if self.weight is not None and not (self.weight.shape == self.y.shape and bool((self.weight > 0).all())):
             raise refuse("weight", f"positive, of shape ({len(self.x)},)", "others")
+        if self.texts is not None and len(self.texts) != len(self.x):
+            raise refuse("texts", f"{len(self.x)}, one for each sample", f"{len(self.texts)}")
         check_finite("x", self.x, "Impute or drop missing values first.")
         low, high = (float(v) for v in torch.aminmax(self.x))
         if low < 0 or high > 1:
@@ -57,6 +63,12 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def chosen(self, rows: Sequence[int] | Tensor) -> Split:
+        """The samples of some rows, in the order given."""
+        rows = torch.as_tensor(rows)
+        texts = None if self.texts is None else tuple(self.texts[row] for row in rows.tolist())
+        return Split(self.x[rows], self.y[rows], None if self.weight is None else self.weight[rows], texts)
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,7 +41,7 @@ class CleanTable:
 
 def read_for(path: str | Path, options: TableOptions, max_bytes: int | None = None) -> RawTable:
     """A table's file, read by the user's options."""
-    texts = {*options.category, *([options.text] if options.text else [])}
+    texts = {*options.category, *options.text}
     if options.columns is not None:
         texts |= Plan.from_toml(options.columns).texts
     given = {"names": options.header, "ragged": options.ragged, "texts": texts, "as_named": not options.clean}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 WORD_CAP = 4  # counts of a word above this are all the same; adding or removing one word moves an input by 1/4
 _WORD = re.compile(r"\w+")
 
-Values = NDArray[np.float64]
+Values = NDArray[np.floating[Any]]
 
 
 def words_of(text: str) -> list[str]:
@@ -70,6 +70,11 @@ class Column(ABC):
     @abstractmethod
     def units(self) -> tuple[float, ...]:
         """Original units in one scaled unit, for each feature; NaN where there is no original unit."""
+
+    def unfit(self, values: pl.Series) -> pl.Series | None:
+        """Why clean values cannot be encoded: text, null where they can; None where all can."""
+        del values
+        return None
 
     @abstractmethod
     def encode(self, values: pl.Series) -> Values:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
-from asymcert._checks import check_count, check_types
+from asymcert._checks import check_count, check_types, several
 from asymcert.datasets.binary import BinaryData
 from asymcert.datasets.builtin import load_breast_cancer_table, load_digits_pair
 from asymcert.datasets.classes import EXAMPLES, parse_pair, unknown_name
@@ -104,6 +104,7 @@ def load_source(source: DataSource, data_dir: str | Path | None = None) -> Binar
     if not source.is_table:
         return load(source.name, data_dir, cast(str | None, source.sensitive), source.seed)
     options = FIRST | source.options
+    options["text"] = list(several(options["text"]))  # one name, in older descriptions
     check_types(load_table, options)
     check_types(TableOptions, options)
     for name in ("test", "columns"):

@@ -114,7 +114,7 @@ class _Recogniser:
         if values.null_count() == len(values):
             dropped = ColumnPlan(name, "dropped", "empty")
             return dropped if options.clean else self._undecided(f"Column '{name}' has no values at all", "", dropped)
-        if name == options.text:
+        if name in options.text:
             if not _is_text(values) or not numbers_of(known_texts(values, self.missing)).null_count():
                 self.found.problems.append(Problem.of(refuse("text", "a column of text", f"'{name}' of numbers")))
             return ColumnPlan(name, "text")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asymcert._checks import check_choice, check_count, refuse
+from asymcert._checks import check_choice, check_count, refuse, several
 from asymcert.datasets.column_plan import ColumnPlan
 from asymcert.datasets.columns import (
     WORD_CAP,
@@ -24,7 +24,9 @@ from asymcert.datasets.columns import (
 from asymcert.datasets.plan import Plan, check_readable, joined
 from asymcert.datasets.stored_columns import column_from_dict
 from asymcert.datasets.text_columns import WindowsColumn
+from asymcert.datasets.text_columns import fitted as fitted_texts
 from asymcert.errors import DataError
+from asymcert.texts.options import TextOptions
 
 if TYPE_CHECKING:
     import polars as pl
@@ -43,7 +45,8 @@ class TableScaling:
       rows' 1 % and 99 % quantiles, or least and greatest value (also where the two quantiles are equal). Clipping is
       part of the scaling; it is 1-Lipschitz, so certificates in scaled units carry over. A constant column becomes 0.
     - A text column becomes one input for each of its most frequent values and one for all others.
-    - A column of running text becomes hashed word counts, ``min(count, cap) / cap``.
+    - A column of running text becomes features of a vocabulary, 0 or 1, where it stands alone those of its windows;
+      or hashed word counts, ``min(count, cap) / cap``.
 
     Parameters
     ----------
@@ -73,9 +76,11 @@ class TableScaling:
         scaling: str = "quantile",
         *,
         impute: str | None = None,
-        text: str | None = None,
+        text: str | Sequence[str] | None = None,
         categories: int = 20,
-        words: int = 1024,
+        words: int | None = None,
+        texts: TextOptions | None = None,
+        windows: bool = False,
         gaps: Collection[str] = (),
     ) -> TableScaling:
         """Learn the scaling from training rows.
@@ -91,11 +96,15 @@ class TableScaling:
             ``"most-frequent"``, all of training rows. Text columns then take their most frequent value, running
             text is taken as empty. None refuses missing values, but for the columns in `gaps`.
         text
-            The column of running text; by default a text column that is the only column.
+            Columns of running text; by default a text column that is the only column.
         categories
             Most values of a text column that get an input of their own.
         words
-            Inputs for running text.
+            Inputs for running text, by hashed counts of words; by default a vocabulary is learned.
+        texts
+            How it is learned.
+        windows
+            Whether the only column becomes the features of its windows, see `WindowsColumn`.
         gaps
             Columns whose missing values are filled where `impute` is None: numbers by the median.
 
@@ -109,28 +118,47 @@ class TableScaling:
         check_choice("scaling", scaling, SCALINGS)
         check_choice("impute", impute or IMPUTATIONS[0], IMPUTATIONS)
         check_count("categories", categories)
-        check_count("words", words)
-        if text is not None:
-            check_choice("text", text, frame.columns)
+        check_count("words", 1 if words is None else words)
+        for name in several(text):
+            check_choice("text", name, frame.columns)
         if frame.height == 0 or frame.width == 0:
             raise DataError(
                 f"The table has {frame.height} rows and {frame.width} feature columns. Provide at least one."
             )
         frame = clean(frame)
-        if text is None:
-            text = running_text(frame)
+        running = several(text) or running_text(frame)
         impute = None if impute == REFUSE else impute
         fills = dict.fromkeys(gaps, "median") if impute is None else dict.fromkeys(frame.columns, impute)
-        fitted = [
-            _fit_column(values, scaling, fills.get(values.name), text, categories, words)
-            for values in frame.get_columns()
-        ]
-        return cls(tuple(fitted))
+        columns: list[Column] = []
+        for values in frame.get_columns():
+            name, fill, known = values.name, fills.get(values.name), _known(values)
+            if name in running and known.dtype.is_numeric():
+                raise refuse("text", "a column of text", f"'{name}' of numbers")
+            if name not in running:
+                columns.append(_fit_column(name, known, scaling, fill, categories))
+            elif words is None:
+                texts = texts or TextOptions()
+                columns.append(fitted_texts(name, fill and "", known.to_list(), texts, windows))
+            else:
+                columns.append(WordColumn(name, fill and "", words, WORD_CAP))
+        return cls(tuple(columns))
+
+    def widened(self, width: int) -> TableScaling:
+        """The same, with rows of windows as long as `width` at least."""
+        columns = (replace(c, width=width) if isinstance(c, WindowsColumn) else c for c in self.columns)
+        return replace(self, columns=tuple(columns))
 
     @cached_property
     def _reader(self) -> Plan:
         kinds = (ColumnPlan(column.name, "text" if column.is_text else "number") for column in self.columns)
         return self.plan or Plan(tuple(kinds))
+
+    def _read(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+        """Clean columns, and what is wrong in each row but for missing values."""
+        clean, reasons = self._reader.read(frame)
+        pairs = zip(self.columns, clean.get_columns(), strict=True)
+        unfit = {column.name: why for column, values in pairs if (why := column.unfit(values)) is not None}
+        return clean, joined({"": reasons, **unfit}, frame.height) if unfit else reasons
 
     def read(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
         """Clean columns with missing values filled, and what is wrong in each row: text, null where nothing is.
@@ -142,7 +170,7 @@ class TableScaling:
         """
         import polars as pl
 
-        clean, reasons = self._reader.read(frame)
+        clean, reasons = self._read(frame)
         unfilled = {"": reasons}
         filled = {}
         for column, values in zip(self.columns, clean.get_columns(), strict=True):
@@ -164,7 +192,7 @@ class TableScaling:
         """
         import polars as pl
 
-        clean, reasons = self._reader.read(frame)
+        clean, reasons = self._read(frame)
         check_readable(reasons)
         pairs = zip(self.columns, clean.get_columns(), strict=True)
         return pl.DataFrame({column.name: column.filled(values) for column, values in pairs})
@@ -237,10 +265,10 @@ class TableScaling:
         return cls(tuple(column_from_dict(column) for column in values["columns"]), plan, double)
 
 
-def running_text(frame: pl.DataFrame) -> str | None:
-    """Name of the column of running text when none is named: the only column, if it is text."""
+def running_text(frame: pl.DataFrame) -> tuple[str, ...]:
+    """The columns of running text when none is named: the only column, if it is text."""
     only = frame.width == 1 and not frame.to_series().dtype.is_numeric()
-    return frame.columns[0] if only else None
+    return tuple(frame.columns) if only else ()
 
 
 def clean(frame: pl.DataFrame) -> pl.DataFrame:
@@ -267,17 +295,15 @@ def _clean_column(values: pl.Series) -> pl.Series:
     return unnamed(numbers).fill_nan(None) if np.isnan(array).any() else numbers
 
 
-def _fit_column(
-    values: pl.Series, scaling: str, impute: str | None, text: str | None, categories: int, words: int
-) -> Column:
-    name, known = values.name, unnamed(values).drop_nulls() if values.null_count() else values
+def _known(values: pl.Series) -> pl.Series:
+    known = unnamed(values).drop_nulls() if values.null_count() else values
     if len(known) == 0:
-        raise DataError(f"Column '{name}' has no values in the training rows. Drop it.")
-    if name == text:
-        if values.dtype.is_numeric():
-            raise refuse("text", "a column of text", f"'{name}' of numbers")
-        return WordColumn(name, None if impute is None else "", words, WORD_CAP)
-    if not values.dtype.is_numeric():
+        raise DataError(f"Column '{values.name}' has no values in the training rows. Drop it.")
+    return known
+
+
+def _fit_column(name: str, known: pl.Series, scaling: str, impute: str | None, categories: int) -> Column:
+    if not known.dtype.is_numeric():
         listed = _by_frequency(known)
         return CategoryColumn(name, None if impute is None else listed[0], tuple(listed[:categories]))
     low, high = _bounds(known.to_numpy(), scaling)

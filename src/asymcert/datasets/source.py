@@ -7,25 +7,11 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from asymcert._checks import check_types, refuse
+from asymcert.datasets.table_options import TableOptions
 
-TABLE_OPTIONS = (
-    *(
-        "label",
-        "test",
-        "drop",
-        "impute",
-        "scaling",
-        "text",
-        "categories",
-        "words",
-        "max_bytes",
-        "harmless",
-        "label_map",
-    ),
-    *("category", "keep_column", "missing", "infinite", "names", "ragged", "columns", "limit", "clean"),
-)
+TABLE_OPTIONS = (*(item.name for item in fields(TableOptions)), "test", "max_bytes")
 IMAGE_OPTIONS = ("image_size", "harmless")
-FIRST = {"clean": False, "ragged": "fill"}  # what tables were read by before these options were there
+FIRST = {"clean": False, "ragged": "fill", "words": 1024, "text": None}  # by which tables without these were read
 
 
 @dataclass(frozen=True)

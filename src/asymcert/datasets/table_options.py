@@ -6,24 +6,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from asymcert._checks import check_choice, check_count, option, refuse
+from asymcert._checks import check_choice, check_count, option, refuse, several
 from asymcert.datasets.column_plan import INFINITE
 from asymcert.datasets.scaling import IMPUTATIONS, SCALINGS
 from asymcert.datasets.table_files import RAGGED
 from asymcert.errors import DataError
+from asymcert.texts.options import TextOptions
 
 
 @dataclass(frozen=True)
-class TableOptions:
+class TableOptions(TextOptions):
     """What to make of a table; the fields are arguments of `load_table`, where they are described."""
 
     label: str | None = option(None, "Table: name of the label column.")
     drop: Sequence[str] = option((), "Table: column to leave out; repeat for more.")
     impute: str | None = option(None, "Table: fill missing values, also of columns that had none.", IMPUTATIONS)
     scaling: str = option("quantile", "Table: how numbers become inputs.", SCALINGS)
-    text: str | None = option(None, "Table: column of free text, made into hashed word counts.")
+    text: Sequence[str] = option((), "Table: column of running text; repeat for more.")
     categories: int = option(20, "Table: most values of a text column with an input of their own; the rest share one.")
-    words: int = option(1024, "Table: inputs for free text.")
+    words: int | None = option(None, "Table: so many hashed counts of words for running text, no vocabulary.", low=1)
     harmless: Sequence[str] = option((), "Table: a harmless class, repeat for more; all others are sensitive.")
     label_map: Sequence[str] = option((), "Table: FROM=TO, a spelling of a label and what it stands for; repeatable.")
     category: Sequence[str] = option((), "Table: column of numbers that are names, such as ports; repeat for more.")
@@ -37,6 +38,8 @@ class TableOptions:
     clean: bool = option(True, "Table: recognise marks, dates, addresses and identifiers, or take columns as they are.")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "text", several(self.text))
         for item in fields(self):
             if item.type == "Sequence[str]":
                 self._check_sequence(item.name)
@@ -45,8 +48,8 @@ class TableOptions:
         check_choice("infinite", self.infinite or INFINITE[0], INFINITE)
         check_choice("ragged", self.ragged, RAGGED)
         check_count("categories", self.categories)
-        check_count("words", self.words)
-        check_count("limit", 1 if self.limit is None else self.limit)
+        for name in ("words", "limit"):
+            check_count(name, 1 if getattr(self, name) is None else getattr(self, name))
         if self.label in self.drop:
             raise refuse("drop", "without the label column", repr(self.drop))
         for pair in self.label_map:

@@ -10,22 +10,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 
-from asymcert._checks import check_count, check_known, refuse, several
+from asymcert._checks import check_count, check_known, several
 from asymcert.datasets.binary import BinaryData, Split
 from asymcert.datasets.clean_tables import CleanTable, clean_table, read_for
 from asymcert.datasets.labels import Classes
+from asymcert.datasets.same_rows import same_rows, sorted_words, words_by
 from asymcert.datasets.scaling import TableScaling, running_text
 from asymcert.datasets.source import DataSource
 from asymcert.datasets.splitting import mixed, three_way, two_way
 from asymcert.datasets.table_files import RawTable, table_name
 from asymcert.datasets.table_options import TableOptions
+from asymcert.datasets.text_columns import WindowsColumn
 from asymcert.errors import DataError
 
 if TYPE_CHECKING:
     import polars as pl
 
-WORD = r"\w+"
+MOST_CODES = 2**29  # numbers that the windows of all texts may take: 2 GiB
+Part = tuple["pl.DataFrame", NDArray[np.bool_]]  # rows and their classes
 
 
 def load_table(
@@ -43,8 +47,8 @@ def load_table(
     Rows with identical features always go into one split. Without `test`, 20 % of the rows are the test split, then
     20 % of the rest the validation split, as nearly as whole groups of identical rows allow, class by class. Test
     rows whose features also occur in training or validation are left out and counted in ``BinaryData.dropped``: with
-    `test`, or where imputation made rows equal. Running text is compared by its words, whatever their order. Each
-    split is in a random order of which every beginning has the classes' shares.
+    `test`, or where imputation made rows equal. Running text is compared by the words of its canonical form. Each split
+    is in a random order of which every beginning has the classes' shares.
 
     Parameters
     ----------
@@ -74,8 +78,15 @@ def load_table(
         ``"most-frequent"`` in all columns, see `TableScaling.fit`; ``"refuse"`` refuses them.
     scaling
         ``"quantile"`` (training quantiles 1 % and 99 %) or ``"min-max"``; see `TableScaling`.
-    text, words
-        Column to be read as running text, by hashed word counts; a single text column is. The number of its inputs.
+    text
+        Column to be read as running text, or several; a single text column is. Where it is the only column, inputs are
+        lists of the features of its windows, see `WindowsColumn`; else each of its features is an input, see
+        `TextColumn`.
+    windows, decoded, word_counts, word_pairs, word_parts, fold_digits, fold_spacing, fold_repeats, vocabulary, \
+least_texts
+        How text becomes features, see `TextOptions`.
+    words
+        Hashed counts of words instead, in so many inputs.
     categories
         Most values of a text column that get an input of their own; the rest share one.
     names, ragged
@@ -101,7 +112,7 @@ def load_table(
         A file that is missing, empty or damaged, or has too few rows to split; all other problems of a file at once.
     """
     check_count("seed", seed, low=0)
-    check_known(options, [item.name for item in fields(TableOptions)][1:], "a table")
+    check_known(options, {item.name for item in fields(TableOptions)} - {"label"}, "a table")
     chosen = TableOptions(label, **options)
     raws = [read_for(file, chosen, max_bytes) for file in (path, test) if file is not None]
     stored = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(chosen).items()}
@@ -133,11 +144,12 @@ def _split(
     path: str, raws: Sequence[RawTable], sensitive: object, options: TableOptions, source: DataSource
 ) -> BinaryData:
     table, name = clean_table(path, raws, sensitive, options), table_name(path)
-    frames, y, text = table.frames, table.classes.y, _text_column(table, options)
+    frames, y, texts = table.frames, table.classes.y, _texts(table, options)
     if options.limit is not None and options.limit < len(y[0]):
         rows = np.sort(mixed(y[0], source.seed)[: options.limit])
         frames, y = [frames[0][rows], *frames[1:]], [y[0][rows], *y[1:]]
-    groups = _same_rows(frames, text)
+    comparable = words_by(options) if options.words is None else sorted_words
+    groups = same_rows(frames, texts, comparable)
     if len(frames) == 1:
         parts = [(frames[0][rows], y[0][rows]) for rows in three_way(y[0], groups[0], source.seed, name)]
     else:
@@ -145,11 +157,14 @@ def _split(
         parts = [*((frames[0][rows], y[0][rows]) for rows in (train, val)), (frames[1], y[1])]
     gaps = _gaps(frames[0]) if options.clean and options.impute is None else {}
     fits = {"impute": options.impute, "categories": options.categories, "words": options.words, "gaps": gaps}
-    scaling = TableScaling.fit(parts[0][0], options.scaling, text=text, **fits)
-    splits, dropped = _scaled(name, parts, scaling, text)
+    alone = list(texts) == frames[0].columns
+    scaling = TableScaling.fit(parts[0][0], options.scaling, text=texts, texts=options, windows=alone, **fits)
+    frames = [scaling.impute(frame) for frame, _ in parts]
+    parts, dropped = _without_doubles(name, frames, [y for _, y in parts], same_rows(frames, texts, comparable))
+    splits, scaling = _encoded(name, parts, scaling)
     if not options.clean:
         return _data(name, splits, table.classes, source, scaling=scaling, dropped=dropped)
-    splits = [_mixed(split, source.seed) for split in splits]
+    splits = [split.chosen(torch.from_numpy(mixed(split.y.numpy(), source.seed))) for split in splits]
     notes = [*table.found.notes, *_gap_notes(gaps, scaling), *table.classes.notes]
     whole = replace(scaling, plan=table.found.plan)
     return _data(name, splits, table.classes, source, scaling=whole, dropped=dropped, notes=tuple(notes))
@@ -161,17 +176,11 @@ def _data(name: str, splits: list[Split], classes: Classes, source: DataSource, 
     return BinaryData(name, train, val, test, source=source, **names, **facts)
 
 
-def _mixed(split: Split, seed: int) -> Split:
-    rows = torch.from_numpy(mixed(split.y.numpy(), seed))
-    return Split(split.x[rows], split.y[rows])
-
-
-def _text_column(table: CleanTable, options: TableOptions) -> str | None:
-    """The column of running text, which rows are compared by the words of."""
-    texts = [column.name for column in table.found.plan.used if column.kind == "text" and options.clean]
-    if len(texts) > 1:
-        raise refuse("columns", "with at most one column of running text", texts, "Make others categories.")
-    return options.text or next(iter(texts), None) or running_text(table.frames[0])
+def _texts(table: CleanTable, options: TableOptions) -> tuple[str, ...]:
+    """The columns of running text."""
+    found = [column.name for column in table.found.plan.used if column.kind == "text" and options.clean]
+    known = {*found, *options.text} or running_text(table.frames[0])
+    return tuple(name for name in table.frames[0].columns if name in known)
 
 
 def _gaps(frame: pl.DataFrame) -> dict[str, int]:
@@ -185,37 +194,31 @@ def _gap_notes(gaps: dict[str, int], scaling: TableScaling) -> list[str]:
     return [f"missing: {count} values of '{name}', filled by {fills[name]!r}" for name, count in gaps.items()]
 
 
-def _scaled(
-    name: str, parts: list[tuple[pl.DataFrame, NDArray[np.bool_]]], scaling: TableScaling, text: str | None
-) -> tuple[list[Split], int]:
-    """Scale the parts, leaving out rows that an earlier part has too, which are counted."""
-    frames = [scaling.impute(frame) for frame, _ in parts]
+def _without_doubles(
+    name: str, frames: Sequence[pl.DataFrame], y: Sequence[NDArray[np.bool_]], groups: Sequence[NDArray[np.int64]]
+) -> tuple[list[Part], int]:
+    """Frames and classes without rows that an earlier frame has too, and how many those are."""
     seen: NDArray[np.int64] = np.empty(0, np.int64)
-    splits, dropped = [], 0
-    for (_, y), frame, groups in zip(parts, frames, _same_rows(frames, text), strict=True):
-        new = np.flatnonzero(~np.isin(groups, seen))
-        dropped += len(groups) - len(new)
-        seen = np.union1d(seen, groups)
+    parts, dropped = [], 0
+    for frame, classes, same in zip(frames, y, groups, strict=True):
+        new = np.flatnonzero(~np.isin(same, seen))
+        dropped += len(same) - len(new)
+        seen = np.union1d(seen, same)
         if len(new) == 0:
             raise DataError(f"{name}: every row of a split also occurs in training. Provide other rows.")
-        splits.append(Split(scaling.transform(frame[new]), torch.from_numpy(y[new])))
-    return splits, dropped
+        parts.append((frame[new], classes[new]))
+    return parts, dropped
 
 
-def _same_rows(frames: Sequence[pl.DataFrame], text: str | None) -> list[NDArray[np.int64]]:
-    """A number for each row of clean frames, in order of appearance, the same for rows with the same features."""
-    import polars as pl
-
-    hashes = [_by_words(frame, text).hash_rows() for frame in frames]
-    _, first, same = np.unique(pl.concat(hashes).to_numpy(), return_index=True, return_inverse=True)
-    numbers = np.argsort(np.argsort(first))[same]
-    return np.split(numbers, np.cumsum([len(frame) for frame in frames])[:-1])
-
-
-def _by_words(frame: pl.DataFrame, text: str | None) -> pl.DataFrame:
-    """The frame with the words of its running text, sorted, in place of the text."""
-    if text is None:
-        return frame
-    words = frame.get_column(text).alias("values").str.to_lowercase().str.extract_all(WORD)
-    columns = [words.list.sort().list.join(" ") if v.name == text else v for v in frame.get_columns()]
-    return frame.__class__([values.alias(str(place)) for place, values in enumerate(columns)])
+def _encoded(name: str, parts: Sequence[Part], scaling: TableScaling) -> tuple[list[Split], TableScaling]:
+    """Splits of clean frames; rows of windows become equally long, and the texts are kept."""
+    x, y = [scaling.encode(frame) for frame, _ in parts], [torch.from_numpy(classes) for _, classes in parts]
+    if not isinstance(scaling.columns[0], WindowsColumn):
+        return [Split(*pair) for pair in zip(x, y, strict=True)], scaling
+    width = max(rows.shape[1] for rows in x)
+    if width * sum(map(len, x)) > MOST_CODES:
+        remedy = f"Shorten or leave out the longest texts: one has {width} features of its windows."
+        raise DataError(f"{name}: its texts take more than {MOST_CODES} numbers in memory. {remedy}")
+    padded = [functional.pad(rows, (0, width - rows.shape[1])) for rows in x]
+    texts = [tuple(frame.to_series().to_list()) for frame, _ in parts]
+    return [Split(*three, texts=t) for *three, t in zip(padded, y, texts, strict=True)], scaling.widened(width)

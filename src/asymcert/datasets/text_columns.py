@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +13,16 @@ from numpy.typing import NDArray
 
 from asymcert._checks import check_count, refuse
 from asymcert.datasets.columns import Column, Values, check_fill
+from asymcert.errors import DataError
 from asymcert.texts.codes import MOST_FEATURES, packed
 from asymcert.texts.encoder import TextEncoder
+from asymcert.texts.options import TextOptions
 
 if TYPE_CHECKING:
     import polars as pl
+
+LONGEST = 10**6  # characters of a text
+BESIDE_OTHERS = 2**11  # features of a kind where a table has other columns too, each an input of its own
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,15 @@ class EncodedColumn(Column):
     @abstractmethod
     def families(self) -> NDArray[np.int8] | None:
         """Of each input the family of its feature; None where inputs are no features."""
+
+    def unfit(self, values: pl.Series) -> pl.Series | None:
+        """Texts that are too long."""
+        import polars as pl
+
+        lengths = values.str.len_chars()
+        return pl.select(
+            pl.when(lengths > LONGEST).then(pl.format("a text of {} characters, more than " + f"{LONGEST}", lengths))
+        ).to_series()
 
     @property
     def units(self) -> tuple[float, ...]:
@@ -110,8 +124,19 @@ class WindowsColumn(EncodedColumn):
 
     def encode(self, values: pl.Series) -> Values:
         """Codes (n, width or more); see `asymcert.texts.codes.packed`."""
-        return packed(self.encoder.encode(values.to_list()), len(values), self.width).astype(np.float64)
+        return packed(self.encoder.encode(values.to_list()), len(values), self.width)
 
     def decode(self, features: Values) -> list[float]:
         """The number of codes."""
         return (features > 0).sum(1).tolist()
+
+
+def fitted(name: str, fill: str | None, texts: Sequence[str], options: TextOptions, alone: bool) -> EncodedColumn:
+    """Learn the features of a column of texts: of their windows where it is `alone`, else of whole texts."""
+    longest = max(map(len, texts), default=0)
+    if longest > LONGEST:
+        what = f"Column '{name}' has a text of {longest} characters, more than {LONGEST}"
+        raise DataError(f"{what}. Shorten it or leave it out.")
+    if alone:
+        return WindowsColumn(name, fill, options.fit(texts), 1)
+    return TextColumn(name, fill, options.fit(texts, BESIDE_OTHERS))

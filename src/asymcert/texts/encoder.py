@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from asymcert.texts.canonical import CanonicalForm
-from asymcert.texts.views import views_of
-from asymcert.texts.words import sentences_of, words_of
 from numpy.typing import NDArray
 
 from asymcert._checks import check_choice, refuse
+from asymcert.texts.canonical import CanonicalForm
+from asymcert.texts.views import views_of
 from asymcert.texts.vocabulary import Vocabulary
+from asymcert.texts.words import sentences_of, words_of
 
 WHOLE, SENTENCE, DECODED = 0, 1, 2  # what a window is: all of a text, one of its sentences, or of what it decodes to
 WINDOWS = ("whole", "sentences", "both")
@@ -93,10 +93,10 @@ class TextEncoder:
             yield kinds[0], words_of(form)
         yield from ((kinds[1], sentence) for sentence in sentences)
 
-    def rows(self, texts: Sequence[str]) -> NDArray[np.float64]:
+    def rows(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Features of whole texts, each 0 or 1: (n, number of features)."""
         found = TextEncoder(self.form, self.vocabulary).encode(texts)
-        rows = np.zeros((len(texts), len(self.vocabulary)))
+        rows = np.zeros((len(texts), len(self.vocabulary)), np.float32)
         rows[found.owner.repeat(np.diff(found.ends)), found.features] = 1.0
         return rows
 
