@@ -109,6 +109,8 @@ class Attack(ABC):
         if self.counts != (threat.norm == 0):
             wanted = "0, as columns are counted" if self.counts else "from 1 on"
             raise refuse("threat", f"of norm {wanted} for attack {self.name!r}", f"norm {threat.norm:g}")
+        if threat.edits is not None:
+            raise refuse("threat", f"without edits of words for attack {self.name!r}", "one with them", "Attack texts.")
         results, done = [], 0
         with in_evaluation_mode(model), model.undisturbed():
             x = check_inputs(x, model.input_shape)

@@ -104,6 +104,7 @@ class Certifier(ABC):
     method: ClassVar[str]
     kind: ClassVar[type[BinaryClassifier]]
     counts: ClassVar[bool] = False  # whether it certifies numbers of changed columns, norm 0
+    edits: ClassVar[bool] = False  # whether it certifies prices of edited words
     lengths: ClassVar[bool] = True  # whether it certifies sizes in norms from 1 on
     sound: bool
 
@@ -125,6 +126,9 @@ class Certifier(ABC):
             if threat.norm == 0 and not self.counts:
                 remedy = "Methods tangent and refined count columns."
                 raise refuse("threat", f"of a norm from 1 on for method {self.method!r}", "norm 0", remedy)
+            if threat.edits is not None and not self.edits:
+                remedy = "Methods tangent and refined count words."
+                raise refuse("threat", f"without edits of words for method {self.method!r}", "one with them", remedy)
             if threat.norm != 0 and not self.lengths:
                 remedy = "It counts columns."
                 raise refuse("threat", f"of norm 0 for method {self.method!r}", f"norm {threat.norm:g}", remedy)

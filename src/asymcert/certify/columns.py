@@ -28,10 +28,13 @@ class ColumnDrops:
         (n, G): greatest fall by each column alone, rounded up, at least 0; inf where nothing limits it.
     change
         (n, d): for each column the change of its inputs that attains it.
+    columns
+        What counts as one.
     """
 
     drop: Tensor
     change: Tensor
+    columns: ColumnGroups
 
     @classmethod
     def of(
@@ -44,14 +47,14 @@ class ColumnDrops:
         drop = columns.total(most) * up(x.shape[1] + 8)
         if len(columns.members):
             _choose_one(pieces, columns, slope, error, x, low, high, drop, change)
-        return cls(drop, change)
+        return cls(drop, change, columns)
 
-    def radius(self, amount: Tensor, columns: ColumnGroups) -> Tensor:
+    def radius(self, amount: Tensor) -> Tensor:
         """The size up to which, itself included, no change brings the plane down by `amount` (n,): (n,).
 
         Whole columns where all have one price; infinite where all columns together do not suffice.
         """
-        order = self._dearest(columns)
+        columns, order = self.columns, self._dearest
         drop, price = self.drop.gather(1, order), columns.price[order]
         total = drop.cumsum(1) * up(2 * drop.shape[1] + 8)
         safe = (total < amount[:, None]).sum(1)
@@ -62,19 +65,20 @@ class ColumnDrops:
             found = _fractional(amount, drop, price, total, safe)
         return torch.where(beyond, math.inf, torch.where(amount > 0, found, 0.0))
 
-    def answer(self, columns: ColumnGroups, count: Tensor) -> Tensor:
+    def answer(self, count: Tensor) -> Tensor:
         """The change (n, d) of the `count` (n,) columns that lower the plane most for their price."""
-        rank = self._dearest(columns).argsort(1)
-        return torch.where((rank < count[:, None])[:, columns.index], self.change, 0.0)
+        rank = self._dearest.argsort(1)
+        return torch.where((rank < count[:, None])[:, self.columns.index], self.change, 0.0)
 
-    def needed(self, amount: Tensor, columns: ColumnGroups) -> Tensor:
+    def needed(self, amount: Tensor) -> Tensor:
         """How many columns, taken in that order, bring the plane down by `amount`, or all: int64 (n,)."""
-        total = self.drop.gather(1, self._dearest(columns)).cumsum(1)
+        total = self.drop.gather(1, self._dearest).cumsum(1)
         return ((total < amount[:, None]).sum(1) + 1).clamp(max=self.drop.shape[1])
 
-    def _dearest(self, columns: ColumnGroups) -> Tensor:
+    @property
+    def _dearest(self) -> Tensor:
         """Columns by their drop for one unit of price, the greatest first: (n, G)."""
-        return (self.drop / columns.price).argsort(dim=1, descending=True, stable=True)
+        return (self.drop / self.columns.price).argsort(dim=1, descending=True, stable=True)
 
 
 def _choose_one(

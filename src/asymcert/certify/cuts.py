@@ -16,6 +16,7 @@ from asymcert.certify.closed_form import closed_form_radius, in_float64, slope_b
 from asymcert.certify.columns import ColumnDrops
 from asymcert.certify.drops import Pieces
 from asymcert.certify.rounding import DeployedError, Rounding
+from asymcert.certify.words import WordDrops
 from asymcert.features import CoordinatewiseMap
 from asymcert.models.base import CHUNK_VALUES
 from asymcert.models.feature_convex import FeatureConvexClassifier
@@ -178,11 +179,14 @@ class Cuts:
         return ColumnDrops.of(self.pieces, columns, plane.slope, plane.error, self._flat, self._low, self._high)
 
     def _counted(self, plane: _Plane) -> PlaneRadius:
-        """Where columns are counted; the change is of the columns that the adversary's best answer needs."""
-        assert self.columns is not None
-        drops = self._drops_by_column(plane)
-        found = torch.minimum(drops.radius(plane.amount, self.columns), self._deployed.limit)
-        change = drops.answer(self.columns, drops.needed(plane.amount, self.columns)).clamp(-FAR, FAR)
+        """Where columns or words are counted; the change is that of the adversary's best answer."""
+        edits = self.threat.edits
+        if edits is None:
+            drops = self._drops_by_column(plane)
+        else:
+            drops = WordDrops.of(self.pieces, edits, plane.slope, plane.error, self._flat)
+        found = torch.minimum(drops.radius(plane.amount), self._deployed.limit)
+        change = drops.answer(drops.needed(plane.amount)).clamp(-FAR, FAR)
         return PlaneRadius(found, change.view_as(self.x))
 
     def _deployed_error(self) -> DeployedError:

@@ -30,19 +30,20 @@ def fewest_columns(
     Returns
     -------
     tuple
-        Sizes (n,), inf where no answer undoes the verdict and 0 where it is not sensitive; and the inputs
-        (n, *input_shape), where none does the last that was tried.
+        Sizes (n,), inf where no answer undoes the verdict, and where words are edited, and 0 where it is not sensitive;
+        and the inputs (n, *input_shape), where none does the last that was tried.
     """
+    unlimited = torch.full_like(margin, torch.inf)
+    if cuts.threat.edits is not None:  # no text may have the features of the answer: it proves nothing
+        return torch.where(margin > 0, unlimited, 0.0), cuts.x + cuts.radius(weights).change
     drops, amount = cuts.column_drops(weights)
-    columns, unlimited = cuts.columns, torch.full_like(margin, torch.inf)
-    assert columns is not None
     size, adversarial, shape = unlimited, cuts.x, (-1, *[1] * (cuts.x.ndim - 1))
-    count = drops.needed(amount, columns)
+    count = drops.needed(amount)
     for step in range(TRIES):
         left = size.isinf() & (margin > 0)
         if not bool(left.any()):
             break
-        change = drops.answer(columns, count + (2**step >> 1)).clamp(-FARTHEST, FARTHEST)
+        change = drops.answer(count + (2**step >> 1)).clamp(-FARTHEST, FARTHEST)
         found = score(model, cuts.x, change.view_as(cuts.x), cuts.threat, unlimited)
         size = torch.where(left & found.success, found.size, size)
         adversarial = torch.where(left.view(shape), found.adversarial, adversarial)

@@ -49,6 +49,7 @@ class Refined(Certifier):
     method: ClassVar[str] = "refined"
     kind: ClassVar[type[BinaryClassifier]] = FeatureConvexClassifier
     counts: ClassVar[bool] = True
+    edits: ClassVar[bool] = True
 
     cuts: int = option(8, "refined: tangent planes for each sample.")
     steps: int = option(2, "refined: improvements of the weights after each plane.")

@@ -39,6 +39,7 @@ class Tangent(Certifier):
     method: ClassVar[str] = "tangent"
     kind: ClassVar[type[BinaryClassifier]] = FeatureConvexClassifier
     counts: ClassVar[bool] = True
+    edits: ClassVar[bool] = True
 
     sound: bool = option(True, "Subtract bounds on all rounding errors.")
 

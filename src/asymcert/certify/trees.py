@@ -63,7 +63,7 @@ class TreeColumns(Certifier):
         looks = (columns.total(units) > 0).double()  # (U, G)
         drop = torch.where(movable, falls @ looks, 0.0) * up(len(units) + 8)
         amount = margin - 2.0 * sum_error(model) if self.sound else margin
-        return ColumnDrops(drop, torch.zeros_like(x)).radius(amount, columns)
+        return ColumnDrops(drop, torch.zeros_like(x), columns).radius(amount)
 
 
 def sum_error(model: TreeUnits) -> float:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import reprlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -15,11 +14,22 @@ from asymcert._checks import check_finite, check_norm, refuse
 from asymcert._floats import dual_exponent, norm_name
 from asymcert.threats.columns import ColumnGroups
 from asymcert.threats.limits import Limits
+from asymcert.threats.parts import Values, as_values, broadcast, check_box, check_name, shown
+from asymcert.threats.words import WordEdits
 
-Values = float | Tensor | None
+WORDS = "words"  # what results call edits of words
 COUNTED = ("groups", "exclusive")  # parts that say what a column is, where columns are counted
-LONGEST_NAME = 60
 DEAREST = 1e100  # cost, and 1 / DEAREST the cheapest: beyond them quotients by slopes would overflow
+
+_KINDS = {
+    "lower": torch.float64,
+    "upper": torch.float64,
+    "cost": torch.float64,
+    "mutable": torch.bool,
+    "direction": torch.int64,
+    "groups": torch.int64,
+    "exclusive": torch.bool,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +61,8 @@ class ThreatModel:
         For p = 0, boolean: inputs of columns of which exactly one input is 1 and the others are 0, and stay so.
     limits
         How far inputs may move because of what stands in the sample itself.
+    edits
+        For p = 0 and the box [0, 1]: edits of the words of a text; the size is their price, see `WordEdits`.
 
     Raises
     ------
@@ -75,6 +87,7 @@ class ThreatModel:
     groups: Tensor | None = None
     exclusive: Tensor | None = None
     limits: Limits | None = None
+    edits: WordEdits | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "norm", 0.0 if self.norm == 0 else check_norm(self.norm))
@@ -94,7 +107,7 @@ class ThreatModel:
         if isinstance(self.cost, Tensor) and not bool(((self.cost >= 1 / DEAREST) & (self.cost <= DEAREST)).all()):
             ends = f"{float(self.cost.min()):g} to {float(self.cost.max()):g}"
             raise refuse("cost", f"from {1 / DEAREST:g} to {DEAREST:g}", ends, "Measure changes in other units.")
-        _check_box(self.lower, self.upper)
+        check_box(self.lower, self.upper)
         for name in ("mutable", "direction", *COUNTED):
             part = getattr(self, name)
             if part is not None and name in COUNTED and self.norm != 0:
@@ -110,9 +123,21 @@ class ThreatModel:
                 raise refuse("direction", "made of -1, 0 and 1", "other values")
             object.__setattr__(self, "direction", self.direction.long())
         if self.name is not None:
-            _check_name(self.name)
+            check_name(self.name)
         if self.limits is not None and not isinstance(self.limits, Limits):
             raise refuse("limits", "of type Limits", type(self.limits).__name__)
+        if self.edits is not None:
+            self._check_edits()
+
+    def _check_edits(self) -> None:
+        if not isinstance(self.edits, WordEdits):
+            raise refuse("edits", "of type WordEdits", type(self.edits).__name__)
+        ends = [float(end) if isinstance(end, Tensor) and end.ndim == 0 else None for end in (self.lower, self.upper)]
+        others = ("cost", "mutable", "direction", *COUNTED, "limits")
+        given = [name for name in others if getattr(self, name) is not None]
+        if self.norm != 0 or ends != [0.0, 1.0] or given:
+            got = f"norm {self.norm:g}, lower and upper {ends}, and {given or 'nothing'}"
+            raise refuse("edits", "given with norm 0, lower 0, upper 1 and nothing else", got)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ThreatModel:
@@ -137,18 +162,20 @@ class ThreatModel:
             parts["norm"] = math.inf
         if "limits" in parts:
             parts["limits"] = Limits.from_dict(parts["limits"])
+        if "edits" in parts:
+            parts["edits"] = WordEdits.from_dict(parts["edits"])
         return cls(**parts)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form with every part; `from_dict` gives back exactly this threat model.
 
         An infinite norm is the text ``inf``, tensors are nested lists, absent parts are None; those that only norm 0
-        has, and limits, are left out of others.
+        has, limits and edits, are left out of others.
         """
-        left_out = {*(() if self.norm == 0 else COUNTED), "limits"}
+        left_out = {*(() if self.norm == 0 else COUNTED), "limits", "edits"}
         parts = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in left_out}
-        if self.limits is not None:
-            parts["limits"] = self.limits.to_dict()
+        parts |= {} if self.limits is None else {"limits": self.limits.to_dict()}
+        parts |= {} if self.edits is None else {"edits": self.edits.to_dict()}
         plain = {name: part.tolist() if isinstance(part, Tensor) else part for name, part in parts.items()}
         return {**plain, "norm": "inf" if math.isinf(self.norm) else self.norm}
 
@@ -161,11 +188,13 @@ class ThreatModel:
 
     def describe(self) -> str:
         """Short text for result rows, such as ``l2``, ``linf box[0,1]`` or, with a name, ``l1 spammer``."""
+        if self.edits is not None:
+            return f"{WORDS} {self.name or self.edits.describe()}"
         if self.name is not None:
             return f"{norm_name(self.norm)} {self.name}"
         parts = [norm_name(self.norm)]
         if self.lower is not None or self.upper is not None:
-            parts.append(f"box[{_short(self.lower, '-inf')},{_short(self.upper, 'inf')}]")
+            parts.append(f"box[{shown(self.lower, '-inf')},{shown(self.upper, 'inf')}]")
         parts += [
             name for name in ("cost", "mutable", "direction", "groups", "limits") if getattr(self, name) is not None
         ]
@@ -179,7 +208,7 @@ class ThreatModel:
         InputError
             The costs do not broadcast to `shape`.
         """
-        return _broadcast("cost", torch.ones((), dtype=torch.float64) if self.cost is None else self.cost, shape)
+        return broadcast("cost", torch.ones((), dtype=torch.float64) if self.cost is None else self.cost, shape)
 
     def columns(self, shape: tuple[int, ...]) -> ColumnGroups:
         """What counts as one column of a sample of `shape`, for p = 0.
@@ -190,13 +219,15 @@ class ThreatModel:
             The parts do not broadcast to `shape`, or columns have no price or form of their own.
         """
         parts = [
-            None if part is None else _broadcast(name, part, shape)
+            None if part is None else broadcast(name, part, shape)
             for name, part in (("groups", self.groups), ("exclusive", self.exclusive))
         ]
         return ColumnGroups.of(parts[0], parts[1], self.cost_for(shape))
 
     def size(self, delta: Tensor) -> Tensor:
-        """Size of each change: shape (n, *input_shape) -> (n,), in the dtype of `delta`."""
+        """Size of each change: shape (n, *input_shape) -> (n,), in the dtype of `delta`; of edits a lower bound."""
+        if self.edits is not None:
+            return self.edits.size(delta).to(delta.dtype)
         if self.norm == 0:
             return self.columns(tuple(delta.shape[1:])).to(delta.device).size(delta.flatten(1)).to(delta.dtype)
         if isinstance(self.cost, Tensor):
@@ -215,14 +246,16 @@ class ThreatModel:
         for name in ("cost", "mutable", "direction", *COUNTED):
             part = getattr(self, name)
             if part is not None:
-                _broadcast(name, part, shape)
+                broadcast(name, part, shape)
         if self.limits is not None and len(self.limits.base) != math.prod(shape):
             raise refuse("limits", f"about {math.prod(shape)} inputs", f"about {len(self.limits.base)}")
+        if self.edits is not None:
+            self.edits.check(x)
         outside = torch.zeros(len(x), dtype=torch.bool, device=x.device)
         if self.lower is not None:
-            outside |= (x < _broadcast("lower", self.lower, shape).to(x)).flatten(1).any(1)
+            outside |= (x < broadcast("lower", self.lower, shape).to(x)).flatten(1).any(1)
         if self.upper is not None:
-            outside |= (x > _broadcast("upper", self.upper, shape).to(x)).flatten(1).any(1)
+            outside |= (x > broadcast("upper", self.upper, shape).to(x)).flatten(1).any(1)
         if bool(outside.any()):
             raise refuse(
                 "x",
@@ -243,88 +276,18 @@ class ThreatModel:
         """
         self.check(x)
         shape = tuple(x.shape[1:])
-        low = torch.full_like(x, -math.inf) if self.lower is None else _broadcast("lower", self.lower, shape).to(x) - x
-        high = torch.full_like(x, math.inf) if self.upper is None else _broadcast("upper", self.upper, shape).to(x) - x
+        low = torch.full_like(x, -math.inf) if self.lower is None else broadcast("lower", self.lower, shape).to(x) - x
+        high = torch.full_like(x, math.inf) if self.upper is None else broadcast("upper", self.upper, shape).to(x) - x
         if self.mutable is not None:
-            frozen = ~_broadcast("mutable", self.mutable, shape).to(x.device)
+            frozen = ~broadcast("mutable", self.mutable, shape).to(x.device)
+            low, high = low.masked_fill(frozen, 0.0), high.masked_fill(frozen, 0.0)
+        if self.edits is not None:
+            frozen = ~self.edits.text.to(x.device)
             low, high = low.masked_fill(frozen, 0.0), high.masked_fill(frozen, 0.0)
         if self.direction is not None:
-            direction = _broadcast("direction", self.direction, shape).to(x.device)
+            direction = broadcast("direction", self.direction, shape).to(x.device)
             low, high = low.masked_fill(direction > 0, 0.0), high.masked_fill(direction < 0, 0.0)
         if self.limits is not None:
             ends = self.limits.narrowed(x.flatten(1), low.flatten(1).clone(), high.flatten(1).clone())
             low, high = (end.view_as(x) for end in ends)
         return low, high
-
-
-_KINDS = {
-    "lower": torch.float64,
-    "upper": torch.float64,
-    "cost": torch.float64,
-    "mutable": torch.bool,
-    "direction": torch.int64,
-    "groups": torch.int64,
-    "exclusive": torch.bool,
-}
-
-
-def as_values(name: str, value: object, dtype: torch.dtype) -> Tensor:
-    """Tensor of a number or of nested lists of numbers, or of booleans for a boolean `dtype`.
-
-    Raises
-    ------
-    InputError
-        Anything else, also booleans for numbers, fractions for integers, or lists of unequal lengths.
-    """
-    kind = {torch.bool: "booleans", torch.int64: "integers"}.get(dtype, "numbers")
-    allowed = {"booleans": (bool,), "integers": (int,), "numbers": (int, float)}[kind]
-    for leaf in _leaves(value):
-        if not isinstance(leaf, allowed) or (isinstance(leaf, bool) and kind != "booleans"):
-            raise refuse(name, f"made of {kind}, single or in nested lists", repr(leaf))
-    try:
-        return torch.tensor(value, dtype=dtype)
-    except (ValueError, TypeError, RuntimeError, OverflowError):
-        raise refuse(name, f"nested lists of {kind}, of equal lengths", reprlib.repr(value)) from None
-
-
-def _leaves(value: object) -> Iterator[object]:
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, list | tuple):
-            waiting.extend(reversed(item))
-        else:
-            yield item
-
-
-def _check_box(lower: Values, upper: Values) -> None:
-    if not isinstance(lower, Tensor) or not isinstance(upper, Tensor):
-        return
-    try:
-        empty = not bool((lower <= upper).all())
-    except RuntimeError:
-        shapes = f"{tuple(lower.shape)} and {tuple(upper.shape)}"
-        raise refuse("lower", "of a shape that broadcasts with that of `upper`", shapes) from None
-    if empty:
-        raise refuse("lower", "at most `upper` everywhere", "an empty box")
-
-
-def _check_name(name: object) -> None:
-    """Names stand in result rows before a ``#`` and a digest."""
-    if not isinstance(name, str) or not 0 < len(name.strip()) <= LONGEST_NAME or not name.isprintable() or "#" in name:
-        raise refuse("name", f"text of at most {LONGEST_NAME} printable characters without '#'", repr(name))
-
-
-def _broadcast(name: str, value: Values, shape: tuple[int, ...]) -> Tensor:
-    assert isinstance(value, Tensor)
-    try:
-        return value.expand(shape)
-    except RuntimeError:
-        raise refuse(name, f"broadcastable to {shape}", f"shape {tuple(value.shape)}") from None
-
-
-def _short(bound: Values, missing: str) -> str:
-    if bound is None:
-        return missing
-    assert isinstance(bound, Tensor)
-    return f"{float(bound):g}" if bound.numel() == 1 else "per feature"
