@@ -1,1 +1,6 @@
-"""From texts to binary features: canonical form, words, views, vocabulary."""
+"""Texts as a detector reads them: canonical form, words, sentences, decoded parts."""
+
+from asymcert.texts.canonical import CanonicalForm
+from asymcert.texts.words import sentences_of, words_of, words_of_many
+
+__all__ = ["CanonicalForm", "sentences_of", "words_of", "words_of_many"]
