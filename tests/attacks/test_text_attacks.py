@@ -18,7 +18,7 @@ ANY = dict.fromkeys((ADD, REMOVE, REPLACE), 1.0)
 PRICES = {
     "any": EditPrices(ANY),
     "fillers": EditPrices({ADD: 1.0}),
-    "dear": EditPrices({ADD: 0.5, REMOVE: 2.0, REPLACE: 1.2}, frozenset({"free"})),
+    "dear": EditPrices({ADD: 0.5, REMOVE: 2.0, REPLACE: 1.2}, frozenset({"cash"})),
     "sentences": EditPrices({ADD: 1.0}, sentences=True, marks_stay=True),
     "marks stay": EditPrices({REMOVE: 1.0, REPLACE: 1.0}, marks_stay=True),
 }
@@ -31,7 +31,7 @@ def trial_of(asked, text, prices, budget, seed=0):
 @pytest.mark.parametrize("adversary", PRICES)
 @pytest.mark.parametrize("windows", ["whole", "both", "sentences"])
 def test_what_an_attack_finds_is_as_it_says(windows, adversary):
-    asked, prices = problem(windows, counts=("free", "hello")), PRICES[adversary]
+    asked, prices = problem(windows, counts=("cash", "dear")), PRICES[adversary]
     ran = changed = 0
     for attack in default_text_attacks():
         for budget in (0.0, 1.0, 3.0):
@@ -59,7 +59,7 @@ def test_the_cheapest_edit_of_an_additive_score(text, kinds):
 
 
 def test_the_cheapest_edit_says_what_it_was():
-    found = cheapest_edit(problem(threshold=6.5), "free prize call now", EditPrices({ADD: 1.0}))
+    found = cheapest_edit(problem(threshold=6.5), "cash prize claim now", EditPrices({ADD: 1.0}))
     assert sorted(described(found.edits)) == ["added 'home'", "added 'lunch'"]
     assert (found.price, found.undoes) == (2.0, True)
 
@@ -72,7 +72,7 @@ def test_where_nothing_helps_the_text_stays():
 
 @pytest.mark.parametrize("windows", ["whole", "both", "sentences"])
 def test_texts_of_one_form_have_one_margin_to_the_bit(windows):
-    asked = problem(windows, counts=("free",), grams=(" fr", "ee ", "ze "))
+    asked = problem(windows, counts=("cash",), grams=(" ca", "sh ", "ze "))
     form = asked.encoder.form.form
     for seed, text in enumerate(SPAM):
         same = [each for each in disguises(text, np.random.default_rng(seed)) if form(each) == form(text)]
@@ -85,7 +85,7 @@ def test_texts_of_one_form_have_one_margin_to_the_bit(windows):
 
 @pytest.mark.parametrize("change", ["upper", "wide", "cyrillic", "zero width", "combining", "soft hyphens", "spaces"])
 def test_disguises_that_every_form_undoes(change):
-    text = "free prize call now"
+    text = "cash prize claim now"
     changed = {
         "upper": text.upper(),
         "wide": "".join(chr(ord(letter) + 0xFEE0) if letter != " " else letter for letter in text),
@@ -110,21 +110,20 @@ def test_disguises_that_every_form_undoes(change):
 @pytest.mark.parametrize("move", MOVES)
 def test_moves_make_texts_of_few_edits(move):
     asked, prices, text = problem(), PRICES["any"], SPAM[1]
-    made = list(MOVES[move][0](text, ["home", "lunch"], np.random.default_rng(0)))
+    made = list(MOVES[move][0](text, ["home", "lunch", "dear", "the"], np.random.default_rng(0)))
     costs = [prices.between([asked.words(text)], [asked.words(each)]) for each in made]
     assert len(set(made)) > 3
-    assert max(costs) <= 2
-    assert 1 in costs
+    assert max(costs) == (2 if move == "cuts" else 1)
 
 
 def test_marks_cost_nothing_unless_they_stay():
     """Four sentences of one word: joined with a harmless one each, they pass."""
     asked = problem("sentences", threshold=2.5)
-    free, kept = (trial_of(asked, "free home. prize home.", PRICES[name], 0.0) for name in ("any", "marks stay"))
-    for trial in (free, kept):
+    cash, kept = (trial_of(asked, "cash home. prize home.", PRICES[name], 0.0) for name in ("any", "marks stay"))
+    for trial in (cash, kept):
         Disguise().run(trial)
-    assert not free.best.undoes or free.best.price == 0
-    assert kept.best.margin == asked.margins(["free home. prize home."])[0]
+    assert not cash.best.undoes or cash.best.price == 0
+    assert kept.best.margin == asked.margins(["cash home. prize home."])[0]
 
 
 def test_sentences_are_free_where_the_adversary_adds_them():
@@ -138,13 +137,13 @@ def test_sentences_are_free_where_the_adversary_adds_them():
     assert whole.best.undoes
 
 
-BOMBS = ("e\u0301" * 10**5, "free " * 10**4, "free" + "\u0301" * 10**5, "", "\x00", "\ud800 free prize", "free" * 10**5)
+BOMBS = ("e\u0301" * 10**5, "cash " * 10**4, "cash" + "\u0301" * 10**5, "", "\x00", "\ud800 cash prize", "cash" * 10**5)
 
 
 @pytest.mark.parametrize("bomb", BOMBS, ids=range(len(BOMBS)))
 def test_strange_texts_are_attacked_for_a_bounded_time(bomb):
     for attack in (EditSearch(("fillers", "cuts"), evaluations=24), Padding(), Disguise()):
-        trial = trial_of(problem("both", grams=(" fr",)), bomb, PRICES["any"], 2.0)
+        trial = trial_of(problem("both", grams=(" ca",)), bomb, PRICES["any"], 2.0)
         attack.run(trial)
         assert trial.attempts * len(bomb) <= MOST_LETTERS
 

@@ -12,9 +12,9 @@ from asymcert.texts.canonical import CanonicalForm
 from asymcert.texts.encoder import TextEncoder
 from asymcert.texts.vocabulary import Vocabulary
 
-WEIGHTS = {"free": 4.0, "prize": 3.0, "call": 2.0, "now": 1.0, "hello": -1.0, "lunch": -2.0, "home": -3.0, "the": 0.0}
-SPAM = ("free prize call now", "Call now: a free prize!", "the prize is free. call home", "free. prize. call. now")
-HARMLESS = ("hello, the lunch is at home", "home. lunch now?", "call home the lunch is cold. hello hello")
+WEIGHTS = {"cash": 4.0, "prize": 3.0, "claim": 2.0, "now": 1.0, "dear": -1.0, "lunch": -2.0, "home": -3.0, "the": 0.0}
+SPAM = ("cash prize claim now", "Claim now: a cash prize!", "the prize is cash. claim home", "cash. prize. claim. now")
+HARMLESS = ("dear, the lunch is at home", "home. lunch now?", "claim home the lunch is cold. dear dear")
 
 
 def additive(windows="whole", threshold=1.5, counts=(), grams=()):
@@ -42,7 +42,8 @@ def exact_price(asked, text, kinds):
     A word may be there several times: all of them have to go. Replacing does both at once.
     """
     words = asked.words(text)
-    assert set(kinds) <= {"add", "remove"} and all(words.count(word) == 1 for word in words if WEIGHTS.get(word, 0) > 0)
+    assert set(kinds) <= {"add", "remove"}
+    assert all(words.count(word) == 1 for word in words if WEIGHTS.get(word, 0) > 0)
     gains = {
         "add": [-WEIGHTS[word] for word in WEIGHTS if word not in words],
         "remove": [WEIGHTS.get(w, 0) for w in words],

@@ -28,7 +28,7 @@ class Supply:
     words
         The most frequent first.
     sentences
-        As they were written.
+        As they were written, with a full stop at the end.
     """
 
     words: list[str] = field(default_factory=list)
@@ -38,8 +38,8 @@ class Supply:
     def of(cls, encoder: TextEncoder, harmless: Sequence[str]) -> Self:
         """The most frequent words of harmless texts, and some sentences from all over them."""
         counts = Counter(word for text in harmless for _, words in encoder.windows_of(text) for word in words)
-        found = [part.strip() for text in harmless for part in re.split(r"(?<=[.!?])\s+|\n+", text)]
-        short = list(dict.fromkeys(part for part in found if 0 < len(part) <= LONGEST_SENTENCE))
+        found = [part.strip(" .") for text in harmless for part in re.split(r"(?<=[.!?])\s+|\n+", text)]
+        short = list(dict.fromkeys(f"{part}." for part in found if 0 < len(part) <= LONGEST_SENTENCE))
         chosen = short[:: max(1, len(short) // SENTENCES)][:SENTENCES]
         return cls([word for word, _ in counts.most_common(FREQUENT)], chosen)
 
