@@ -228,6 +228,11 @@ class TableScaling:
         """Type of the inputs, float32 or float64."""
         return np.float64 if self.double else np.float32
 
+    @property
+    def windows(self) -> WindowsColumn | None:
+        """The column of texts whose inputs are lists of the features of their windows; None for tables."""
+        return next((column for column in self.columns if isinstance(column, WindowsColumn)), None)
+
     @cached_property
     def feature_names(self) -> tuple[str, ...]:
         """Names of the d inputs."""

@@ -20,6 +20,7 @@ from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import InputError
 from asymcert.threats.limits import Limits
 from asymcert.threats.model import ThreatModel
+from asymcert.threats.table_words import word_edits
 
 MOST_LISTED = 12  # columns that an error message offers
 MOST_COMPARED, LONGEST_COMPARED = 500, 60  # columns, and characters of each, that it chooses from
@@ -74,6 +75,17 @@ class TableThreat:
         known: dict[str, Any] = {"lower": 0.0, "upper": 1.0, "groups": self.groups, "exclusive": self.exclusive}
         known |= {"mutable": ~self.constant} if self.constant.any() else {}
         return ThreatModel(norm=0, **known | parts)
+
+    def words(
+        self,
+        kinds: Mapping[str, float] | Sequence[str],
+        protected: Sequence[str] = (),
+        name: str | None = None,
+        **options: bool,
+    ) -> ThreatModel:
+        """An adversary that is measured by the words that he edits; see `word_edits` for the arguments."""
+        edits = word_edits(self.columns, kinds, protected, **options)
+        return ThreatModel(norm=0, lower=0.0, upper=1.0, name=name, edits=edits)
 
     def bounds(self, key: str, values: Mapping[str, object]) -> Tensor:
         """Float64 (d,): ``lower`` or ``upper`` of the scaled inputs; their range where a column is not named."""
