@@ -30,6 +30,7 @@ EDITS = {  # kinds of edits, and what people call words so edited
     ("add", "remove", "replace"): "added, removed or replaced",
 }
 DISGUISES = ("look-alike letters", "case", "accents", "invisible characters", "spacing")
+FOLDED = {"spaced": "letters spaced or dotted apart", "repeats": "repeated letters", "digits": "digits for letters"}
 MOST_WORDS = 2**20  # of all texts with a word fewer
 
 
@@ -128,13 +129,7 @@ def promise(found: TextExplanation, encoder: TextEncoder) -> str:
     stands += ["any number of whole added sentences"] if found.sentences else []
     kept = "" if encoder.windows == "whole" else ", as long as the marks between sentences stay as they are"
     certified = [f"The verdict stands under {_listed(stands)}{kept}."] if stands else []
-    form = encoder.form
-    options = {
-        "letters spaced or dotted apart": form.spaced,
-        "repeated letters": form.repeats,
-        "digits for letters": form.digits,
-    }
-    changes = [*DISGUISES, *(name for name, folded in options.items() if folded)]
+    changes = [*DISGUISES, *(name for option, name in FOLDED.items() if getattr(encoder.form, option))]
     hidden = f"It stands under any change of {_listed(changes)}, and of punctuation that leaves the words as they are."
     return " ".join([*certified, *([hidden] if found.disguises else [])])
 
