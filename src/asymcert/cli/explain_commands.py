@@ -12,7 +12,7 @@ from asymcert.attacks.texts.prices import described
 from asymcert.cli import show
 from asymcert.cli.parameters import DataDir, Json, RunPath, SplitName
 from asymcert.cli.steps import chosen_split
-from asymcert.evaluate.formatting import ceil_percent, floor_significant
+from asymcert.evaluate.formatting import ceil_percent, floor_significant, printable
 from asymcert.evaluate.text import TextExplanation, WordShare, explain_text, promise
 from asymcert.evaluate.text_audit import problem_of
 from asymcert.runs.run import Run
@@ -54,7 +54,7 @@ def explain(
     else:
         edits = "; ".join(described(found.evasion.edits))
         known = {"undone by": f"{found.evasion.price:g} edits: {edits}", "as in": found.evasion.text}
-        print("\n" + "\n".join(f"{name}: {_printable(value)}" for name, value in known.items()))
+        print("\n" + "\n".join(f"{name}: {printable(value)}" for name, value in known.items()))
 
 
 def _text(run: Run, text: str | None, index: int | None, split: str) -> str:
@@ -87,8 +87,3 @@ def _facts(found: TextExplanation) -> dict[str, Any]:
 def _word_rows(words: list[WordShare]) -> list[dict[str, Any]]:
     carrying = [each for each in words if each.share > 0]
     return [{"word": each.word, "carries of the margin": ceil_percent(each.share)} for each in carrying[:MOST_SHOWN]]
-
-
-def _printable(text: str) -> str:
-    """A text on one line, of which a terminal takes nothing for a command."""
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)

@@ -5,10 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from asymcert._checks import refuse
 from asymcert.attacks.texts.cheapest import cheapest_edit
@@ -18,6 +14,7 @@ from asymcert.attacks.texts.trial import ChangedText
 from asymcert.certify import certify
 from asymcert.datasets.text_columns import LONGEST
 from asymcert.evaluate.text_audit import prices_of, problem_of
+from asymcert.evaluate.words import WordShare, word_shares
 from asymcert.models.base import BinaryClassifier
 from asymcert.texts.encoder import TextEncoder
 from asymcert.threats.model import ThreatModel
@@ -31,24 +28,6 @@ EDITS = {  # kinds of edits, and what people call words so edited
 }
 DISGUISES = ("look-alike letters", "case", "accents", "invisible characters", "spacing")
 FOLDED = {"spaced": "letters spaced or dotted apart", "repeats": "repeated letters", "digits": "digits for letters"}
-MOST_WORDS = 2**20  # of all texts with a word fewer
-
-
-@dataclass(frozen=True)
-class WordShare:
-    """What one word of one text carries.
-
-    Parameters
-    ----------
-    word
-        In its canonical form.
-    share
-        Of the margin: how much of it the tangent plane loses where every occurrence of the word is taken out of the
-        window that scores highest; negative for words that speak against the verdict.
-    """
-
-    word: str
-    share: float
 
 
 @dataclass(frozen=True)
@@ -147,22 +126,3 @@ def edits_of(problem: TextProblem, kinds: tuple[str, ...], sentences: bool = Fal
     assert problem.model.scaling is not None
     marks_stay = problem.encoder.windows != "whole"
     return TableThreat(problem.model.scaling).words(kinds, sentences=sentences, marks_stay=marks_stay)
-
-
-def word_shares(problem: TextProblem, text: str, margin: float) -> list[WordShare]:
-    """What the words of a text of this margin carry of it; of a long text those alone that can carry most."""
-    _, words = list(problem.encoder.windows_of(text))[problem.highest(text)]
-    slope, vocabulary = problem.slope(text), problem.encoder.vocabulary
-    distinct = list(dict.fromkeys(words))
-    order = np.argsort(-_heights(slope, *vocabulary.encode([[word] for word in distinct])), kind="stable")
-    tried = [distinct[place] for place in order[: max(1, MOST_WORDS // max(1, len(words)))]]
-    without = [[word for word in words if word != left_out] for left_out in tried]
-    whole, *heights = _heights(slope, *vocabulary.encode([words, *without])).tolist()
-    shares = [WordShare(word, (whole - height) / margin) for word, height in zip(tried, heights, strict=True)]
-    return sorted(shares, key=lambda each: -each.share)
-
-
-def _heights(slope: NDArray[Any], ends: NDArray[Any], features: NDArray[Any]) -> NDArray[Any]:
-    """Of a plane of this slope (F,), above 0, at rows of features: (n,)."""
-    sums = np.concatenate(([0.0], slope[features].cumsum()))
-    return sums[ends[1:]] - sums[ends[:-1]]

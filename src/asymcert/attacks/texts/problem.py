@@ -17,7 +17,6 @@ from asymcert.texts.encoder import TextEncoder
 from asymcert.texts.words import sentences_of, words_of
 
 BATCH, LETTERS = 512, 2**22  # texts encoded at a time, and letters of so many of the longest
-UNCUT = 2**40  # words of a sentence
 
 
 class TextProblem:
@@ -61,8 +60,8 @@ class TextProblem:
         return words_of(self.encoder.form.form(text))
 
     def sentences(self, text: str) -> list[list[str]]:
-        """The same by sentences, however long these are."""
-        return sentences_of(self.encoder.form.form(text), UNCUT)
+        """The same by sentences."""
+        return sentences_of(self.encoder.form.form(text))
 
     def highest(self, text: str) -> int:
         """Number of the text's window, in the order of its encoder, that scores highest."""
