@@ -110,8 +110,8 @@ class ReportData:
 
     @property
     def panels(self) -> dict[str, list[Series]]:
-        """Series that have a curve, by unit, norms ascending."""
-        return by_unit([each for each in self.series if not each.only_sentences])
+        """Series by unit, norms ascending; those that are 0 or infinite alone only where there are no others."""
+        return by_unit([each for each in self.series if not each.only_sentences] or self.series)
 
 
 def read_report_data(run: RunFolder, overlay: Mapping[str, pl.DataFrame] | None = None) -> ReportData:
