@@ -17,7 +17,6 @@ from asymcert.texts.encoder import TextEncoder
 from asymcert.texts.words import sentences_of, words_of
 
 BATCH, LETTERS = 512, 2**22  # texts encoded at a time, and letters of so many of the longest
-UNCUT = 2**40  # words of a sentence
 
 
 class TextProblem:
@@ -61,8 +60,8 @@ class TextProblem:
         return words_of(self.encoder.form.form(text))
 
     def sentences(self, text: str) -> list[list[str]]:
-        """The same by sentences, however long these are."""
-        return sentences_of(self.encoder.form.form(text), UNCUT)
+        """The same by sentences."""
+        return sentences_of(self.encoder.form.form(text))
 
     def slope(self, text: str) -> NDArray[np.float64]:
         """By how much the margin grows with each feature of the text, (F,): of its window that scores highest."""
