@@ -67,7 +67,7 @@ def test_every_option_of_a_table_reaches_its_data(tmp_path):
         f"{index % 2 + index / 100},{'abcd'[index % 4]},{index},{'bad' if index % 2 else 'ok'}" for index in range(80)
     ]
     (tmp_path / "t.csv").write_text("\n".join(["size,kind,number,class", *rows]))
-    options = {"label": "class", "drop": ["number"], "impute": "median", "scaling": "min-max", "text": None}
+    options = {"label": "class", "drop": ["number"], "impute": "median", "scaling": "min-max", "text": []}
     given = [f"--{name}={value}" for name, value in options.items() if isinstance(value, str)]
     command = ["train", tmp_path / "t.csv", "--sensitive", "bad", "--out", tmp_path / "run", "--epochs", "1", *given]
     done = CliRunner().invoke(app, [*map(str, command), "--drop", "number", "--categories", "2", "--words", "64"])

@@ -230,7 +230,7 @@ def test_wrong_files(tmp_path):
     ("name", "label", "sensitive", "options", "shape", "total"),
     [
         ("spambase.csv.gz", "spam", 1, {}, (57,), 4601),
-        ("sms-spam.csv.gz", "label", "spam", {}, (1024,), 5574),
+        ("sms-spam.csv.gz", "label", "spam", {"words": 1024}, (1024,), 5574),
         ("clamp-integrated-5210.csv.gz", "class", 1, {}, (68 + 13,), 5210),
     ],
 )

@@ -5,15 +5,22 @@ import json
 import math
 from functools import cache
 
+import numpy as np
 import pytest
 import torch
 
 from asymcert import datasets, train
 from asymcert.datasets import BinaryData, Split
 from asymcert.datasets.many import ManyClasses
+from asymcert.datasets.scaling import TableScaling
+from asymcert.datasets.text_columns import WindowsColumn
 from asymcert.errors import InputError, RunError
 from asymcert.studies.cascade import train_second
 from asymcert.studies.convex_concave import train_convex_concave
+from asymcert.texts.canonical import CanonicalForm
+from asymcert.texts.codes import packed
+from asymcert.texts.encoder import TextEncoder
+from asymcert.texts.vocabulary import Vocabulary
 from asymcert.training import MODELS, LinfConfig, TrainConfig, preset_for
 from asymcert.training.distributed import Processes
 from asymcert.training.linf_nets import train_classes
@@ -28,6 +35,7 @@ SMALL = {
     "cayley": {"widths": (4, 4), "width": 2},
     "relu": {"widths": (5,), "attack_steps": 2, "epsilon": 0.05},
     "convex-concave": {"hidden": (6,)},
+    "text": {"hidden": (6,), "dropout": 0.1, "target_words": 1},
 }
 RECIPES = {
     name: kind.config(**SMALL[name], epochs=4, batch_size=16, learning_rate=0.01) for name, kind in MODELS.items()
@@ -44,9 +52,33 @@ def splits():
         yield x, y
 
 
-@pytest.fixture(scope="module")
-def data():
-    return BinaryData("toy", *(Split(x, y) for x, y in splits()), sensitive="left", other="none")
+def texts():
+    """Texts whose sensitive ones have more of the first words."""
+    encoder = TextEncoder(CanonicalForm(), Vocabulary(tuple("abcdefgh"), pairs=(("a", "b"), ("c", "d"))))
+    generator = np.random.default_rng(0)
+    for n in (32, 12, 12):
+        y = torch.arange(n) % 2 == 0
+        drawn = [" ".join(generator.choice(list("abcdefgh"), 5, p=WORDS[int(own)])) for own in y]
+        yield torch.from_numpy(packed(encoder.encode(drawn), n, 8)), y, encoder
+
+
+WORDS = {0: np.array([1, 1, 1, 1, 3, 3, 3, 3]) / 16, 1: np.array([3, 3, 3, 3, 1, 1, 1, 1]) / 16}
+
+
+@cache
+def toy(model, flat=False, more=0):
+    """Data for a kind of model; `more` samples of a class in each split."""
+    parts, scaling = [(x.flatten(1) if flat else x, y) for x, y in splits()], None
+    if MODELS[model].texts:
+        found = list(texts())
+        parts, scaling = [part[:2] for part in found], TableScaling((WindowsColumn("text", "", found[0][2], 8),))
+    parts = [Split(torch.cat((x, x[:more])), torch.cat((y, y[:more]))) for x, y in parts]
+    return BinaryData("toy", *parts, sensitive="left", other="none", scaling=scaling)
+
+
+@pytest.fixture
+def data(model):
+    return toy(model)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +148,7 @@ def test_records_say_how_it_goes(data, model):
     assert all(math.isfinite(record["loss"]) and record["seconds"] > 0 for record in records)
     validated = [not {"accuracy", "certified"}.isdisjoint(record) for record in records]
     assert validated == [False, False, True, True]
-    assert (trained.sensitive, trained.other, trained.input_shape) == ("left", "none", (1, 6, 6))
+    assert (trained.sensitive, trained.other, trained.input_shape) == ("left", "none", data.input_shape)
     assert trained.info["data_digest"] == data.digest
     assert (trained.info["model"], trained.info["config"]["validate_every"]) == (model, 3)
 
@@ -227,6 +259,18 @@ LINF = {
     "rise_until": 0.6,
     "scale_rate": 0.5,
 }
+TEXT = {
+    "hidden": (4,),
+    "target_words": 2,
+    "target_edits": 1,
+    "edits": ("replace",),
+    "words_weight": 0.5,
+    "rising": "all",
+    "label_smoothing": 0.2,
+    "class_weight": "balanced",
+    "dropout": 0.5,
+    "warmup": 0.0,
+}
 OWN = {
     "feature-convex": FEATURE_CONVEX,
     "linf-net": LINF,
@@ -236,6 +280,7 @@ OWN = {
     "cayley": {"network": "resnet-9", "widths": (6,), "width": 4, "halvings": 1, "margin": 0.1},
     "relu": {"widths": (6,), "epsilon": 0.2, "ramp": 1.0, "attack_steps": 1},
     "convex-concave": {"hidden": (4,)},
+    "text": TEXT,
 }
 CONV, RESNET, RAMPS = {"architecture": "conv"}, {"network": "resnet-9"}, {"feature_map": "ramps"}
 NEEDS = {
@@ -259,8 +304,16 @@ NEEDS = {
     "keep": {"schedule": "constant", "learning_rate": 0.3, "averaging": 0.0, "epochs": 8},
     "epsilon_other": {"epsilon": 0.5},  # so great that samples of both classes fall short of it
 }
-OTHER_NEEDS = {("cayley", "width"): RESNET, ("linf-net", "depth"): {}, ("linf-convex", "depth"): {}}
+OTHER_NEEDS = {
+    ("text", "edits"): {"target_edits": 1},
+    ("text", "class_weight"): {},
+    ("text", "false_positive_rate"): {"epochs": 12, "rising": "all"},
+    ("cayley", "width"): RESNET,
+    ("linf-net", "depth"): {},
+    ("linf-convex", "depth"): {},
+}
 REFUSED = {("linf-net", "convex"), ("linf-net", "features"), ("linf-convex", "head"), ("linf-convex", "loss")}
+REFUSED |= {("text", "crop"), ("text", "flip")}
 FIELDS = [(model, item.name) for model, kind in MODELS.items() for item in dataclasses.fields(kind.config)]
 
 
@@ -268,10 +321,7 @@ FIELDS = [(model, item.name) for model, kind in MODELS.items() for item in datac
 def trained_by(model, recipe):
     """Outcome of a training, once for each recipe."""
     records = []
-    parts = [(torch.cat((x, x[:1])), torch.cat((y, y[:1]))) for x, y in splits()]  # one more of a class
-    if getattr(recipe, "feature_map", "") == "ramps":
-        parts = [(x.flatten(1), y) for x, y in parts]
-    data = BinaryData("toy", *(Split(x, y) for x, y in parts), sensitive="left", other="none")
+    data = toy(model, getattr(recipe, "feature_map", "") == "ramps", 1)
     return outcome(train(data, model, config=recipe, on_epoch=records.append), records)
 
 

@@ -15,6 +15,7 @@ from asymcert.cli.options import OF_METHOD, with_fields_of
 from asymcert.cli.parameters import (
     Box,
     DataDir,
+    Edits,
     Json,
     Limit,
     MaxBytes,
@@ -52,6 +53,7 @@ WITHOUT_VERDICT = 3  # exit code
 def certify(
     run: RunPath,
     norm: Norms = None,
+    edits: Edits = None,
     threat: ThreatFiles = None,
     method: MethodName = None,
     split: SplitName = "test",
@@ -99,7 +101,7 @@ def certify(
     """
     opened = Run(run, data_dir)
     model = opened.model
-    threats = threats_for(model, norm, threat, box)
+    threats = threats_for(model, norm, threat, box, edits)
     certifier = certifier_for(method or default_method(model, threats), **overrides)
     if evasions or any(option is not None for option in (table, out, max_bytes)):
         if any(option is not None for option in (proof, limit, explain_index)):

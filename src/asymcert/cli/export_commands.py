@@ -12,8 +12,7 @@ import typer
 from asymcert._checks import refuse
 from asymcert._floats import norm_name
 from asymcert.cli import show
-from asymcert.cli.options import parse_norm
-from asymcert.cli.parameters import Box, DataDir, Json, Limit, RunPath, SplitName
+from asymcert.cli.parameters import Box, DataDir, Edits, Json, Limit, RunPath, SplitName
 from asymcert.cli.steps import chosen_split, output_file, threats_for
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.distance_net import DistanceClassifier
@@ -34,6 +33,7 @@ def export(
         str | None,
         typer.Option(help="Of the certified graph: 1, 2, inf; by default 2, for l_inf-distance nets and --vnnlib inf."),
     ] = None,
+    edits: Edits = None,
     threat: Annotated[Path | None, typer.Option(help="File with the threat model, instead of a norm.")] = None,
     radius: Annotated[float | None, typer.Option(help="Of the properties, in the units of the threat model.")] = None,
     float32: Annotated[bool, typer.Option("--float32", help="--onnx and --vnnlib in single precision.")] = False,
@@ -64,13 +64,14 @@ def export(
         path = output_file("--onnx", onnx, opened.folder.own_files)
         written["onnx"] = str(save_onnx(to_onnx(deployed, raw=raw), path))
     if onnx_certified is not None:
-        adversary = _threat(model, norm or ("inf" if isinstance(model, DistanceClassifier) else "2"), threat, box)
+        usual = "inf" if isinstance(model, DistanceClassifier) else "2"
+        adversary = _threat(model, norm or usual, threat, box, edits)
         path = output_file("--onnx-certified", onnx_certified, opened.folder.own_files)
         written["onnx_certified"] = str(save_onnx(to_certified_onnx(model, adversary, raw), path))
         written["threat"] = adversary.describe()
     if vnnlib is not None and radius is not None:
         samples = chosen_split(opened.data, split, limit)
-        adversary = _threat(model, norm or norm_name(math.inf), threat, box)
+        adversary = _threat(model, norm or norm_name(math.inf), threat, box, edits)
         written["properties"] = len(write_properties(deployed, samples.x, adversary, radius, vnnlib))
         written["vnnlib"] = str(vnnlib)
     show.result(written, as_json)
@@ -83,7 +84,6 @@ def _check_complete(onnx: Path | None, onnx_certified: Path | None, vnnlib: Path
         raise refuse("--radius", "given with --vnnlib", "none", "Example: --radius 0.02")
 
 
-def _threat(model: BinaryClassifier, norm: str, threat: Path | None, box: bool) -> ThreatModel:
+def _threat(model: BinaryClassifier, norm: str, threat: Path | None, box: bool, edits: str | None) -> ThreatModel:
     """The threat model of a file, or else that of a norm."""
-    parse_norm(norm, counts=True)
-    return threats_for(model, None if threat else [norm], [threat] if threat else None, box)[0]
+    return threats_for(model, None if threat else [norm], [threat] if threat else None, box, edits)[0]

@@ -12,8 +12,10 @@ import typer
 
 from asymcert._checks import check_norm, refuse
 from asymcert.evaluate.labels import COLUMNS
+from asymcert.threats.words import KINDS
 
 COUNTED = ("0", "l0", COLUMNS)  # names of norm 0
+SENTENCES = "sentences"  # whole ones that are added at no price
 OF_METHOD = "Of the method (defaults are its own)"
 
 
@@ -94,3 +96,15 @@ def parse_norm(text: str, counts: bool = False) -> float:
         return check_norm(math.inf if text.lower().lstrip("l") == "inf" else float(text.lower().lstrip("l")))
     except ValueError as error:
         raise refuse("norm", "a number of at least 1, or inf", repr(text)) from error
+
+
+def parse_edits(text: str | None) -> tuple[dict[str, float], bool]:
+    """Prices of kinds of edits, and whether sentences are added, from ``add,remove=2.5,sentences``; all by default."""
+    prices: dict[str, float] = {}
+    for part in KINDS if text is None else text.split(","):
+        kind, _, price = part.partition("=")
+        try:
+            prices[kind] = float(price or 1.0)
+        except ValueError:
+            raise refuse("edits", "kinds of edits with prices", repr(part), "Example: add,remove=2.5") from None
+    return prices, prices.pop(SENTENCES, None) is not None

@@ -10,7 +10,18 @@ import typer
 RunPath = Annotated[Path, typer.Argument(help="Run folder that `asymcert train` made.")]
 Norms = Annotated[
     list[str] | None,
-    typer.Option("--norm", help="1, 2, inf, any p of at least 1, or columns (0): how many change; repeat."),
+    typer.Option(
+        "--norm",
+        help="1, 2, inf, any p of at least 1; how many columns (0) change or words are edited; repeat.",
+    ),
+]
+Edits = Annotated[
+    str | None,
+    typer.Option(
+        help="With --norm words: kinds of edits among add, remove and replace, with prices: add,remove=2.5; "
+        "with sentences, whole ones are added freely. All three by default.",
+        show_default=False,
+    ),
 ]
 ThreatFiles = Annotated[
     list[Path] | None,

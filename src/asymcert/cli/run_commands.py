@@ -12,7 +12,7 @@ from asymcert._checks import check_choice, check_number, refuse
 from asymcert.certify import CERTIFIERS, ClosedForm, certifier_for, default_method
 from asymcert.cli import show
 from asymcert.cli.options import OF_METHOD, parse_norm, with_fields_of
-from asymcert.cli.parameters import Box, DataDir, Json, Norms, Quiet, RunPath, SplitName, ThreatFiles
+from asymcert.cli.parameters import Box, DataDir, Edits, Json, Norms, Quiet, RunPath, SplitName, ThreatFiles
 from asymcert.cli.steps import (
     SPLITS,
     audit_run,
@@ -38,6 +38,7 @@ from asymcert.threats.file import read_threat
 def audit(
     run: RunPath,
     norm: Norms = None,
+    edits: Edits = None,
     threat: ThreatFiles = None,
     method: Annotated[str | None, typer.Option(help="Certify by this method first, if that was not done.")] = None,
     split: SplitName = "test",
@@ -54,7 +55,7 @@ def audit(
     --method tangent --threat spammer.toml
     """
     opened = Run(run, data_dir)
-    threats = threats_for(opened.model, norm, threat, box)
+    threats = threats_for(opened.model, norm, threat, box, edits)
     certifier = certifier_for(method or default_method(opened.model, threats), **overrides)
     missing = uncertified(opened, threats, split, certifier if method or overrides else None)
     if missing:

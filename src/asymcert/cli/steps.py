@@ -14,7 +14,7 @@ from asymcert._checks import check_choice, check_count, refuse
 from asymcert._floats import NORMS
 from asymcert.certify import Certifier
 from asymcert.cli import show
-from asymcert.cli.options import parse_norm
+from asymcert.cli.options import parse_edits, parse_norm
 from asymcert.datasets import BinaryData, Split
 from asymcert.datasets.table_files import write_table
 from asymcert.errors import InputError
@@ -29,7 +29,7 @@ from asymcert.runs.run import Run
 from asymcert.runs.tables import CERTIFICATES
 from asymcert.theory.separability import limits
 from asymcert.threats.file import read_threat
-from asymcert.threats.model import ThreatModel
+from asymcert.threats.model import WORDS, ThreatModel
 from asymcert.threats.table import TableThreat
 
 SPLITS = ("train", "val", "test")
@@ -50,19 +50,32 @@ def chosen_split(data: BinaryData, name: str, limit: int | None = None) -> Split
 
 
 def threats_for(
-    model: BinaryClassifier, norms: list[str] | None = None, files: list[Path] | None = None, box: bool = True
+    model: BinaryClassifier,
+    norms: list[str] | None = None,
+    files: list[Path] | None = None,
+    box: bool = True,
+    edits: str | None = None,
 ) -> list[ThreatModel]:
     """Threat models of files, and one for each norm, in [0, 1] if `box`; the three usual norms if none is named.
 
-    Where columns are counted they are those of the model's table.
+    Where columns are counted they are those of the model's table, and so are words, which `edits` are of.
     """
-    named = NORMS if not norms and not files else [parse_norm(norm, counts=True) for norm in norms or []]
-    bounds: dict[str, Any] = dict(zip(("lower", "upper"), (0.0, 1.0) if box else (None, None), strict=True))
+    named = [f"{norm:g}" for norm in NORMS] if not norms and not files else norms or []
+    if edits is not None and WORDS not in named:
+        raise refuse("--edits", f"given with --norm {WORDS}", "another norm")
+    return [_named(model, norm, box, edits) for norm in named] + [read_threat(path, model) for path in files or []]
+
+
+def _named(model: BinaryClassifier, text: str, box: bool, edits: str | None) -> ThreatModel:
     table = None if model.scaling is None else TableThreat(model.scaling)
-    plain = [
-        table.counting(**bounds) if table is not None and norm == 0 else ThreatModel(norm, **bounds) for norm in named
-    ]
-    return plain + [read_threat(path, model) for path in files or []]
+    if text == WORDS:
+        if table is None:
+            raise refuse("norm", f"{WORDS!r} for a model of texts only", "another model")
+        kinds, sentences = parse_edits(edits)
+        return table.words(kinds, sentences=sentences)
+    norm = parse_norm(text, counts=True)
+    bounds: dict[str, Any] = dict(zip(("lower", "upper"), (0.0, 1.0) if box else (None, None), strict=True))
+    return table.counting(**bounds) if table is not None and norm == 0 else ThreatModel(norm, **bounds)
 
 
 def check_inside(model: BinaryClassifier, threats: list[ThreatModel], x: Tensor) -> None:

@@ -10,6 +10,7 @@ import polars as pl
 from asymcert.datasets import BinaryData, Split
 from asymcert.datasets.columns import CategoryColumn, WordColumn
 from asymcert.datasets.table_options import TableOptions
+from asymcert.datasets.text_columns import EncodedColumn
 from asymcert.evaluate import floor_percent, floor_significant, summary
 from asymcert.evaluate.detection import RATES, TITLES, detection, figure_text
 from asymcert.evaluate.evasion import ColumnPart
@@ -67,7 +68,7 @@ def summary_rows(rows: pl.DataFrame, as_json: bool) -> list[dict[str, Any]]:
 def unit_rows(run: Run, rows: pl.DataFrame, as_json: bool) -> list[dict[str, Any]]:
     """For a table: how far each column alone may move at the median radius, one row for each column."""
     scaling = run.model.scaling
-    if scaling is None:
+    if scaling is None or scaling.windows:
         return []
     table = summary(rows).sort("norm", maintain_order=True)
     known = run.folder.threats()
@@ -154,8 +155,11 @@ def table_remarks(data: BinaryData) -> list[str]:
     if data.scaling is None:
         return [*data.notes]
     kinds: dict[str, list[str]] = {"numbers": [], "categories": [], "free text": [], "constant, so without effect": []}
+    lines: list[str] = []
     for column in data.scaling.columns:
-        if isinstance(column, WordColumn):
+        if isinstance(column, EncodedColumn):
+            lines.append(f"text {column.name!r}: {column.encoder.vocabulary.summary}")
+        elif isinstance(column, WordColumn):
             kinds["free text"].append(column.name)
         elif isinstance(column, CategoryColumn):
             many = len(column.values) >= TableOptions.categories
@@ -163,7 +167,7 @@ def table_remarks(data: BinaryData) -> list[str]:
             kinds["categories"].append(f"{column.name} ({len(column.values)} values told apart{hint})")
         else:
             kinds["constant, so without effect" if is_constant(column) else "numbers"].append(column.name)
-    lines = [f"{kind}: {_listed(names)}" for kind, names in kinds.items() if names]
+    lines = [*(f"{kind}: {_listed(names)}" for kind, names in kinds.items() if names), *lines]
     if data.dropped:
         lines.append(f"left out of the test data: {data.dropped} rows that training has too")
     return [*data.notes, *lines]

@@ -26,7 +26,7 @@ from asymcert.models.base import BinaryClassifier
 from asymcert.models.thresholds import check_resolution
 from asymcert.runs.fitting import fit_run
 from asymcert.runs.run import Run
-from asymcert.training.models import MODELS, kind_of
+from asymcert.training.models import MODELS, kind_of, model_for
 from asymcert.training.models import train as train_model
 from asymcert.training.recipe import Recipe
 from asymcert.training.trainer import OnEpoch
@@ -73,7 +73,10 @@ def train(
     image_size: Annotated[
         int | None, typer.Option(help="Folder of images: pixels of a side.", show_default=False)
     ] = None,
-    model: Annotated[str, typer.Option(help=f"{', '.join(MODELS)}.")] = DEFAULT,
+    model: Annotated[
+        str | None,
+        typer.Option(help=f"{', '.join(MODELS)}; by default text for texts, else {DEFAULT}.", show_default=False),
+    ] = None,
     preset: Annotated[str | None, typer.Option(help="Recipe of another data set.")] = None,
     recipe: Annotated[str, typer.Option(help="`asymcert`, or `published` as in Pfrommer et al. 2023.")] = "asymcert",
     seed: Annotated[int, typer.Option(help="Seed of split and training.")] = 0,
@@ -96,6 +99,7 @@ def train(
     _refuse_several_processes()
     options = {**table, "test": test, "max_bytes": max_bytes, "image_size": image_size}
     loaded = load_data(data, data_dir, sensitive or [], seed, options)
+    model = model or model_for(loaded)
     if recipe == "published":
         preset = _published_preset(model, preset or loaded.name.split("-")[0])
     chosen = kind_of(model).recipe(loaded, preset, **overrides)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -168,8 +169,21 @@ class SignedScore(ConvexScore):
     def project_(self) -> None:
         """As in `ConvexScore`; weights that have not their feature's sign become zero."""
         super().project_()
-        for _, weight in self.from_input() if self.signs else ():
-            weight.mul_(weight * torch.tensor(self.signs, dtype=weight.dtype, device=weight.device) >= 0)
+        for _, weight, wrong in self._of_another_sign():
+            weight.masked_fill_(wrong, 0.0)
+
+    def check_convex(self) -> None:
+        """As in `ConvexScore`; refuse weights that have not their feature's sign as well."""
+        super().check_convex()
+        for name, _, wrong in self._of_another_sign():
+            if bool(wrong.any()):
+                raise refuse(f"{name}.weight", "of each feature's sign", "others", "Call project_() after each step.")
+
+    def _of_another_sign(self) -> Iterator[tuple[str, Tensor, Tensor]]:
+        """Name and weight of every layer that sees the input, and where it has not its feature's sign."""
+        signs = np.array(self.signs, np.int8)  # not torch's: networks are also built without values
+        for name, weight in self.from_input() if self.signs else ():
+            yield name, weight, weight * torch.from_numpy(signs).to(weight) < 0
 
 
 def checked_signs(signs: Sequence[int], inputs: int) -> list[int]:

@@ -79,9 +79,16 @@ class ConvexMLP(SignedScore):
 
         Sample i has the features from number ``starts[i]`` of the list to before ``starts[i + 1]``.
         """
-        weights = [weight for _, weight in self.from_input()]
-        sums = functional.embedding_bag(features, torch.cat(weights).T.contiguous(), starts, mode="sum")
-        first, *direct = sums.split([len(weight) for weight in weights], dim=1)
+        return self.of_sums(functional.embedding_bag(features, self.table, starts, mode="sum"))
+
+    @property
+    def table(self) -> Tensor:
+        """What each feature adds to the units of all layers: (features, units)."""
+        return torch.cat([weight for _, weight in self.from_input()]).T.contiguous()
+
+    def of_sums(self, sums: Tensor) -> Tensor:
+        """Scores of samples by the sums of their features' rows of `table`: (n, units) -> (n,)."""
+        first, *direct = sums.split([len(weight) for _, weight in self.from_input()], dim=1)
         return self._through(first + self.first.bias, direct)
 
     def _through(self, s: Tensor, direct: Sequence[Tensor]) -> Tensor:
@@ -102,9 +109,6 @@ class ConvexMLP(SignedScore):
         for name, weight in self.from_input():
             if self.monotone:
                 yield f"{name}.weight on the second half", weight[:, weight.shape[1] // 2 :]
-            for sign in sorted(set(self.signs) - {0}):
-                chosen = [index for index, own in enumerate(self.signs) if own == sign]
-                yield f"{name}.weight of the features of sign {sign:+d}, times it,", sign * weight[:, chosen]
 
     def from_input(self) -> Iterator[tuple[str, Tensor]]:
         """Name and weight of every layer that sees the input."""

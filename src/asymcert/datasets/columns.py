@@ -71,6 +71,16 @@ class Column(ABC):
     def units(self) -> tuple[float, ...]:
         """Original units in one scaled unit, for each feature; NaN where there is no original unit."""
 
+    @property
+    def words_in_unit(self) -> float | None:
+        """How many words must change, at least, for a change of size 1 in any norm; None where inputs are no words."""
+        return None
+
+    def difference(self, before: Values, after: Values) -> str | None:
+        """What differs between two rows of features (k,), where that says more than the value `after` stands for."""
+        del before, after
+        return None
+
     def unfit(self, values: pl.Series) -> pl.Series | None:
         """Why clean values cannot be encoded: text, null where they can; None where all can."""
         del values
@@ -208,6 +218,15 @@ class WordColumn(Column):
     def units(self) -> tuple[float, ...]:
         """NaN: a bucket of words has no unit of the user's."""
         return (math.nan,) * self.size
+
+    @property
+    def words_in_unit(self) -> float:
+        """A word adds ``1 / cap`` to a bucket."""
+        return float(self.cap)
+
+    def difference(self, before: Values, after: Values) -> str:
+        """The number of words."""
+        return f"{round(float(np.abs(after - before).sum()) * self.cap)} words added or removed"
 
     def encode(self, values: pl.Series) -> Values:
         """Features (n, size)."""

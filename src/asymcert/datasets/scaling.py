@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +12,12 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import check_choice, check_count, refuse, several
+from asymcert.datasets.column_fit import clean, fit_column, known_values
 from asymcert.datasets.column_plan import ColumnPlan
 from asymcert.datasets.columns import (
     WORD_CAP,
-    CategoryColumn,
     Column,
-    NumericColumn,
     WordColumn,
-    unnamed,
 )
 from asymcert.datasets.plan import Plan, check_readable, joined
 from asymcert.datasets.stored_columns import column_from_dict
@@ -31,7 +29,6 @@ from asymcert.texts.options import TextOptions
 if TYPE_CHECKING:
     import polars as pl
 
-QUANTILES = (0.01, 0.99)
 SCALINGS = ("quantile", "min-max")
 REFUSE = "refuse"
 IMPUTATIONS = ("mean", "median", "zero", "most-frequent", REFUSE)
@@ -131,11 +128,11 @@ class TableScaling:
         fills = dict.fromkeys(gaps, "median") if impute is None else dict.fromkeys(frame.columns, impute)
         columns: list[Column] = []
         for values in frame.get_columns():
-            name, fill, known = values.name, fills.get(values.name), _known(values)
+            name, fill, known = values.name, fills.get(values.name), known_values(values)
             if name in running and known.dtype.is_numeric():
                 raise refuse("text", "a column of text", f"'{name}' of numbers")
             if name not in running:
-                columns.append(_fit_column(name, known, scaling, fill, categories))
+                columns.append(fit_column(name, known, scaling, fill, categories))
             elif words is None:
                 texts = texts or TextOptions()
                 columns.append(fitted_texts(name, fill and "", known.to_list(), texts, windows))
@@ -143,10 +140,10 @@ class TableScaling:
                 columns.append(WordColumn(name, fill and "", words, WORD_CAP))
         return cls(tuple(columns))
 
-    def widened(self, width: int) -> TableScaling:
-        """The same, with rows of windows as long as `width` at least."""
-        columns = (replace(c, width=width) if isinstance(c, WindowsColumn) else c for c in self.columns)
-        return replace(self, columns=tuple(columns))
+    @property
+    def windows(self) -> WindowsColumn | None:
+        """The column of a table that has no other one than a text, by the features of its windows."""
+        return self.columns[0] if isinstance(self.columns[0], WindowsColumn) else None
 
     @cached_property
     def _reader(self) -> Plan:
@@ -228,6 +225,11 @@ class TableScaling:
         """Type of the inputs, float32 or float64."""
         return np.float64 if self.double else np.float32
 
+    @property
+    def windows(self) -> WindowsColumn | None:
+        """The column of texts whose inputs are lists of the features of their windows; None for tables."""
+        return next((column for column in self.columns if isinstance(column, WindowsColumn)), None)
+
     @cached_property
     def feature_names(self) -> tuple[str, ...]:
         """Names of the d inputs."""
@@ -264,66 +266,3 @@ def running_text(frame: pl.DataFrame) -> tuple[str, ...]:
     """The columns of running text when none is named: the only column, if it is text."""
     only = frame.width == 1 and not frame.to_series().dtype.is_numeric()
     return tuple(frame.columns) if only else ()
-
-
-def clean(frame: pl.DataFrame) -> pl.DataFrame:
-    """Numbers and booleans as Float64, text as String, NaN as missing; a `DataError` for infinite or other values."""
-    import polars as pl
-
-    return pl.DataFrame({values.name: _clean_column(values) for values in frame.get_columns()})
-
-
-def _clean_column(values: pl.Series) -> pl.Series:
-    import polars as pl
-
-    if values.dtype in (pl.String, pl.Categorical, pl.Enum):
-        return values.cast(pl.String)
-    if values.dtype == pl.Null:
-        raise DataError(f"Column '{values.name}' has no values at all. Drop it.")
-    if not values.dtype.is_numeric() and values.dtype != pl.Boolean:
-        raise DataError(f"Column '{values.name}' must hold numbers or text, got {values.dtype}. Convert or drop it.")
-    numbers = values.cast(pl.Float64)
-    array = numbers.to_numpy()  # faster than an expression of polars for each of many columns
-    infinite = np.isinf(array).sum()
-    if infinite:
-        raise DataError(f"Column '{values.name}' has {infinite} infinite values. Replace them or drop the rows.")
-    return unnamed(numbers).fill_nan(None) if np.isnan(array).any() else numbers
-
-
-def _known(values: pl.Series) -> pl.Series:
-    known = unnamed(values).drop_nulls() if values.null_count() else values
-    if len(known) == 0:
-        raise DataError(f"Column '{values.name}' has no values in the training rows. Drop it.")
-    return known
-
-
-def _fit_column(name: str, known: pl.Series, scaling: str, impute: str | None, categories: int) -> Column:
-    if not known.dtype.is_numeric():
-        listed = _by_frequency(known)
-        return CategoryColumn(name, None if impute is None else listed[0], tuple(listed[:categories]))
-    low, high = _bounds(known.to_numpy(), scaling)
-    return NumericColumn(name, _numeric_fill(known, impute), low, high)
-
-
-def _bounds(values: np.ndarray, scaling: str) -> tuple[float, float]:
-    low, high = (float(v) for v in np.quantile(values, QUANTILES if scaling == "quantile" else (0, 1)))
-    return (low, high) if low < high else (float(values.min()), float(values.max()))
-
-
-def _numeric_fill(known: pl.Series, impute: str | None) -> float | None:
-    if impute is None:
-        return None
-    numbers = known.to_numpy()
-    if impute == "mean":
-        return float(numbers.mean())
-    if impute == "median":
-        return float(np.median(numbers))
-    return 0.0 if impute == "zero" else _by_frequency(known)[0]
-
-
-def _by_frequency(known: pl.Series) -> list[Any]:
-    """Distinct values, the most frequent first, equally frequent ones in their own order."""
-    import polars as pl
-
-    counts = known.rename("value").value_counts(name="count")
-    return counts.sort([pl.col("count"), pl.col("value")], descending=[True, False])["value"].to_list()

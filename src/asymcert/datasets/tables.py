@@ -22,7 +22,6 @@ from asymcert.datasets.source import DataSource
 from asymcert.datasets.splitting import mixed, three_way, two_way
 from asymcert.datasets.table_files import RawTable, table_name
 from asymcert.datasets.table_options import TableOptions
-from asymcert.datasets.text_columns import WindowsColumn
 from asymcert.errors import DataError
 
 if TYPE_CHECKING:
@@ -213,7 +212,7 @@ def _without_doubles(
 def _encoded(name: str, parts: Sequence[Part], scaling: TableScaling) -> tuple[list[Split], TableScaling]:
     """Splits of clean frames; rows of windows become equally long, and the texts are kept."""
     x, y = [scaling.encode(frame) for frame, _ in parts], [torch.from_numpy(classes) for _, classes in parts]
-    if not isinstance(scaling.columns[0], WindowsColumn):
+    if scaling.windows is None:
         return [Split(*pair) for pair in zip(x, y, strict=True)], scaling
     width = max(rows.shape[1] for rows in x)
     if width * sum(map(len, x)) > MOST_CODES:
@@ -221,4 +220,5 @@ def _encoded(name: str, parts: Sequence[Part], scaling: TableScaling) -> tuple[l
         raise DataError(f"{name}: its texts take more than {MOST_CODES} numbers in memory. {remedy}")
     padded = [functional.pad(rows, (0, width - rows.shape[1])) for rows in x]
     texts = [tuple(frame.to_series().to_list()) for frame, _ in parts]
-    return [Split(*three, texts=t) for *three, t in zip(padded, y, texts, strict=True)], scaling.widened(width)
+    splits = [Split(*pair, texts=own) for *pair, own in zip(padded, y, texts, strict=True)]
+    return splits, replace(scaling, columns=(replace(scaling.windows, width=width),))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 LONGEST = 10**6  # characters of a text
+MOST_NAMED = 12  # features in one line
 BESIDE_OTHERS = 2**11  # features of a kind where a table has other columns too, each an input of its own
 
 
@@ -61,7 +63,8 @@ class EncodedColumn(Column):
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form."""
-        return super().to_dict() | {"encoder": self.encoder.to_dict()}
+        parts = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {"kind": self.kind, **parts, "encoder": self.encoder.to_dict()}
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class TextColumn(EncodedColumn):
     @property
     def feature_names(self) -> tuple[str, ...]:
         """``column: feature``."""
-        return tuple(f"{self.name}: {feature}" for feature in self.encoder.vocabulary.names)
+        return tuple(f"{self.name}: {feature}" for feature in self.features)
 
     @property
     def inputs(self) -> int:
@@ -84,6 +87,24 @@ class TextColumn(EncodedColumn):
     def families(self) -> NDArray[np.int8]:
         """Those of the vocabulary."""
         return self.encoder.vocabulary.families
+
+    @property
+    def words_in_unit(self) -> float:
+        """A word has a feature of its own, makes two pairs where it parts one, and has parts."""
+        vocabulary = self.encoder.vocabulary
+        return 1.0 / (1 + 3 * bool(vocabulary.pairs) + vocabulary.grams_per_word)
+
+    def difference(self, before: Values, after: Values) -> str:
+        """The features that came and went, such as ``+hello -free``; the first of them."""
+        moved = np.flatnonzero(before != after)
+        signed = [f"{'+' if after[place] > before[place] else '-'}{self.features[place]}" for place in moved]
+        more = len(signed) - MOST_NAMED
+        return " ".join(signed[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+    @cached_property
+    def features(self) -> tuple[str, ...]:
+        """Names of the features."""
+        return self.encoder.vocabulary.names
 
     def encode(self, values: pl.Series) -> Values:
         """Features (n, inputs)."""

@@ -259,7 +259,7 @@ class Detector(ClassifierMixin, BaseEstimator, ABC):
         if not isinstance(self.class_weight, Mapping) or self.max_fpr is not None:
             return model
         miss, alarm = (self.class_weight.get(label, 1.0) for label in (self.sensitive_, self._other))
-        return model.with_threshold(balanced_threshold(model.scores(data.val.x), data.val.y, miss / alarm))
+        return model.placed_at(balanced_threshold(model.scores(data.val.x), data.val.y, miss / alarm))
 
     def _threat(self, norm: float | str | None, cost: Any, threat: Threat | None) -> Threat:
         """The adversary that was asked for."""

@@ -14,7 +14,7 @@ from asymcert.attacks import ColumnSearch, score
 from asymcert.certify import Certificate, Certifier
 from asymcert.certify.base import expect
 from asymcert.certify.cuts import Cuts
-from asymcert.datasets.columns import Column, NumericColumn, WordColumn
+from asymcert.datasets.columns import Column, NumericColumn
 from asymcert.evaluate.explain import column_value
 from asymcert.evaluate.units import table_of
 from asymcert.models.base import BinaryClassifier
@@ -101,8 +101,8 @@ def explain_columns(
 def changed_rows(model: BinaryClassifier, x: Tensor, certificate: Certificate) -> list[dict[str, Value]]:
     """For each sample the columns and values that undo its verdict, read from the certificate's counter-example.
 
-    Numbers are rounded as far as the classifier that is run, given the changed row, still denies it; what it says of a
-    text, is how many of its words are changed. Nothing where no counter-example is known.
+    Numbers are rounded as far as the classifier that is run, given the changed row, still denies it; of a text it says
+    what of it differs. Nothing where no counter-example is known.
 
     Parameters
     ----------
@@ -155,9 +155,8 @@ def _changed(
 
 
 def _new_value(column: Column, x: Tensor, point: Tensor, digits: int | None) -> Value:
-    if isinstance(column, WordColumn):
-        words = round(float((point.double() - x.double()).abs().sum()) * column.cap)
-        return f"{words} words added or removed"
+    if told := column.difference(x.double().cpu().numpy(), point.double().cpu().numpy()):
+        return told
     value = column_value(column, point)
     return float(f"{value:.{digits}g}") if isinstance(value, float) and digits is not None else value
 

@@ -56,7 +56,7 @@ def operating_points(model: BinaryClassifier, split: Split, rates: Sequence[floa
         return []
     scores = model.scores(split.x)
     thresholds = [threshold_for_rate(scores, split.y, rate) for rate in shown]
-    return [OperatingPoint(rate, model.with_threshold(t)) for rate, t in zip(shown, thresholds, strict=True)]
+    return [OperatingPoint(rate, model.placed_at(t)) for rate, t in zip(shown, thresholds, strict=True)]
 
 
 def record_points(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, cast
 
+import numpy as np
 import polars as pl
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from asymcert._checks import check_count, refuse
@@ -18,6 +20,9 @@ from asymcert.evaluate.units import table_of
 from asymcert.models.base import BinaryClassifier
 from asymcert.runs.rows import threat_key
 from asymcert.threats.model import ThreatModel
+
+MOST_CHARACTERS = 2**22  # of texts, encoded at a time
+Rows = NDArray[np.integer[Any]]
 
 
 def score_table(
@@ -70,19 +75,24 @@ def score_table(
         raise refuse("frame", "of at least one row", "none")
     table_of(model.scaling)  # refuses a model of other data
     scaling = cast(TableScaling, model.scaling)
-    x, problems = _inputs(scaling, frame, threats)
-    rows = problems.is_null().arg_true()
-    names = _names(threats)
+    clean, problems = scaling.read(frame)
+    readable, names = problems.is_null().arg_true().to_numpy(), _names(threats)
     told = {f"evasion of {name}": n for n, name in enumerate(names) if evasions and threats[n].norm == 0}
     found: list[pl.DataFrame] = []
-    for start in range(0, len(x), chunk):
-        part = x[start : start + chunk]
-        certificates = certifier.certify(model, part, threats)
-        found.append(_rows(model, certificates, names).with_columns(_evasions(model, part, certificates, told)))
+    for portion in _portions(clean, readable, chunk):
+        x, rows = scaling.encode(clean[portion]), portion
+        for threat in threats:
+            within = _inside(threat, x).numpy()
+            problems = problems.scatter(rows[~within], f"outside the box of {threat.describe()}")
+            x, rows = x[within], rows[within]
+        if len(rows):
+            certificates = certifier.certify(model, x, threats)
+            verdicts = _rows(model, certificates, names).with_columns(_evasions(model, x, certificates, told))
+            found.append(verdicts.with_columns(row=pl.Series(rows, dtype=pl.Int64)))
         if progress is not None:
-            progress(min(start + chunk, len(x)), len(x))
+            progress(int(np.searchsorted(readable, portion[-1])) + 1, len(readable))
     nothing = _rows(model, [], names).with_columns(pl.lit(None, pl.String).alias(name) for name in told)
-    known = pl.concat([nothing, *found]).with_columns(row=rows.cast(pl.Int64))
+    known = pl.concat([nothing.with_columns(row=pl.Series([], dtype=pl.Int64)), *found])
     everything = pl.DataFrame({"row": range(len(frame)), "problem": problems}, schema_overrides={"row": pl.Int64})
     joined = everything.join(known, on="row", how="left").sort("row")
     return joined.select("row", "verdict", "margin", *names, *told, "problem")
@@ -108,18 +118,18 @@ def _evasions(
     ]
 
 
-def _inputs(scaling: TableScaling, frame: pl.DataFrame, threats: Sequence[ThreatModel]) -> tuple[Tensor, pl.Series]:
-    """Inputs of the rows that can be certified, and what is wrong with each row of the table, null where nothing is."""
-    clean, problems = scaling.read(frame)
-    readable = problems.is_null().arg_true()
-    x = scaling.encode(clean[readable]) if len(readable) else torch.empty(0, len(scaling.feature_names))
-    inside = torch.ones(len(x), dtype=torch.bool)
-    for threat in threats:
-        within = _inside(threat, x)
-        beyond = readable.filter(pl.Series((inside & ~within).numpy()))
-        problems = problems.scatter(beyond, f"outside the box of {threat.describe()}")
-        inside &= within
-    return x[inside], problems
+def _portions(clean: pl.DataFrame, rows: Rows, most: int) -> Iterator[Rows]:
+    """So many rows at a time; fewer where texts are long: each text takes the room of the portion's longest."""
+    texts = [values.str.len_chars() for values in clean[rows].get_columns() if values.dtype == pl.String]
+    lengths = np.max([np.zeros(len(rows), np.int64), *(length.to_numpy() for length in texts)], axis=0).tolist()
+    start, longest = 0, 0
+    for place, length in enumerate(lengths):
+        longest = max(longest, length)
+        if place > start and (place - start >= most or (place - start + 1) * longest > MOST_CHARACTERS):
+            yield rows[start:place]
+            start, longest = place, length
+    if start < len(rows):
+        yield rows[start:]
 
 
 def _inside(threat: ThreatModel, x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import check_number, refuse
-from asymcert.datasets.columns import CategoryColumn, Column, WordColumn
+from asymcert.datasets.columns import CategoryColumn, Column
 from asymcert.datasets.scaling import TableScaling
 from asymcert.evaluate.formatting import floor_significant
 from asymcert.threats.model import ThreatModel
@@ -76,7 +76,7 @@ def column_amount(column: Column, radius: float, cost: float, extent: Tensor, no
     """
     if norm == 0:
         return math.inf if cost <= radius or float(extent.max()) <= 0 or is_constant(column) else 0.0
-    words = isinstance(column, WordColumn)  # a change of several words is at most as large as their sum
+    words = column.words_in_unit is not None  # a change of several words is at most as large as their sum
     largest = float(extent.sum() if words and not math.isinf(norm) else extent.max())
     scaled = radius / cost * DOWN  # every change of an input by less than this is safe
     if is_constant(column) or largest <= 0 or math.isinf(scaled):

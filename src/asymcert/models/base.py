@@ -179,6 +179,15 @@ class BinaryClassifier(nn.Module, ABC):
         other.threshold = _finite(threshold)
         return other
 
+    def placed_at(self, threshold: float) -> Self:
+        """`with_threshold`, chosen for use: no lower than `least_threshold`."""
+        return self.with_threshold(max(threshold, self.least_threshold))
+
+    @property
+    def least_threshold(self) -> float:
+        """What a threshold for use may not be below, as far as the kind of model says."""
+        return -math.inf
+
     def contents(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All that determines the classifier: float64 tensors, and metadata as it comes back from JSON."""
         return self.weights(), json.loads(json.dumps(self.description() | self.parts()))

@@ -72,6 +72,24 @@ class WindowCodes:
         rows[window - first, feature] = 1.0
         return rows
 
+    def only(self, chosen: Tensor) -> WindowCodes:
+        """The windows of these ascending numbers, int64 (k,)."""
+        place = torch.full_like(self.owner, -1).index_copy(0, chosen, torch.arange(len(chosen), device=chosen.device))
+        window = place[self.window]
+        inside = window >= 0
+        return WindowCodes(self.owner[chosen], self.kind[chosen], window[inside], self.feature[inside])
+
+    def thinned(self, kept: Tensor) -> WindowCodes:
+        """The windows with some of their features, those of bool (m,)."""
+        return WindowCodes(self.owner, self.kind, self.window[kept], self.feature[kept])
+
+    def best(self, values: Tensor) -> Tensor:
+        """The first window of each text at which the values (w,) are greatest: int64 (n,)."""
+        attains = values == self.greatest(values, int(self.owner[-1]) + 1)[self.owner]
+        window = attains.nonzero()[:, 0]
+        owner = self.owner[window]
+        return window[torch.searchsorted(owner, owner.unique())]
+
     def greatest(self, values: Tensor, texts: int) -> Tensor:
         """Greatest of the values (w,) of each text's windows: (n,)."""
         start = torch.full((texts,), -math.inf, dtype=values.dtype, device=values.device)
@@ -123,6 +141,12 @@ class TextClassifier(BinaryClassifier):
                 "x", f"of the {self.features} features of the model", "greater numbers", "Encode by its column."
             )
         return windows.greatest(self.score.of_sets(windows.feature, windows.starts), len(x)) - self.threshold
+
+    @property
+    def least_threshold(self) -> float:
+        """The score of the empty text, so that it is never sensitive."""
+        none = torch.zeros(1, dtype=torch.int64, device=self.device)
+        return float(self.score.of_sets(none[:0], none))
 
     @property
     def inner(self) -> FeatureConvexClassifier:

@@ -84,10 +84,12 @@ def audit_table(audit: pl.DataFrame) -> tuple[Table, int, int]:
 
 
 def units_table(series: tuple[Series, ...], facts: RunFacts) -> Table | None:
-    """How far each column of a table may move at each series' median radius; None for data without a scaling."""
+    """How far each column of a table may move at each series' median radius; None where columns have no units."""
     if facts.scaling is None:
         return None
     scaling = TableScaling.from_dict(facts.scaling)
+    if scaling.windows is not None:
+        return None  # its radii are in words already
     known = [(item, item.threat) for item in series if item.threat is not None]
     amounts = [radius_in_units(scaling, item.summary["median_radius"], threat) for item, threat in known]
     names = [column.name for column in scaling.columns][:LONGEST_SCALING]

@@ -138,7 +138,8 @@ def threat_key(threat: ThreatModel) -> str:
     """
     parts = {name: getattr(threat, name) for name in ("lower", "upper", "cost", "mutable", "direction", *COUNTED)}
     hidden = {name: part for name, part in parts.items() if isinstance(part, Tensor) and not _is_printed(threat, part)}
-    if not hidden and threat.name is None and threat.limits is None:
+    told = threat.limits is None and (threat.edits is None or threat.edits.described)
+    if not hidden and threat.name is None and told:
         return threat.describe()
     digest = hashlib.sha256()
     for name, part in hidden.items():
@@ -147,6 +148,8 @@ def threat_key(threat: ThreatModel) -> str:
         digest.update(value.numpy().tobytes())
     if threat.limits is not None:
         digest.update(json.dumps(threat.limits.to_dict()).encode())
+    if threat.edits is not None:
+        digest.update(json.dumps(threat.edits.to_dict()).encode())
     return f"{threat.describe()} #{digest.hexdigest()[:8]}"
 
 

@@ -29,7 +29,7 @@ def move_threshold(run: RunFolder, data: BinaryData, max_fpr: float) -> BinaryCl
     check_resolution(max_fpr, data.val.y)
     with locked(run.path):
         model = run.load_model()
-        moved = model.with_threshold(choose_threshold(max_fpr, model.scores(data.val.x), data.val.y))
+        moved = model.placed_at(choose_threshold(max_fpr, model.scores(data.val.x), data.val.y))
         moved.info = model.info | {"config": {**model.info.get("config", {}), RATE: max_fpr}}
         facts = run.facts()
         run.change(replace(facts, config={**facts.config, RATE: max_fpr}), moved)

@@ -68,7 +68,7 @@ class CanonicalForm:
     digits: bool = option(False, "read digits, @ and $ inside words as the letters they stand for")
     spaced: bool = option(True, "join letters that are spaced or dotted apart")
     repeats: bool = option(True, "fold runs of one letter")
-    characters: Characters = field(default_factory=table_of_characters, repr=False)
+    characters: Characters = field(default_factory=table_of_characters, repr=False, hash=False)
 
     def form(self, text: str) -> str:
         """The form of one text; in linear time, and its own form."""

@@ -190,6 +190,12 @@ class Vocabulary:
         return (*self.words, *often, *pairs, *(f"..{gram.replace(EDGE, '|')}.." for gram in self.grams))
 
     @property
+    def summary(self) -> str:
+        """How many features of each kind there are: ``5,012 words, 8,100 pairs``."""
+        kinds = {"words": self.words, "counts": self.often, "pairs": self.pairs, "parts of words": self.grams}
+        return ", ".join(f"{len(features):,} {kind}" for kind, features in kinds.items() if features)
+
+    @property
     def families(self) -> NDArray[np.int8]:
         """`WORD`, `PAIR` or `GRAM` for each feature."""
         sizes = (len(self.words) + len(self.often), len(self.pairs), len(self.grams))

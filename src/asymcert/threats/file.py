@@ -14,10 +14,12 @@ from asymcert._files import parse_json, parse_toml
 from asymcert.errors import InputError
 from asymcert.models.base import BinaryClassifier
 from asymcert.threats.limits import Limits
-from asymcert.threats.model import COUNTED, ThreatModel
+from asymcert.threats.model import COUNTED, WORDS, ThreatModel
 from asymcert.threats.parts import as_values
 from asymcert.threats.table import TableThreat
+from asymcert.threats.words import KINDS
 
+EDITED = ("edits", "protected", "sentences", "marks_stay")
 LIMITED = ("max_change", "values", "between")
 KEYS = (
     "norm",
@@ -34,6 +36,7 @@ KEYS = (
     "exclusive",
     *LIMITED,
     "limits",
+    *EDITED,
 )
 SUFFIXES = (".toml", ".json")
 SIGNS = {"increase_only": 1, "decrease_only": -1}
@@ -78,8 +81,9 @@ def parse_threat(values: Mapping[str, Any], model: BinaryClassifier) -> ThreatMo
         ``norm`` (0, a number from 1 on, or ``"inf"``, by default 2), ``name``, ``lower``, ``upper``, ``cost``;
         ``immutable`` or ``mutable``, ``increase_only``, ``decrease_only``: lists of columns of a table, or nested lists
         of booleans; ``direction``: nested lists of -1, 0, 1; for norm 0 ``groups`` and ``exclusive``, which a table
-        knows itself; for a table ``max_change``, ``values``, ``between``: see `TableThreat.limits`. What
-        `ThreatModel.to_dict` gives is understood too.
+        knows itself; for a table ``max_change``, ``values``, ``between``: see `TableThreat.limits`. Of texts the norm
+        is ``"words"``; ``edits`` lists kinds of edits or maps them to prices, ``protected`` lists words, and
+        ``sentences`` and ``marks_stay`` are as in `WordEdits`. What `ThreatModel.to_dict` gives is understood too.
     model
         The classifier that is attacked.
 
@@ -97,7 +101,14 @@ def parse_threat(values: Mapping[str, Any], model: BinaryClassifier) -> ThreatMo
     unknown = [str(key) for key in values if key not in KEYS]
     if unknown:
         raise refuse("threat", f"made of the keys {list(KEYS)}", f"the unknown {unknown}")
+    if isinstance(values.get("edits"), Mapping) and "family" in values["edits"]:
+        return ThreatModel.from_dict({key: part for key, part in values.items() if part is not None})
     table = None if model.scaling is None else TableThreat(model.scaling)
+    if values.get("norm") == WORDS:
+        return _words(values, table)
+    for key in EDITED:
+        if values.get(key) is not None:
+            raise refuse(key, f"left out for norms other than {WORDS!r}", repr(values[key]))
     parts: dict[str, Any] = {"norm": values.get("norm", 2.0), "name": values.get("name")}
     if parts["norm"] != 0:
         parts |= {key: values.get(key) for key in COUNTED}  # refused
@@ -126,6 +137,22 @@ def _content(path: Path) -> Mapping[str, Any]:
     if not isinstance(content, Mapping):
         raise refuse("threat", "a table of keys and values", type(content).__name__)
     return content
+
+
+def _words(values: Mapping[str, Any], table: TableThreat | None) -> ThreatModel:
+    """An adversary who edits words."""
+    given = {key: part for key, part in values.items() if part is not None and key != "norm"}
+    others = sorted(set(given) - {"name", *EDITED})
+    if table is None or others:
+        got = "a model of other inputs" if table is None else ", ".join(others)
+        raise refuse("norm", f"{WORDS!r} for a model of texts, and given with {', '.join(EDITED)} only", got)
+    protected = given.pop("protected", [])
+    if not isinstance(protected, list) or not all(isinstance(word, str) for word in protected):
+        raise refuse("protected", "a list of words", repr(protected))
+    for key in ("sentences", "marks_stay"):
+        if not isinstance(given.get(key, False), bool):
+            raise refuse(key, "true or false", repr(given[key]))
+    return table.words(given.pop("edits", KINDS), protected, **given)
 
 
 def _amounts(key: str, values: Mapping[str, Any], table: TableThreat | None, norm: float) -> Tensor | None:

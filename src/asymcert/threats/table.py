@@ -20,6 +20,7 @@ from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import InputError
 from asymcert.threats.limits import Limits
 from asymcert.threats.model import ThreatModel
+from asymcert.threats.table_words import word_edits
 
 MOST_LISTED = 12  # columns that an error message offers
 MOST_COMPARED, LONGEST_COMPARED = 500, 60  # columns, and characters of each, that it chooses from
@@ -74,6 +75,17 @@ class TableThreat:
         known: dict[str, Any] = {"lower": 0.0, "upper": 1.0, "groups": self.groups, "exclusive": self.exclusive}
         known |= {"mutable": ~self.constant} if self.constant.any() else {}
         return ThreatModel(norm=0, **known | parts)
+
+    def words(
+        self,
+        kinds: Mapping[str, float] | Sequence[str],
+        protected: Sequence[str] = (),
+        name: str | None = None,
+        **options: bool,
+    ) -> ThreatModel:
+        """An adversary that is measured by the words that he edits; see `word_edits` for the arguments."""
+        edits = word_edits(self.columns, kinds, protected, **options)
+        return ThreatModel(norm=0, lower=0.0, upper=1.0, name=name, edits=edits)
 
     def bounds(self, key: str, values: Mapping[str, object]) -> Tensor:
         """Float64 (d,): ``lower`` or ``upper`` of the scaled inputs; their range where a column is not named."""
@@ -208,13 +220,13 @@ def is_constant(column: Column) -> bool:
 def unit_of(column: Column, norm: float) -> float:
     """The table's units in one unit of size of the scaled inputs, where only this column changes.
 
-    The range of numbers, the number of words of one bucket; for a category the number of changes of its value, of
+    The range of numbers, the number of words; for a category the number of changes of its value, of
     which each takes one input down by 1 and another up by 1, a change of size ``2^(1/p)``. Rounded down.
     """
     if isinstance(column, NumericColumn):
         return column.units[0]
-    if isinstance(column, WordColumn):
-        return float(column.cap)
+    if column.words_in_unit is not None:
+        return column.words_in_unit
     if norm == 1 or math.isinf(norm):
         return 0.5 if norm == 1 else 1.0
     return 2.0 ** (-1.0 / norm) * (1.0 - 2.0**-50)
@@ -270,7 +282,8 @@ def _number(key: str, column: Column, value: object) -> float:
 
 
 def _no_order(key: str, column: Column) -> InputError:
-    return refuse(key, "about numbers or words", f"the category '{column.name}'", "Use `immutable` or `cost` for it.")
+    what = f"the {'category' if column.words_in_unit is None else 'text'} '{column.name}'"
+    return refuse(key, "about numbers or words", what, "Use `immutable` or `cost` for it.")
 
 
 def _nearest(name: str, names: list[str]) -> str:

@@ -129,6 +129,11 @@ class WordEdits:
         return " ".join(["+".join(names), *(name for name, there in parts.items() if there)])
 
     @property
+    def described(self) -> bool:
+        """Whether `describe` says all of it, but what inputs are."""
+        return all(price == 1 for price in self.prices) and self.protected is None
+
+    @property
     def prices(self) -> list[float]:
         """Of the kinds, in their order."""
         assert isinstance(self.kinds, dict)
@@ -223,7 +228,7 @@ def plans_of(kinds: tuple[str, ...], prices: tuple[float, ...]) -> Plans:
     counts = torch.zeros(len(ordered), len(KINDS), dtype=torch.int64)
     for column, kind in enumerate(kinds):
         counts[:, KINDS.index(kind)] = torch.tensor([own[column] for own in ordered])
-    return Plans(counts, *(torch.tensor(own, dtype=torch.float64) for own in (price, below)), floored(limit))
+    return Plans(counts, _numbers(price), _numbers(below), floored(limit))
 
 
 def _prices(kinds: object) -> dict[str, float]:
@@ -249,6 +254,10 @@ def _part(name: str, value: object, dtype: torch.dtype, shape: tuple[int, ...] |
     if shape is not None and tuple(value.shape) != shape:
         raise refuse(name, f"of shape {shape}", tuple(value.shape))
     return value.to(dtype)
+
+
+def _numbers(values: list[float]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
 
 
 def floored(exact: Fraction) -> float:

@@ -65,9 +65,7 @@ class FeatureConvex(Objective):
             assert isinstance(self.feature_map, Ramps)
             assert not isinstance(self.score, ConvexConvNet)
             self.score.set_signs(signs[self.feature_map.source.long()].tolist())
-        if self.recipe.class_weight == "balanced":
-            other, sensitive = (len(data.train) / (2.0 * torch.bincount(data.train.y.long(), minlength=2))).tolist()
-            self.weighing = Weighing(self.recipe.label_smoothing, (other, sensitive))
+        self.weighing = Weighing.of(self.recipe, data.train.y)
         return self
 
     def _group(self, columns: Tensor) -> None:

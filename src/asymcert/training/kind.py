@@ -29,6 +29,8 @@ class Kind:
     presets
         Recipes by name: families of data sets, ``image`` and ``table`` for all others; or budgets, the first by
         default.
+    texts
+        Whether it is trained on texts, as lists of the features of their windows, and on nothing else.
     adapt
         Returns a preset's recipe, given its name, with what depends on the data.
     """
@@ -38,6 +40,7 @@ class Kind:
     build: Build
     presets: Mapping[str, Any]
     adapt: Callable[[Any, str, BinaryData], Any] = lambda recipe, preset, data: recipe
+    texts: bool = False
 
     def recipe(self, data: BinaryData, preset: str | None = None, **overrides: Any) -> Any:
         """The recipe of a preset, by default the one of the data's family, with fields changed.
@@ -47,14 +50,14 @@ class Kind:
         InputError
             The preset or a field is unknown, or a value is outside its range.
         """
+        self.check(data)
         name = family_of(data, self.presets) if preset is None else preset
         check_choice("preset", name, tuple(self.presets))
         return self.adapt(self.presets[name], name, data).changed(f"model {self.name!r}", overrides)
 
     def train(self, data: BinaryData, preset: str | None = None, *, config: Any = None, **options: Any) -> Any:
         """Train a classifier of this kind; arguments and errors are those of `asymcert.train`."""
-        if not isinstance(data, BinaryData):
-            raise refuse("data", "BinaryData", type(data).__name__, "Arrays go into asymcert.estimator.")
+        self.check(data)
         if preset is not None and config is not None:
             raise refuse("config", "given without a preset", "both")
         if config is not None and not isinstance(config, self.config):
@@ -72,13 +75,27 @@ class Kind:
         model = trained.deploy((data.other, data.sensitive)).to(next(trained.parameters()).device)
         model.scaling = data.scaling
         scores = model.scores(data.val.x)
-        return model.cpu().with_threshold(choose_threshold(trained.recipe.false_positive_rate, scores, data.val.y))
+        return model.cpu().placed_at(choose_threshold(trained.recipe.false_positive_rate, scores, data.val.y))
+
+    def check(self, data: BinaryData) -> None:
+        """Refuse texts for models of numbers, and anything else for those of texts."""
+        if of_texts(data) and not self.texts:
+            raise refuse("model", "'text' for texts", repr(self.name), "Or count hashed words: words=1024.")
+        if self.texts and not of_texts(data):
+            raise refuse("model", "another for data without texts", repr(self.name), "It takes one column of text.")
 
     def train_by_budget(
         self, data: BinaryData, *, budget: str | None = None, recipe: Any = None, **options: Any
     ) -> Any:
         """`train` as an earlier version called it: `budget` is the preset, `recipe` the config."""
         return self.train(data, budget, config=recipe, **options)
+
+
+def of_texts(data: BinaryData) -> bool:
+    """Whether samples are texts, as lists of the features of their windows; an `InputError` for what is no data."""
+    if not isinstance(data, BinaryData):
+        raise refuse("data", "BinaryData", type(data).__name__, "Arrays go into asymcert.estimator.")
+    return data.scaling is not None and data.scaling.windows is not None
 
 
 def family_of(data: BinaryData, presets: Collection[str]) -> str:

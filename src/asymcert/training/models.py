@@ -14,20 +14,21 @@ from asymcert.training.cayley import CAYLEY
 from asymcert.training.config import TrainConfig
 from asymcert.training.convex_concave import CONVEX_CONCAVE
 from asymcert.training.feature_convex import FEATURE_CONVEX
-from asymcert.training.kind import Kind
+from asymcert.training.kind import Kind, of_texts
 from asymcert.training.linf_nets import LINF_CONVEX, LINF_NET
 from asymcert.training.recipe import Recipe
 from asymcert.training.relu import RELU
 from asymcert.training.smoothing import SMOOTHING, SPLITTING
+from asymcert.training.text import TEXT
 from asymcert.training.trainer import OnEpoch
 
-KINDS = (FEATURE_CONVEX, LINF_NET, LINF_CONVEX, SMOOTHING, SPLITTING, CAYLEY, RELU, CONVEX_CONCAVE)
+KINDS = (FEATURE_CONVEX, LINF_NET, LINF_CONVEX, SMOOTHING, SPLITTING, CAYLEY, RELU, CONVEX_CONCAVE, TEXT)
 MODELS: dict[str, Kind] = {kind.name: kind for kind in KINDS}
 
 
 def train(
     data: BinaryData,
-    model: str = FEATURE_CONVEX.name,
+    model: str | None = None,
     preset: str | None = None,
     *,
     config: Recipe | None = None,
@@ -44,8 +45,9 @@ def train(
     data
         Training and validation splits are used; test data never are.
     model
-        Its kind: ``feature-convex``, ``linf-net``, ``linf-convex``, ``smoothing``, ``splitting``, ``cayley``, ``relu``
-        or ``convex-concave``. Where an earlier version took a preset second, its name still works, with a warning.
+        Its kind, by default ``text`` for texts and ``feature-convex`` for all else; or ``linf-net``,
+        ``linf-convex``, ``smoothing``, ``splitting``, ``cayley``, ``relu`` or ``convex-concave``. Where an earlier
+        version took a preset second, its name still works, with a warning.
     preset
         Name of a recipe of that kind: a data set's family, by default the one of the data's name, or for the published
         rivals a budget, ``cpu`` (by default) or ``gpu``. Not together with `config`.
@@ -75,11 +77,16 @@ def train(
     RunError
         Training diverged, or the checkpoint belongs to another configuration, seed or data set.
     """
-    if preset is None and model not in MODELS and model in FEATURE_CONVEX.presets:
+    if preset is None and model is not None and model not in MODELS and model in FEATURE_CONVEX.presets:
         warnings.warn(f"Pass preset={model!r} by its name: second is the model.", DeprecationWarning, stacklevel=2)
         model, preset = FEATURE_CONVEX.name, model
     where: dict[str, Any] = {"seed": seed, "device": device, "checkpoint": checkpoint, "on_epoch": on_epoch}
-    return kind_of(model).train(data, preset, config=config, **where, **fields)
+    return kind_of(model or model_for(data)).train(data, preset, config=config, **where, **fields)
+
+
+def model_for(data: BinaryData) -> str:
+    """The kind of model that is trained by default."""
+    return (TEXT if of_texts(data) else FEATURE_CONVEX).name
 
 
 def kind_of(model: str) -> Kind:

@@ -1,0 +1,75 @@
+"""The recipe of classifiers of texts, and its presets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from asymcert._checks import check_number, option, refuse
+from asymcert.datasets import BinaryData
+from asymcert.texts.vocabulary import GRAM, PAIR, WORD
+from asymcert.training.recipe import Recipe, instead
+from asymcert.training.words import EDITS
+
+RISING = {"none": (), "parts": (PAIR, GRAM), "all": (WORD, PAIR, GRAM)}  # families that only raise the score
+CLASS_WEIGHTS = ("none", "balanced")
+
+
+@dataclass(frozen=True)
+class TextConfig(Recipe):
+    """A recipe for one classifier of texts."""
+
+    optimizer: str = instead("optimizer", "adamw")
+    learning_rate: float = instead("learning_rate", 0.01)
+    weight_decay: float = instead("weight_decay", 0.03)
+    hidden: tuple[int, ...] = option((32,), "mlp, text: widths of the hidden layers.")
+    target_words: int = option(0, "text: added words whose worst choice counts in the loss; 0 for none.")
+    target_edits: int = option(0, "text: edits of words whose worst choice counts in the loss; 0 for none.")
+    edits: Sequence[str] = option(
+        ("add", "remove"), "target_edits: kind, one of add, remove, replace; repeat for more."
+    )
+    words_weight: float = option(1.0, "text: share of the loss of sensitive texts that is of texts so edited.")
+    rising: str = option("parts", "text: features that never lower the score,", tuple(RISING))
+    label_smoothing: float = option(0.0, "Share of every label that is spread over both classes.")
+    class_weight: str = option(
+        "none", "Weights of the classes in the loss: all samples alike, or balanced.", CLASS_WEIGHTS
+    )
+    dropout: float = option(0.2, "Share of features that training leaves out at random.")
+    warmup: float = option(0.3, "Part of training over which the gradient terms grow to full weight.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("warmup", "words_weight", "label_smoothing"):
+            check_number(name, getattr(self, name), 0.0, 1.0)
+        check_number("dropout", self.dropout, 0.0, 0.99)
+        if not self.edits or not set(self.edits) <= set(EDITS):
+            raise refuse("edits", f"some of {', '.join(EDITS)}", ", ".join(self.edits) or "none")
+        for name in ("crop", "flip"):
+            if getattr(self, name):
+                raise refuse(name, "left out for texts", getattr(self, name))
+
+    @property
+    def adversaries(self) -> list[tuple[Sequence[str], int]]:
+        """Kinds of edits that training counts, and how many of them."""
+        both = ((("add",), self.target_words), (self.edits, self.target_edits))
+        return [(kinds, count) for kinds, count in both if count]
+
+
+STEPS = 600  # of the optimiser, at least
+LEAST_EPOCHS = 5  # passes over many texts
+
+PRESETS: dict[str, TextConfig] = {
+    "text": TextConfig(target_words=3),
+    "text-words": TextConfig(target_words=10),
+    "text-edits": TextConfig(target_words=3, edits=("add", "remove")),
+    "text-monotone": TextConfig(rising="all"),
+    "text-plain": TextConfig(),
+}
+
+
+def for_texts(recipe: TextConfig, preset: str, data: BinaryData) -> TextConfig:
+    """The recipe with epochs for so many training texts, validated at the end."""
+    rows = len(data.train)
+    batch = max(1, min(recipe.batch_size, rows // 8))
+    epochs = max(LEAST_EPOCHS, round(STEPS * batch / rows))
+    return replace(recipe, batch_size=batch, epochs=epochs, validate_every=epochs)
