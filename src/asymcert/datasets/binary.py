@@ -27,6 +27,8 @@ class Split:
         Bool, shape ``(n,)``; True is the sensitive class.
     weight
         Positive, shape ``(n,)``: how often training draws each sample, relative to the others. None: each as often.
+    rows
+        Tables only, int64 of shape ``(n,)``: the row of its file that each sample is, from 0.
 
     Raises
     ------
@@ -37,6 +39,7 @@ class Split:
     x: Tensor
     y: Tensor
     weight: Tensor | None = None
+    rows: Tensor | None = None
 
     def __post_init__(self) -> None:
         for name, dtype in (("x", torch.float32), ("y", torch.bool)):

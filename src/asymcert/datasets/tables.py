@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from asymcert.datasets.clean_tables import CleanTable, clean_table, read_for
 from asymcert.datasets.labels import Classes
 from asymcert.datasets.scaling import TableScaling, running_text
 from asymcert.datasets.source import DataSource
-from asymcert.datasets.splitting import mixed, three_way, two_way
+from asymcert.datasets.splitting import Rows, mixed, three_way, two_way
 from asymcert.datasets.table_files import RawTable, table_name
 from asymcert.datasets.table_options import TableOptions
 from asymcert.errors import DataError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 WORD = r"\w+"
+Part: TypeAlias = "tuple[pl.DataFrame, NDArray[np.bool_], Rows]"  # features, labels, and the rows of the file
 
 
 def load_table(
@@ -133,17 +134,14 @@ def _split(
     path: str, raws: Sequence[RawTable], sensitive: object, options: TableOptions, source: DataSource
 ) -> BinaryData:
     table, name = clean_table(path, raws, sensitive, options), table_name(path)
-    frames, y, text = table.frames, table.classes.y, _text_column(table, options)
-    if options.limit is not None and options.limit < len(y[0]):
-        rows = np.sort(mixed(y[0], source.seed)[: options.limit])
-        frames, y = [frames[0][rows], *frames[1:]], [y[0][rows], *y[1:]]
-    groups = _same_rows(frames, text)
-    if len(frames) == 1:
-        parts = [(frames[0][rows], y[0][rows]) for rows in three_way(y[0], groups[0], source.seed, name)]
-    else:
-        train, val = two_way(y[0], groups[0], source.seed, name)
-        parts = [*((frames[0][rows], y[0][rows]) for rows in (train, val)), (frames[1], y[1])]
-    gaps = _gaps(frames[0]) if options.clean and options.impute is None else {}
+    text = _text_column(table, options)
+    files = [(frame, y, np.arange(len(y))) for frame, y in zip(table.frames, table.classes.y, strict=True)]
+    if options.limit is not None and options.limit < len(files[0][1]):
+        files[0] = _taken(files[0], np.sort(mixed(files[0][1], source.seed)[: options.limit]))
+    groups = _same_rows([frame for frame, _, _ in files], text)[0]
+    chosen = (three_way if len(files) == 1 else two_way)(files[0][1], groups, source.seed, name)
+    parts = [*(_taken(files[0], rows) for rows in chosen), *files[1:]]
+    gaps = _gaps(files[0][0]) if options.clean and options.impute is None else {}
     fits = {"impute": options.impute, "categories": options.categories, "words": options.words, "gaps": gaps}
     scaling = TableScaling.fit(parts[0][0], options.scaling, text=text, **fits)
     splits, dropped = _scaled(name, parts, scaling, text)
@@ -155,6 +153,11 @@ def _split(
     return _data(name, splits, table.classes, source, scaling=whole, dropped=dropped, notes=tuple(notes))
 
 
+def _taken(part: Part, rows: Rows) -> Part:
+    frame, y, numbers = part
+    return frame[rows], y[rows], numbers[rows]
+
+
 def _data(name: str, splits: list[Split], classes: Classes, source: DataSource, **facts: Any) -> BinaryData:
     train, val, test = splits
     names = {"sensitive": classes.sensitive, "other": classes.other}
@@ -163,7 +166,7 @@ def _data(name: str, splits: list[Split], classes: Classes, source: DataSource, 
 
 def _mixed(split: Split, seed: int) -> Split:
     rows = torch.from_numpy(mixed(split.y.numpy(), seed))
-    return Split(split.x[rows], split.y[rows])
+    return Split(split.x[rows], split.y[rows], rows=None if split.rows is None else split.rows[rows])
 
 
 def _text_column(table: CleanTable, options: TableOptions) -> str | None:
@@ -185,20 +188,19 @@ def _gap_notes(gaps: dict[str, int], scaling: TableScaling) -> list[str]:
     return [f"missing: {count} values of '{name}', filled by {fills[name]!r}" for name, count in gaps.items()]
 
 
-def _scaled(
-    name: str, parts: list[tuple[pl.DataFrame, NDArray[np.bool_]]], scaling: TableScaling, text: str | None
-) -> tuple[list[Split], int]:
+def _scaled(name: str, parts: Sequence[Part], scaling: TableScaling, text: str | None) -> tuple[list[Split], int]:
     """Scale the parts, leaving out rows that an earlier part has too, which are counted."""
-    frames = [scaling.impute(frame) for frame, _ in parts]
+    frames = [scaling.impute(frame) for frame, _, _ in parts]
     seen: NDArray[np.int64] = np.empty(0, np.int64)
     splits, dropped = [], 0
-    for (_, y), frame, groups in zip(parts, frames, _same_rows(frames, text), strict=True):
+    for (_, y, numbers), frame, groups in zip(parts, frames, _same_rows(frames, text), strict=True):
         new = np.flatnonzero(~np.isin(groups, seen))
         dropped += len(groups) - len(new)
         seen = np.union1d(seen, groups)
         if len(new) == 0:
             raise DataError(f"{name}: every row of a split also occurs in training. Provide other rows.")
-        splits.append(Split(scaling.transform(frame[new]), torch.from_numpy(y[new])))
+        rows = torch.from_numpy(numbers[new])
+        splits.append(Split(scaling.transform(frame[new]), torch.from_numpy(y[new]), rows=rows))
     return splits, dropped
 
 
