@@ -193,3 +193,23 @@ def test_unrelated_runs_are_refused(old, folder):
 )
 def test_mistakes_are_named(old, options, message):
     assert message in refusal("gate", old, "--against", old, *options)
+
+
+def test_a_card_says_what_evaluate_and_audit_say_and_how_to_get_it_again(old, folder):
+    evaluated = json.loads(command("evaluate", old, "--json", "--quiet"))
+    audited = json.loads(command("audit", old, "--norm", "columns", "--json", "--quiet"))
+    command("card", old, "--out", folder / "release", "--json")
+    card = json.loads((folder / "release" / "card.json").read_text())
+    assert card["clean"] == {name: evaluated[0][name] for name in ("detection", "confusion", "calibration")}
+    assert sum(each["tried"] for each in card["attacks"]) == audited["attacked"] > 0
+    for row, told, line in zip(evaluated, card["certified"], card["reproduce"]["certified"], strict=True):
+        assert (told["median_radius"], told["at_max_fpr"]) == (row["median_radius"], row["at_max_fpr"])
+        (again,) = json.loads(command(*line.replace("RUN", str(old)).split()[1:], "--quiet"))
+        assert {again[name] == row[name] for name in ("threat", "median_radius", "model_digest", "options")} == {True}
+    assert card["reproduce"]["attacks"] == ["asymcert audit RUN --norm columns --json"]
+    assert json.loads(command(*card["reproduce"]["clean"].replace("RUN", str(old)).split()[1:], "--quiet")) == evaluated
+
+
+def test_a_card_stands_beside_the_model_unless_told_otherwise(old):
+    assert json.loads(command("card", old, "--json")) == {"page": f"{old}/card.md", "record": f"{old}/card.json"}
+    assert "`--out` must be a path below folders" in refusal("card", old, "--out", old / "run.json" / "deeper")

@@ -45,6 +45,7 @@ for command in (
     run_commands.surface,
     run_commands.report,
     gate_commands.gate,
+    gate_commands.card,
     compare_commands.compare,
     theory_commands.separate,
     export_commands.export,

@@ -13,7 +13,7 @@ from asymcert._checks import check_number, refuse
 from asymcert.certify import certifier_for, default_method
 from asymcert.cli import show
 from asymcert.cli.parameters import DataDir, Json, Norms, Quiet, RunPath, ThreatFiles
-from asymcert.cli.steps import threats_for
+from asymcert.cli.steps import output_file, threats_for
 from asymcert.evaluate.formatting import ceil_percent, floor_percent, interval_text
 from asymcert.evaluate.gate import MAX_DROP, RESAMPLES, SCHEMA, Drop, drops
 from asymcert.evaluate.labels import COLUMNS, threat_labels
@@ -72,6 +72,26 @@ def gate(
     else:
         _print(opened, rows, figures)
     raise typer.Exit(WEAKER if any(each.weaker for each in figures) else 0)
+
+
+def card(
+    run: RunPath,
+    out: Annotated[Path | None, typer.Option(help="Folder for both files, by default the run's.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a robustness card, card.md and card.json, from the rows of a run: what is proved of the model, what is not.
+
+    Run `evaluate`, and `audit` if attacks are to be told, before. See docs/gate.md.
+
+    Example: asymcert card runs/a --out release
+    """
+    from asymcert.report.card import NAMES, write_card
+
+    opened = Run(run)
+    for name in NAMES:
+        output_file("--out", (run if out is None else out) / name, opened.folder.own_files)
+    page, record = write_card(opened, out)
+    show.result({"page": str(page), "record": str(record)}, as_json)
 
 
 def _allowed(given: Sequence[str]) -> tuple[float, dict[str, float]]:
