@@ -71,7 +71,10 @@ def options(
 
 
 def main() -> None:
-    """Run the command line; exit 0 on success, 1 on a broken certificate, 2 on a mistake, 130 on an interrupt."""
+    """Run the command line.
+
+    Exits with 0 on success, 1 on a broken certificate or a weaker model, 2 on a mistake, 130 on an interrupt.
+    """
     try:
         app()
     except AsymcertError as error:

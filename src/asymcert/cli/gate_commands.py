@@ -15,7 +15,7 @@ from asymcert.cli import show
 from asymcert.cli.parameters import DataDir, Json, Norms, Quiet, RunPath, ThreatFiles
 from asymcert.cli.steps import output_file, threats_for
 from asymcert.evaluate.formatting import ceil_percent, floor_percent, interval_text
-from asymcert.evaluate.gate import MAX_DROP, RESAMPLES, SCHEMA, Drop, drops
+from asymcert.evaluate.gate import ALARMS, MAX_DROP, RESAMPLES, SCHEMA, Drop, drops
 from asymcert.evaluate.labels import COLUMNS, threat_labels
 from asymcert.evaluate.same_rows import SameRows, certified, same_rows
 from asymcert.runs.rows import threat_key
@@ -161,11 +161,12 @@ def _print(runs: Sequence[Run], rows: SameRows, figures: Sequence[Drop]) -> None
 
 
 def _line(figure: Drop) -> dict[str, str]:
+    share = ceil_percent if figure.figure == ALARMS else floor_percent
     return {
         "figure": figure.figure,
         "adversary": figure.adversary or "",
-        "old": floor_percent(figure.old),
-        "new": floor_percent(figure.new),
+        "old": share(figure.old),
+        "new": share(figure.new),
         "drop (95 % interval)": interval_text(figure.drop, ceil_percent),
         "allowed": floor_percent(figure.allowed),
         "verdict": figure.verdict,

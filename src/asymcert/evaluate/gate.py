@@ -122,34 +122,30 @@ def drops(
     InputError
         The rows are not of the same samples and adversaries, lack a class, or an option is out of range.
     """
-    for name, value in {"max_drop": max_drop, **overrides}.items():
-        check_number(name, value, 0.0, 1.0)
-    for size in radii or []:
-        check_number("radii", size, 0.0)
     check_count("resamples", resamples)
     check_number("confidence", confidence, 0.0, np.nextafter(1.0, 0.0), open_low=True)
+    _check_allowed(max_drop, overrides, radii)
     _check_paired(new, old)
     sides = [{name: rows.sort("index") for name, rows in side.items()} for side in (old, new)]
     label = next(iter(sides[0].values()))["label"].to_numpy()
     sizes = {name: _sizes(rows, radii) for name, rows in sides[0].items()}
-    values = [_figures(side, sizes, once(label)) for side in sides]
+    before, after = (_figures(side, sizes, once(label)) for side in sides)
     drawn = [[_figures(side, sizes, times) for side in sides] for times in resampled(label, resamples, seed)]
-    _check_known(overrides, [figure for figure, _ in values[0]])
+    _check_known(overrides, [figure for figure, _ in before])
     tails = [(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0]
     found = []
-    for key in values[0]:
-        first, second = (each[key] for each in values)
-        differences = np.concatenate([_worse(key, *(side[key] for side in both)) for both in drawn])
-        ends = np.quantile(differences, tails)
-        drop = Estimate(float(_worse(key, first, second)[0]), float(ends[0]), float(ends[1]))
+    for key in before:
+        ends = np.quantile(np.concatenate([_worse(key, *both) for both in drawn]), tails)
+        drop = Estimate(float(_worse(key, before, after)[0]), float(ends[0]), float(ends[1]))
         allowed = overrides.get(key[0], max_drop)
         weaker = (drop.upper if strict else drop.value) > allowed + EXACT
-        found.append(Drop(*key, float(first[0]), float(second[0]), drop, allowed, weaker))
+        found.append(Drop(*key, float(before[key][0]), float(after[key][0]), drop, allowed, weaker))
     return found
 
 
-def _worse(key: tuple[str, str | None], old: Floats, new: Floats) -> Floats:
-    return new - old if key[0] == ALARMS else old - new
+def _worse(key: tuple[str, str | None], old: Figures, new: Figures) -> Floats:
+    """By how much a figure (b,) of the new model is worse."""
+    return new[key] - old[key] if key[0] == ALARMS else old[key] - new[key]
 
 
 def _sizes(rows: pl.DataFrame, radii: Sequence[float] | None) -> list[float]:
@@ -168,7 +164,7 @@ def _figures(side: Rows, sizes: Mapping[str, Sequence[float]], times: Times) -> 
     recall = _share(alarm[label], times[0])
     passed = _share(~(alarm | abstained)[~label], times[1])
     found: Figures = {("balanced_accuracy", None): (recall + passed) / 2, ("recall", None): recall}
-    found["false_alarms", None] = _share(alarm[~label], times[1])
+    found[ALARMS, None] = _share(alarm[~label], times[1])
     for name, values in ranking(label, rows["margin"].to_numpy(), times, [RATE]).items():
         if not np.isnan(values).any():  # of too few harmless samples to show the rate
             found[RANKED[name], None] = values
@@ -182,6 +178,13 @@ def _figures(side: Rows, sizes: Mapping[str, Sequence[float]], times: Times) -> 
 def _share(holds: np.ndarray, times: np.ndarray) -> Floats:
     """Shares (b,) of drawn samples for which something holds: bool (m,), and how often each is drawn, (b, m)."""
     return times @ holds / len(holds)
+
+
+def _check_allowed(max_drop: float, overrides: Mapping[str, float], radii: Sequence[float] | None) -> None:
+    for name, value in {"max_drop": max_drop, **overrides}.items():
+        check_number(name, value, 0.0, 1.0)
+    for size in radii or []:
+        check_number("radii", size, 0.0)
 
 
 def _check_paired(new: Rows, old: Rows) -> None:
