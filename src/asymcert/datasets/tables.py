@@ -196,9 +196,7 @@ def _gap_notes(gaps: dict[str, int], scaling: TableScaling) -> list[str]:
     return [f"missing: {count} values of '{name}', filled by {fills[name]!r}" for name, count in gaps.items()]
 
 
-def _without_doubles(
-    name: str, parts: Sequence[Part], groups: Sequence[NDArray[np.int64]]
-) -> tuple[list[Part], int]:
+def _without_doubles(name: str, parts: Sequence[Part], groups: Sequence[NDArray[np.int64]]) -> tuple[list[Part], int]:
     """The parts without rows that an earlier one has too, and how many those are."""
     seen: NDArray[np.int64] = np.empty(0, np.int64)
     left, dropped = [], 0
