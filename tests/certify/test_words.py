@@ -11,6 +11,8 @@ from asymcert.attacks import ColumnSearch
 from asymcert.certify import Exact, Refined, Tangent, certify
 from asymcert.certify.word_pairs import falls_with_pairs
 from asymcert.errors import InputError
+from asymcert.export.certified_graph import to_certified_onnx
+from asymcert.proofs.writer import write_proof
 from asymcert.threats.model import ThreatModel
 from asymcert.threats.words import PAIR, WORD, WordEdits
 from contracts.edited import ADVERSARIES, LANGUAGES, Language, affine, convex, least_price, reachable
@@ -38,8 +40,8 @@ def compare(language, kinds, protected, models, certifiers, count=4, edits=2, se
 @pytest.mark.parametrize("name", LANGUAGES)
 def test_no_text_within_the_radius_undoes_the_verdict(name, adversary):
     language, (kinds, protected) = LANGUAGES[name], ADVERSARIES[adversary]
-    models = [build(language, seed) for seed in range(4) for build in (affine, convex)]
-    count = 12 if adversary == "remove" else 3
+    seeds, count = range(4, 8) if name == "grams" else range(4), 12 if adversary == "remove" else 4
+    models = [build(language, seed) for seed in seeds for build in (affine, convex)]
     models += [model.to(torch.float32) for model in models[:2]]
     found = compare(language, kinds, protected, models, CERTIFIERS, count)
     assert all(radius < least for radius, least in found if math.isfinite(least))
@@ -242,6 +244,10 @@ def test_refuses_what_is_no_text_and_methods_that_count_no_words():
         Exact().certify(model, x, [threat])
     with pytest.raises(InputError, match="Attack texts"):
         ColumnSearch().run(model, x, threat, torch.ones(1), torch.Generator())
+    with pytest.raises(InputError, match="no proofs"):
+        write_proof("never", model, x[0], threat, x, torch.ones(1))
+    with pytest.raises(InputError, match="graphs do not count"):
+        to_certified_onnx(model, threat)
     with pytest.raises(InputError, match="without whole sentences"):
         certify(model, x, replace(threat, edits=_edits(sentences=True)))
 
