@@ -213,7 +213,7 @@ def _without_doubles(name: str, parts: Sequence[Part], groups: Sequence[NDArray[
 def _encoded(name: str, parts: Sequence[Part], scaling: TableScaling) -> tuple[list[Split], TableScaling]:
     """Splits of clean frames; rows of windows become equally long, and the texts are kept."""
     x = [scaling.encode(frame) for frame, _, _ in parts]
-    facts = [{"y": torch.from_numpy(y), "rows": torch.from_numpy(rows)} for _, y, rows in parts]
+    facts: list[dict[str, Any]] = [{"y": torch.from_numpy(y), "rows": torch.from_numpy(rows)} for _, y, rows in parts]
     if scaling.windows is None:
         return [Split(own, **known) for own, known in zip(x, facts, strict=True)], scaling
     width = max(rows.shape[1] for rows in x)
