@@ -61,7 +61,7 @@ def test_calibration_has_every_bin(data, run):
 
 def test_the_most_fragile_alerts_come_first(data):
     series = data.series[0]
-    table = fragile_alerts(series, data.facts)
+    table = fragile_alerts(series, data.facts, data.alerts)
     alerts = series.rows.filter(pl.col("radius") > 0).sort("radius")
     assert table.header == ("Sample", "Class", "Margin", "Radius, ℓ₁")
     assert [row[0] for row in table.rows] == [str(index) for index in alerts["index"][:10]]

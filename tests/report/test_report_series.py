@@ -18,7 +18,7 @@ from asymcert.evaluate.units import radius_in_units
 from asymcert.features import Identity
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.report.gallery import strips
-from asymcert.report.series import drawn_curve, norm_symbol, norm_title, read_report_data, threat_text
+from asymcert.report.series import drawn_curve, norm_symbol, read_report_data, threat_text, unit_title
 from asymcert.report.tables import audit_table, summary_table, units_table
 from asymcert.runs.facts import RunFacts
 from asymcert.runs.folder import RunFolder
@@ -41,18 +41,18 @@ def test_a_drawn_curve_is_short_and_never_above_the_whole_one(count, length):
 
 def test_symbols_and_threats():
     assert [norm_symbol(norm) for norm in (1.0, 2.0, 1.5, math.inf)] == ["ℓ₁", "ℓ₂", "ℓ₁.₅", "ℓ∞"]
-    assert (norm_symbol(0.0), norm_title(0.0), norm_title(2.0)) == ("columns", "number of columns", "ℓ₂ norm")
+    assert (norm_symbol(0.0), unit_title("columns"), unit_title("ℓ₂")) == ("columns", "number of columns", "ℓ₂ norm")
     assert threat_text("linf box[0,1] cost #ab", math.inf) == "ℓ∞ box[0,1] cost #ab"
 
 
 def test_series_are_told_apart(run, overlay):
     data = read_report_data(run, overlay)
-    assert {norm: [series.label for series in panel] for norm, panel in data.panels.items()} == {
-        1.0: ["closed-form"],
-        2.0: ["closed-form", "halved"],
-        math.inf: ["closed-form"],
+    assert {unit: [series.label for series in panel] for unit, panel in data.panels.items()} == {
+        "ℓ₁": ["closed-form"],
+        "ℓ₂": ["closed-form", "halved"],
+        "ℓ∞": ["closed-form"],
     }
-    first, second = data.panels[2.0]
+    first, second = data.panels["ℓ₂"]
     assert first.colour != second.colour
     np.testing.assert_allclose(second.radii, first.radii / 2, rtol=1e-12)
     assert second.surface() is None

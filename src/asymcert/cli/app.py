@@ -13,6 +13,7 @@ from asymcert._version import __version__
 from asymcert.cli import (
     certify_commands,
     compare_commands,
+    explain_commands,
     export_commands,
     run_commands,
     study_commands,
@@ -39,6 +40,7 @@ for command in (
     train_commands.train,
     certify_commands.certify,
     certify_commands.evaluate,
+    explain_commands.explain,
     run_commands.threshold,
     run_commands.audit,
     run_commands.surface,

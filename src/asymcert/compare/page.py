@@ -28,7 +28,7 @@ from asymcert.evaluate.formatting import MISSING, ceil_significant, floor_percen
 from asymcert.report.page import write_page
 from asymcert.report.pictures import curve_picture, save_picture
 from asymcert.report.plots import curve_plot
-from asymcert.report.series import by_norm, norm_symbol
+from asymcert.report.series import by_unit, norm_symbol
 from asymcert.report.tables import Table
 
 TEMPLATE = Path(__file__).parent / "templates" / "comparison.html"
@@ -62,12 +62,12 @@ def write_comparison(
     """
     overlay = coloured(published or {})
     seeds = [lines_of(part) for part in (results, *others)]
-    panels = by_norm([line.series for line in seeds[0]])
+    panels = by_unit([line.series for line in seeds[0]])
     save_picture(curve_picture(panels, overlay, many=True), out / "certified_accuracy.png")
     record = machine_readable(data, [line for part in seeds for line in part], options)
     text = json.dumps(record, indent=1, allow_nan=False)
     (out / "comparison.json").write_text(text + "\n", encoding="utf-8")
-    plots = {"curve": [curve_plot(norm, panel, overlay, many=True) for norm, panel in panels.items()]}
+    plots = {"curve": [curve_plot(panel, overlay, many=True) for panel in panels.values()]}
     attacks = [result.audit for part in (results, *others) for result in part if len(result.audit)]
     content = _tables(seeds, data, overlay) | {"deviations": _deviations(results, options)}
     content |= {"attacked": sum(map(len, attacks)), "won": sum(int(audit["success"].sum()) for audit in attacks)}

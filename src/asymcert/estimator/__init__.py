@@ -2,5 +2,6 @@
 
 from asymcert.estimator.distance_net import LinfDistanceDetector
 from asymcert.estimator.feature_convex import FeatureConvexDetector
+from asymcert.estimator.text import TextDetector
 
-__all__ = ["FeatureConvexDetector", "LinfDistanceDetector"]
+__all__ = ["FeatureConvexDetector", "LinfDistanceDetector", "TextDetector"]

@@ -6,14 +6,14 @@ import math
 from typing import Any, ClassVar
 
 from asymcert.datasets import BinaryData
-from asymcert.estimator.base import Detector
+from asymcert.estimator.tables import TableDetector
 from asymcert.estimator.units import Threat
 from asymcert.models.distance_net import DistanceClassifier
 from asymcert.training.linf_config import LinfConfig
 from asymcert.training.linf_nets import train_linf
 
 
-class LinfDistanceDetector(Detector):
+class LinfDistanceDetector(TableDetector):
     """Binary l_inf-distance net whose sensitive verdicts come with a certified l_inf radius.
 
     Numbers are scaled to [0, 1] by their training range, categories become one input for each value; the net is trained

@@ -13,14 +13,14 @@ from sklearn.utils.validation import check_is_fitted
 from asymcert._checks import check_choice, refuse
 from asymcert.certify.tangent import Tangent
 from asymcert.datasets import BinaryData
-from asymcert.estimator.base import Detector
+from asymcert.estimator.tables import TableDetector
 from asymcert.estimator.units import Threat, on_inputs
 from asymcert.evaluate.evasion import ColumnPart, explain_columns
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.training import preset_for, train
 
 
-class FeatureConvexDetector(Detector):
+class FeatureConvexDetector(TableDetector):
     """Binary classifier whose sensitive verdicts come with a certified radius.
 
     Numbers are scaled to [0, 1] by their training range, categories become one input for each value; a feature-convex

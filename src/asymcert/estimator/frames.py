@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from asymcert._checks import refuse
 from asymcert.datasets.plan import ColumnPlan, Plan, check_readable
 from asymcert.datasets.scaling import TableScaling, clean
 
@@ -56,3 +57,30 @@ def _series(values: Any) -> pl.Series:
     known = [None if absent else value for value, absent in zip(values.tolist(), values.isna(), strict=True)]
     series = pl.Series(known, strict=False)
     return series.cast(pl.String) if hasattr(values, "cat") else series
+
+
+def as_texts(X: Any) -> list[str]:
+    """The texts of a list, an array, a series or a data frame of one column; half a surrogate pair is U+FFFD.
+
+    Raises
+    ------
+    InputError
+        Something is no text.
+    """
+    if is_frame(X) or getattr(X, "ndim", 1) == 2:
+        if X.shape[1] != 1:
+            raise refuse("X", "texts, or a data frame of one column", f"{X.shape[1]} columns", "Choose one.")
+        X = as_frame(X, ["text"]).to_series() if is_frame(X) else X[:, 0]
+    if isinstance(X, str | bytes) or not isinstance(X, Iterable):
+        raise refuse("X", "a list of texts", type(X).__name__, "Put a single text into a list.")
+    texts = list(X)
+    for place, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise refuse("X", "made of texts", f"{type(text).__name__} at place {place}", "Convert it or leave it out.")
+    return [_whole(text) for text in texts]
+
+
+def _whole(text: str) -> str:
+    if text.isascii():
+        return str(text)
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -86,6 +86,17 @@ def interval_text(estimate: Sequence[float], rounding: Callable[[float], str] = 
     return MISSING if math.isnan(value) else f"{rounding(value)} ({floor_percent(lower)} – {ceil_percent(upper)})"
 
 
+def printable(text: str) -> str:
+    """A text of strangers on one line, in which nothing is hidden and no terminal finds a command.
+
+    Examples
+    --------
+    >>> printable("two" + chr(10) + "lines").split(chr(92))
+    ['two', 'nlines']
+    """
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
 def _special(value: float | None) -> str | None:
     if value is None or math.isnan(value):
         return MISSING

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from asymcert._checks import check_count, refuse
 from asymcert.certify import Certifier, certifier_for, default_method
+from asymcert.evaluate.alerts import store_alerts
 from asymcert.models.base import BinaryClassifier
 from asymcert.proofs.folder import Proofs
 from asymcert.runs.folder import RunFolder
@@ -113,6 +114,8 @@ def evaluate(
     rows = distinct(pl.concat(parts))
     if x.ndim == 4:
         _store_gallery(run, rows, x)
+    if split.texts is not None:
+        store_alerts(run, model, split.texts, rows)
     return rows
 
 

@@ -17,8 +17,9 @@ from asymcert.evaluate.formatting import floor_significant
 from asymcert.evaluate.judged import Judged
 from asymcert.evaluate.robust import attacked_margins
 from asymcert.report.plots import Plot, new_figure, plain, style
-from asymcert.report.series import COLOURS, DASHES, GREY, LONGEST_CURVE, Series, norm_symbol
+from asymcert.report.series import COLOURS, DASHES, GREY, LONGEST_CURVE, Series
 from asymcert.report.tables import Table
+from asymcert.report.texts import shortened
 from asymcert.runs.facts import RunFacts
 
 ATTACKED = 3  # sizes of changes that a curve is drawn for
@@ -95,19 +96,23 @@ def calibration_plot(judged: Judged) -> Plot | None:
     return Plot("Calibration", "Observed share against predicted probability", figure)
 
 
-def fragile_alerts(series: Series, facts: RunFacts) -> Table:
-    """The alerts with the least positive radii: position in the split, true class, margin, radius."""
+def fragile_alerts(series: Series, facts: RunFacts, texts: pl.DataFrame) -> Table:
+    """The alerts with the least positive radii: position in the split, true class, a text itself, margin, radius."""
     alerts = series.rows.filter(pl.col("prediction"), pl.col("radius") > 0).sort("radius", "index").head(ALERTS)
-    names = {True: facts.sensitive, False: facts.other}
+    names, said = {True: facts.sensitive, False: facts.other}, dict(texts["index", "text"].rows())
     rows = [
-        (str(row["index"]), names[row["label"]], floor_significant(row["margin"]), floor_significant(row["radius"]))
+        (
+            str(row["index"]),
+            names[row["label"]],
+            *([shortened(said.get(row["index"], ""))] if said else []),
+            floor_significant(row["margin"]),
+            floor_significant(row["radius"]),
+        )
         for row in alerts.iter_rows(named=True)
     ]
-    return Table(
-        ("Sample" if facts.scaling is None else "Row", "Class", "Margin", f"Radius, {norm_symbol(series.norm)}"),
-        tuple(rows),
-        2,
-    )
+    place = "Sample" if facts.scaling is None else "Row"
+    header = (place, "Class", *(["Text"] if said else []), "Margin", f"Radius, {series.unit}")
+    return Table(header, tuple(rows), len(header) - 2)
 
 
 def _attacked(series: Series, judged: Judged) -> Iterator[tuple[str, Labelled, dict[str, Any]]]:

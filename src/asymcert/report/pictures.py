@@ -16,7 +16,6 @@ from asymcert.report.series import (
     ReportData,
     Series,
     largest_radius,
-    norm_symbol,
     overlaid,
     radius_bins,
 )
@@ -63,13 +62,13 @@ def row_of_axes(count: int, height: float = PANEL[1]) -> tuple[Any, Sequence[Any
     return figure, axes
 
 
-def curve_picture(panels: Mapping[float, list[Series]], overlay: Mapping[str, pl.DataFrame], many: bool = False) -> Any:
-    """Certified accuracy against radius, one panel for each norm, and the curves laid over them.
+def curve_picture(panels: Mapping[str, list[Series]], overlay: Mapping[str, pl.DataFrame], many: bool = False) -> Any:
+    """Certified accuracy against radius, one panel for each unit, and the curves laid over them.
 
     `many` curves are drawn without bands, and named below the panels.
     """
     figure, axes = row_of_axes(len(panels), PANEL[1] + 1.2 * many)
-    for axis, (norm, panel) in zip(axes, panels.items(), strict=True):
+    for axis, (unit, panel) in zip(axes, panels.items(), strict=True):
         end = 1.04 * largest_radius(panel)
         for series in panel:
             curve = series.steps(end)
@@ -78,10 +77,10 @@ def curve_picture(panels: Mapping[float, list[Series]], overlay: Mapping[str, pl
             if not many:
                 style = {"step": "post", "color": series.colour, "alpha": 0.18, "linewidth": 0}
                 axis.fill_between(curve["radius"], curve["lower"], curve["upper"], **style)
-        for name, curve, colour in overlaid(overlay, norm):
+        for name, curve, colour in overlaid(overlay, panel[0].norm):
             axis.plot(curve["radius"], 100 * curve["accuracy"], ":", color=colour, linewidth=1.2, label=_plain(name))
         axis.set(xlim=(0, end), ylim=(0, 101))
-        axis.set_xlabel(f"Size of the change, {norm_symbol(norm)}", fontsize=9)
+        axis.set_xlabel(f"Size of the change, {unit}", fontsize=9)
         if not many and len(axis.lines) > 1:
             axis.legend(fontsize=7.5, frameon=False)
     axes[0].set_ylabel("Certified accuracy, %", fontsize=9)
@@ -94,7 +93,7 @@ def curve_picture(panels: Mapping[float, list[Series]], overlay: Mapping[str, pl
 
 def _radii(data: ReportData) -> Any:
     figure, axes = row_of_axes(len(data.panels))
-    for axis, (norm, panel) in zip(axes, data.panels.items(), strict=True):
+    for axis, (unit, panel) in zip(axes, data.panels.items(), strict=True):
         edges = radius_bins(panel)
         for series in panel:
             style = {"color": series.colour, "linestyle": LINE_STYLES[series.dash], "linewidth": 1.2}
@@ -102,7 +101,7 @@ def _radii(data: ReportData) -> Any:
             axis.stairs(counts, edges, label=_plain(series.label), **style)
             axis.stairs(counts, edges, color=series.colour, alpha=0.25, fill=True)
         axis.set_xlim(0, edges[-1])
-        axis.set_xlabel(f"Certified radius, {norm_symbol(norm)}", fontsize=9)
+        axis.set_xlabel(f"Certified radius, {unit}", fontsize=9)
         if len(panel) > 1:
             axis.legend(fontsize=7.5, frameon=False)
     axes[0].set_ylabel("Samples", fontsize=9)
@@ -127,7 +126,7 @@ def _surfaces(data: ReportData) -> Any:
             axis.axvline(values.balanced_threshold, color="#D55E00", linewidth=1.5, linestyle="--")
         axis.set_title(_plain(series.adversary), fontsize=9)
         axis.set_xlabel("Threshold, relative to the model's", fontsize=9)
-        axis.set_ylabel(f"Size of the change, {norm_symbol(series.norm)}", fontsize=9)
+        axis.set_ylabel(f"Size of the change, {series.unit}", fontsize=9)
     colours = figure.colorbar(image, ax=list(axes), pad=0.01)
     colours.set_label("Certified accuracy, %", fontsize=9)
     colours.ax.tick_params(labelsize=8)

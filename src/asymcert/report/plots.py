@@ -20,9 +20,9 @@ from asymcert.report.series import (
     Series,
     largest_radius,
     norm_symbol,
-    norm_title,
     overlaid,
     radius_bins,
+    unit_title,
 )
 from asymcert.report.tables import Table, accuracy_table
 from asymcert.runs.facts import RunFacts
@@ -42,8 +42,8 @@ class Plot:
     notes: Sequence[str] = ()
 
 
-def curve_plot(norm: float, panel: list[Series], overlay: Mapping[str, pl.DataFrame], many: bool = False) -> Plot:
-    """Certified accuracy against radius for one norm, with 95 % bands and a table, and the curves laid over it.
+def curve_plot(panel: list[Series], overlay: Mapping[str, pl.DataFrame], many: bool = False) -> Plot:
+    """Certified accuracy against radius for one unit, with 95 % bands and a table, and the curves laid over it.
 
     `many` curves are drawn without bands and table, and named at the right.
     """
@@ -51,22 +51,23 @@ def curve_plot(norm: float, panel: list[Series], overlay: Mapping[str, pl.DataFr
     end = 1.04 * largest_radius(panel)
     for series in panel:
         _add_curve(figure, series, end, not many)
-    for name, curve, colour in overlaid(overlay, norm):
+    unit = panel[0].unit
+    for name, curve, colour in overlaid(overlay, panel[0].norm):
         line = {"color": colour, "width": 1.5, "dash": "dot"}
         accuracy = 100 * curve["accuracy"].to_numpy()
         figure.add_scatter(x=curve["radius"].to_numpy(), y=accuracy, mode="lines", name=plain(name), line=line)
-    style(figure, f"Size of the change, {norm_symbol(norm)}", "Certified accuracy, %")
+    style(figure, f"Size of the change, {unit}", "Certified accuracy, %")
     figure.update_xaxes(range=[0, end]).update_yaxes(range=[0, 101])
-    description = f"Certified accuracy against size in {norm_symbol(norm)}"
+    description = f"Certified accuracy against size in {unit}"
     if not many:
-        return Plot(f"{norm_title(norm)}{_only_threat(panel)}", description, figure, accuracy_table(panel))
+        return Plot(f"{unit_title(unit)}{_only_threat(panel)}", description, figure, accuracy_table(panel))
     aside = {"orientation": "v", "x": 1.02, "y": 1.0, "xanchor": "left", "yanchor": "top"}
     figure.update_layout(legend=aside, hovermode="closest")
-    return Plot(norm_title(norm), description, figure)
+    return Plot(unit_title(unit), description, figure)
 
 
-def radius_plot(norm: float, panel: list[Series]) -> Plot:
-    """Histogram of the finite radii of the sensitive samples of one norm, and what it leaves out."""
+def radius_plot(panel: list[Series]) -> Plot:
+    """Histogram of the finite radii of the sensitive samples of one unit, and what it leaves out."""
     figure = new_figure()
     edges = radius_bins(panel)
     for series in panel:
@@ -81,11 +82,11 @@ def radius_plot(norm: float, panel: list[Series]) -> Plot:
             mode="lines",
             hovertemplate="from %{x:.4g}: %{y} samples<extra></extra>",
         )
-    symbol = norm_symbol(norm)
-    style(figure, f"Certified radius, {symbol}", "Samples")
+    unit = panel[0].unit
+    style(figure, f"Certified radius, {unit}", "Samples")
     figure.update_yaxes(rangemode="tozero").update_layout(hovermode="closest")
     notes = [_left_out(series) for series in panel]
-    return Plot(norm_title(norm), f"Histogram of radii in {symbol}", figure, notes=notes)
+    return Plot(unit_title(unit), f"Histogram of radii in {unit}", figure, notes=notes)
 
 
 def surface_plot(series: Series, facts: RunFacts) -> Plot | None:
@@ -99,7 +100,7 @@ def surface_plot(series: Series, facts: RunFacts) -> Plot | None:
     lines = {facts.sensitive: values.accuracy_sensitive, facts.other: values.accuracy_other}
     _add_lines(figure, values.thresholds, {name: 100 * line for name, line in lines.items()}, row=2, col=1)
     style(figure, "", "")
-    figure.update_yaxes(title_text=f"Size, {norm_symbol(series.norm)}", row=1, col=1)
+    figure.update_yaxes(title_text=f"Size, {series.unit}", row=1, col=1)
     figure.update_yaxes(title_text="Accuracy, %", range=[0, 104], row=2, col=1)
     figure.update_xaxes(title_text="Threshold, relative to the model's", row=2, col=1)
     figure.add_vline(x=0, line={"color": "white", "width": 2}, row=1, col=1)

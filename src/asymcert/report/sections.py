@@ -9,8 +9,9 @@ from asymcert.evaluate.formatting import floor_percent, floor_significant
 from asymcert.report.detector import at_rates, calibration_plot, figures_table, fragile_alerts, ranking_plots
 from asymcert.report.gallery import strips
 from asymcert.report.plots import Plot, curve_plot, radius_plot, surface_plot, training_plots
-from asymcert.report.series import ReportData, by_norm, norm_symbol, threat_text
+from asymcert.report.series import ReportData, by_unit, threat_text
 from asymcert.report.tables import audit_table, summary_table, units_table
+from asymcert.report.texts import attacks_table, carriers_table, sentence_notes, undone_table
 
 
 def content(data: ReportData) -> dict[str, Any]:
@@ -21,7 +22,13 @@ def content(data: ReportData) -> dict[str, Any]:
         "several": any(len(panel) > 1 for panel in data.panels.values()),  # curves in a table, which needs the width
         "summary": summary_table(data.series, data.facts),
         "detector": figures_table(data.detectors[0][1], data.facts) if data.detectors else None,
-        "alerts": {f"{item.adversary} · {item.method}": fragile_alerts(item, data.facts) for item in data.series},
+        "alerts": {
+            f"{item.adversary} · {item.method}": fragile_alerts(item, data.facts, data.alerts) for item in data.series
+        },
+        "words": None if data.alerts.is_empty() else carriers_table(data.alerts),
+        "texts": None if data.attacked.is_empty() else attacks_table(data.attacked),
+        "undone": None if data.attacked.is_empty() else undone_table(data.attacked),
+        "sentences": sentence_notes(data.series),
         "strips": list(strips(data.gallery)),
         "audit": None if data.audit.is_empty() else audit_table(data.audit),
         "units": units_table(data.series, data.facts),
@@ -36,12 +43,12 @@ def plots_of(data: ReportData) -> dict[str, list[Plot]]:
     drawn = [each for each in data.detectors if each[1].certified] or data.detectors[:1]
     calibrations = [calibration_plot(judged) for _, judged in data.detectors]
     return {
-        "curve": [curve_plot(norm, panel, data.overlay) for norm, panel in data.panels.items()],
+        "curve": [curve_plot(panel, data.overlay) for panel in data.panels.values()],
         "surface": [plot for plot in surfaces if plot is not None],
-        "rate": [curve_plot(norm, panel, {}) for norm, panel in by_norm(rated).items()],
+        "rate": [curve_plot(panel, {}) for panel in by_unit(rated).values()],
         "ranking": [plot for series, judged in drawn for plot in ranking_plots(series, judged)],
         "calibration": [plot for plot in calibrations[:1] if plot is not None],
-        "radii": [radius_plot(norm, panel) for norm, panel in data.panels.items()],
+        "radii": [radius_plot(panel) for panel in data.panels.values()],
         "training": training_plots(data),
     }
 
@@ -52,9 +59,9 @@ def _at_a_glance(data: ReportData) -> list[tuple[str, str]]:
     numbers = [(floor_percent(line["accuracy_sensitive"]), f"of class {facts.sensitive} recognised")]
     if line["n_other"]:
         numbers.append((floor_percent(line["accuracy_other"]), f"of class {facts.other} recognised"))
-    for norm, panel in by_norm(data.widest).items():
+    for unit, panel in by_unit(data.widest).items():
         best = max(series.summary["median_radius"] for series in panel)
-        numbers.append((floor_significant(best), f"median radius, {norm_symbol(norm)}"))
+        numbers.append((floor_significant(best), f"median radius, {unit}"))
     return numbers
 
 

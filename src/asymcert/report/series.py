@@ -20,13 +20,14 @@ from asymcert.evaluate.surface import Surface, surface
 from asymcert.runs.facts import RunFacts
 from asymcert.runs.folder import RunFolder
 from asymcert.runs.rows import SERIES, check_schema, distinct
-from asymcert.runs.tables import AUDIT, CERTIFICATES, GALLERY
-from asymcert.threats.model import ThreatModel
+from asymcert.runs.tables import ALERTS, AUDIT, CERTIFICATES, GALLERY, TEXTS
+from asymcert.threats.model import WORDS, ThreatModel
 
 # Okabe and Ito's palette: told apart under every common colour blindness, and in grey
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("solid", "dash", "dot", "dashdot")
 GREY = "#6b7280"
+WORD_COUNTS = (0, 1, 2, 3, 5, 10, 20)  # that are listed; curves end with the last
 LONGEST_CURVE = 500  # points of a drawn curve
 SUBSCRIPTS = str.maketrans("0123456789.", "₀₁₂₃₄₅₆₇₈₉.")
 OVERLAY_SCHEMA = pl.Schema({"norm": pl.Float64, "radius": pl.Float64, "accuracy": pl.Float64})
@@ -50,6 +51,16 @@ class Series:
     def norm(self) -> float:
         """The norm that radii are measured in."""
         return self.summary["norm"]
+
+    @property
+    def unit(self) -> str:
+        """What radii are measured in: ``ℓ₂``, ``columns``, ``words``."""
+        return unit_of(self.summary["threat"], self.norm)
+
+    @property
+    def only_sentences(self) -> bool:
+        """Whether the adversary adds whole sentences and does nothing else: a radius is 0 or infinite."""
+        return self.threat is not None and self.threat.edits is not None and not self.threat.edits.kinds
 
     @property
     def radii(self) -> NDArray[np.float64]:
@@ -80,6 +91,8 @@ class ReportData:
     series: tuple[Series, ...]
     gallery: pl.DataFrame
     audit: pl.DataFrame
+    attacked: pl.DataFrame  # texts
+    alerts: pl.DataFrame  # texts of the reported split that were called sensitive
     log: list[dict[str, Any]]
     overlay: Mapping[str, pl.DataFrame]
     judged: tuple[Judged | None, ...]  # of each series, None where a class is absent
@@ -96,9 +109,9 @@ class ReportData:
         return [series for series in self.series if _samples(series.summary) == most]
 
     @property
-    def panels(self) -> dict[float, list[Series]]:
-        """Series by norm, norms ascending."""
-        return by_norm(self.series)
+    def panels(self) -> dict[str, list[Series]]:
+        """Series by unit, norms ascending; those that are 0 or infinite alone only where there are no others."""
+        return by_unit([each for each in self.series if not each.only_sentences] or self.series)
 
 
 def read_report_data(run: RunFolder, overlay: Mapping[str, pl.DataFrame] | None = None) -> ReportData:
@@ -122,14 +135,23 @@ def read_report_data(run: RunFolder, overlay: Mapping[str, pl.DataFrame] | None 
     gallery = run.read(GALLERY).join(rows.select(SERIES).unique(), on=SERIES, how="semi")
     audit = run.read(AUDIT)
     audit = audit.filter(run.own) if set(SERIES) <= set(audit.columns) else audit
+    attacked = run.read(TEXTS).filter(run.own)
+    alerts = run.read(ALERTS).filter(*run.own, pl.col("split") == rows["split"][0])
     series = _series(rows, run.threats())
     judged = tuple(judge(run, item.rows) if item.summary["n_other"] else None for item in series)
-    return ReportData(facts, series, gallery, audit, run.read_log(), _checked_overlay(overlay), judged)
+    log, curves = run.read_log(), _checked_overlay(overlay)
+    return ReportData(facts, series, gallery, audit, attacked, alerts, log, curves, judged)
 
 
-def by_norm(series: Sequence[Series]) -> dict[float, list[Series]]:
-    """Series in their order under their norms, norms ascending."""
-    return {norm: [each for each in series if each.norm == norm] for norm in sorted({each.norm for each in series})}
+def by_unit(series: Sequence[Series]) -> dict[str, list[Series]]:
+    """Series in their order under what their radii are measured in, norms ascending."""
+    units = [unit for _, unit in sorted({(each.norm, each.unit) for each in series})]
+    return {unit: [each for each in series if each.unit == unit] for unit in units}
+
+
+def unit_of(threat: str, norm: float) -> str:
+    """What the radii of a threat model's key are measured in."""
+    return WORDS if threat.partition(" ")[0] == WORDS else norm_symbol(norm)
 
 
 def norm_symbol(norm: float) -> str:
@@ -139,15 +161,15 @@ def norm_symbol(norm: float) -> str:
     return "ℓ∞" if np.isinf(norm) else f"ℓ{f'{norm:g}'.translate(SUBSCRIPTS)}"
 
 
-def norm_title(norm: float) -> str:
-    """Heading of what is about one norm: ``ℓ₂ norm``, ``number of columns``."""
-    return f"number of {COLUMNS}" if norm == 0 else f"{norm_symbol(norm)} norm"
+def unit_title(unit: str) -> str:
+    """Heading of what is measured so: ``ℓ₂ norm``, ``number of columns``."""
+    return f"number of {unit}" if unit in (COLUMNS, WORDS) else f"{unit} norm"
 
 
 def threat_text(threat: str, norm: float) -> str:
     """A threat model's name or key with the norm as a symbol: ``l2 box[0,1]`` -> ``ℓ₂ box[0,1]``."""
     _, _, rest = threat.partition(" ")
-    return f"{norm_symbol(norm)} {rest}".rstrip()
+    return f"{unit_of(threat, norm)} {rest}".rstrip()
 
 
 def overlaid(overlay: Mapping[str, pl.DataFrame], norm: float) -> Iterator[tuple[str, pl.DataFrame, str]]:
@@ -171,10 +193,11 @@ def drawn_curve(curve: pl.DataFrame, length: int = LONGEST_CURVE) -> pl.DataFram
 
 
 def largest_radius(panel: list[Series]) -> float:
-    """Largest finite radius of a panel, 1 if there is none."""
+    """Largest finite radius of a panel, 1 if there is none; of words no more than are of interest."""
     radii = np.concatenate([series.radii for series in panel])
     finite = radii[np.isfinite(radii)]
-    return float(finite.max()) if len(finite) and finite.max() > 0 else 1.0
+    largest = float(finite.max()) if len(finite) and finite.max() > 0 else 1.0
+    return min(largest, WORD_COUNTS[-1]) if panel[0].unit == WORDS else largest
 
 
 def radius_bins(panel: list[Series]) -> NDArray[np.float64]:
@@ -194,7 +217,8 @@ def _series(rows: pl.DataFrame, known: Mapping[str, ThreatModel]) -> tuple[Serie
     result = []
     for line in summaries.iter_rows(named=True):
         kind, key = (line["method"], line["options"]), line["threat"]
-        panel = summaries.filter(pl.col("norm") == line["norm"])
+        same = [unit_of(*other) == unit_of(key, line["norm"]) for other in summaries["threat", "norm"].rows()]
+        panel = summaries.filter(pl.Series(same))
         threats = panel["threat"].unique(maintain_order=True).to_list()
         copies = summaries.filter(*(pl.col(name) == line[name] for name in SERIES if name != "model_digest"))
         adversary = threat_text(adversaries[key], line["norm"])

@@ -13,8 +13,9 @@ from asymcert.evaluate.curves import certified_accuracy_at, round_sizes
 from asymcert.evaluate.formatting import MISSING, ceil_significant, floor_percent, floor_significant, interval_text
 from asymcert.evaluate.labels import method_labels
 from asymcert.evaluate.units import amount_text, radius_in_units
-from asymcert.report.series import Series, norm_symbol
+from asymcert.report.series import WORD_COUNTS, Series, norm_symbol
 from asymcert.runs.facts import RunFacts
+from asymcert.threats.model import WORDS
 
 LONGEST_SCALING = 200  # columns listed
 
@@ -51,7 +52,7 @@ def summary_table(series: tuple[Series, ...], facts: RunFacts) -> Table:
 
 def accuracy_table(panel: list[Series]) -> Table:
     """Certified accuracy of one norm's series at round sizes, with the intervals."""
-    sizes = round_sizes(np.concatenate([series.radii for series in panel]))
+    sizes = WORD_COUNTS if panel[0].unit == WORDS else round_sizes(np.concatenate([each.radii for each in panel]))
     points = [certified_accuracy_at(series.rows, sizes) for series in panel]
     rows = []
     for position, size in enumerate(sizes):

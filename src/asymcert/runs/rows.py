@@ -89,6 +89,15 @@ TEXT_SCHEMA = pl.Schema(
         "edits": pl.String,  # that make it, in words
     }
 )
+ALERT_KEY = ("model_digest", "data_digest", "split", "index")
+ALERT_SCHEMA = pl.Schema(
+    {
+        **{name: SCHEMA[name] for name in ALERT_KEY},
+        "text": pl.String,  # its beginning
+        "words": pl.List(pl.String),  # that carry the verdict, the greatest share first
+        "shares": pl.List(pl.Float64),  # of the margin
+    }
+)
 POINT_SCHEMA = pl.Schema(
     {
         **{name: SCHEMA[name] for name in ("model_digest", "data_digest", "split")},

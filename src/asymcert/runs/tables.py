@@ -10,6 +10,7 @@ import polars as pl
 
 from asymcert.errors import InputError, RunError
 from asymcert.runs.rows import (
+    ALERT_SCHEMA,
     AUDIT_SCHEMA,
     GALLERY_SCHEMA,
     POINT_SCHEMA,
@@ -22,8 +23,15 @@ from asymcert.runs.rows import (
 )
 
 CERTIFICATES, GALLERY, AUDIT, POINTS = "certificates", "gallery", "audit", "points"
-TEXTS = "attacked_texts"
-SCHEMAS = {CERTIFICATES: SCHEMA, GALLERY: GALLERY_SCHEMA, AUDIT: AUDIT_SCHEMA, POINTS: POINT_SCHEMA, TEXTS: TEXT_SCHEMA}
+TEXTS, ALERTS = "attacked_texts", "alert_texts"
+SCHEMAS = {
+    CERTIFICATES: SCHEMA,
+    GALLERY: GALLERY_SCHEMA,
+    AUDIT: AUDIT_SCHEMA,
+    POINTS: POINT_SCHEMA,
+    TEXTS: TEXT_SCHEMA,
+    ALERTS: ALERT_SCHEMA,
+}
 PART = re.compile(r"part-([0-9]{5,18})-[0-9a-f]{8}-([0-9a-f]{16})\.parquet")
 
 

@@ -63,10 +63,14 @@ class TextProblem:
         """The same by sentences."""
         return sentences_of(self.encoder.form.form(text))
 
+    def highest(self, text: str) -> int:
+        """Number of the text's window, in the order of its encoder, that scores highest."""
+        windows = self._windows(text)
+        return int(self.model.score.of_sets(windows.feature, windows.starts).argmax())
+
     def slope(self, text: str) -> NDArray[np.float64]:
         """By how much the margin grows with each feature of the text, (F,): of its window that scores highest."""
-        windows = WindowCodes.of(self.inputs([text]).to(self.model.device, self.model.dtype))
-        best = int(self.model.score.of_sets(windows.feature, windows.starts).argmax())
+        windows, best = self._windows(text), self.highest(text)
         with self.model.undisturbed():
             row = windows.dense(self.model.features, self.model.dtype, slice(best, best + 1)).requires_grad_(True)
             (gradient,) = torch.autograd.grad(self.model.inner(row).sum(), row)
@@ -77,6 +81,9 @@ class TextProblem:
         ends, features = self._alone
         falls = np.concatenate(([0.0], -slope[features].cumsum()))
         return falls[ends[1:]] - falls[ends[:-1]]
+
+    def _windows(self, text: str) -> WindowCodes:
+        return WindowCodes.of(self.inputs([text]).to(self.model.device, self.model.dtype))
 
     @cached_property
     def _alone(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
