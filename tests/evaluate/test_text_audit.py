@@ -55,11 +55,10 @@ def folder(tmp_path, facts):
     return made
 
 
-@pytest.mark.parametrize("windows", ["whole", "both"])
-def test_true_certificates_hold_and_are_attacked_once(folder, windows):
-    model = additive(windows, counts=("cash",), grams=(" ca", "me "))
+def test_true_certificates_hold_and_are_attacked_once(folder):
+    model = additive("both", counts=("cash",), grams=(" ca", "me "))
     threats = [adversary(model, ["add"]), adversary(model, {"add": 1, "remove": 1.5, "replace": 1})]
-    run, split = folder(model), split_of(model)
+    run, split = folder(model), split_of(model).chosen([1, 2, 4, 5])
     certified(run, model, split, threats)
     rows = audit(model, split, run, threats)
     assert rows.schema == TEXT_SCHEMA
