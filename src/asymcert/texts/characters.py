@@ -40,9 +40,6 @@ class Characters(dict[int, "str | int"]):
         self[code] = self._by_range(code)
         return self[code]
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Characters) and self.to_dict() == other.to_dict()
-
     def _by_range(self, code: int) -> str | int:
         if bisect_right(self.dropped, code) % 2:
             return ""
