@@ -140,11 +140,6 @@ class TableScaling:
                 columns.append(WordColumn(name, fill and "", words, WORD_CAP))
         return cls(tuple(columns))
 
-    @property
-    def windows(self) -> WindowsColumn | None:
-        """The column of a table that has no other one than a text, by the features of its windows."""
-        return self.columns[0] if isinstance(self.columns[0], WindowsColumn) else None
-
     @cached_property
     def _reader(self) -> Plan:
         kinds = (ColumnPlan(column.name, "text" if column.is_text else "number") for column in self.columns)

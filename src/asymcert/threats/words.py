@@ -61,7 +61,7 @@ class WordEdits:
     'add+remove price'
     """
 
-    kinds: Mapping[str, float] | Sequence[str]
+    kinds: Mapping[str, float]  # or kinds without prices
     family: Tensor
     protected: Tensor | None = None
     grams_per_word: int = 0
