@@ -113,7 +113,8 @@ def test_moves_make_texts_of_few_edits(move):
     made = list(MOVES[move][0](text, ["home", "lunch", "dear", "the"], np.random.default_rng(0)))
     costs = [prices.between([asked.words(text)], [asked.words(each)]) for each in made]
     assert len(set(made)) > 3
-    assert max(costs) == (2 if move == "cuts" else 1)
+    assert 0 < max(costs) <= 2
+    assert move == "cuts" or 1 in costs
 
 
 def test_marks_cost_nothing_unless_they_stay():
@@ -132,7 +133,7 @@ def test_sentences_are_free_where_the_adversary_adds_them():
     Padding().run(trial)
     assert trial.attempts > 20
     assert not trial.best.undoes
-    whole = trial_of(problem("whole"), SPAM[0], PRICES["sentences"], 0.0)
+    whole = trial_of(problem("whole", threshold=5.0), SPAM[0], PRICES["sentences"], 0.0)
     Padding().run(whole)
     assert whole.best.undoes
 

@@ -2,7 +2,6 @@
 
 import json
 from importlib.resources import files
-from itertools import product
 
 import pytest
 from py_mini_racer import MiniRacer
@@ -27,10 +26,12 @@ def script():
 
 @pytest.fixture(scope="module")
 def texts():
-    return list(strange_strings(10_000))
+    return list(strange_strings(10_000))  # the number that the documentation states
 
 
-@pytest.mark.parametrize("options", list(product([False, True], repeat=3)), ids=str)
+@pytest.mark.parametrize(
+    "options", [(False, False, False), (False, True, True), (True, False, True), (True, True, True)]
+)
 def test_forms_are_the_same(script, texts, options):
     form = CanonicalForm(*options)
     assert script(form, "text => form(text)", texts) == form.many(texts)

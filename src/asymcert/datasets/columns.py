@@ -6,7 +6,7 @@ import math
 import re
 import zlib
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -96,7 +96,7 @@ class Column(ABC):
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form."""
-        return {"kind": self.kind, **asdict(self)}
+        return {"kind": self.kind} | {item.name: getattr(self, item.name) for item in fields(self)}
 
     def filled(self, values: pl.Series) -> pl.Series:
         """Put `fill` for missing values, or refuse them with a `DataError`."""

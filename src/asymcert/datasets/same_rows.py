@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,9 +54,12 @@ def sorted_words(texts: pl.Series) -> pl.Series:
 
 def words_by(options: TextOptions) -> Comparable:
     """The words of each text's canonical form, in their order; remembered for texts seen before."""
-    known = cache(lambda text: " ".join(options.words_in(text)))
+    known: dict[str | None, str | None] = {None: None}
 
     def words(texts: pl.Series) -> pl.Series:
-        return texts.__class__([None if text is None else known(text) for text in texts.to_list()], dtype=texts.dtype)
+        values = texts.to_list()
+        new = list({*values} - known.keys())
+        known.update(zip(new, map(" ".join, options.words_in(new)), strict=True))
+        return texts.__class__([known[text] for text in values], dtype=texts.dtype)
 
     return words

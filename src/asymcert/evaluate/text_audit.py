@@ -79,7 +79,7 @@ class TextAudit:
         yield from self._chunks(rows, attack.name, tried, progress)
 
     def beyond(self, rows: pl.DataFrame, progress: Progress | None = None) -> Iterator[pl.DataFrame]:
-        """The cheapest change that undoes each verdict, as far as is known: rows in `TEXT_SCHEMA`, a chunk at a time."""
+        """The cheapest known change that undoes each verdict: rows in `TEXT_SCHEMA`, a chunk at a time."""
 
         def tried(row: dict[str, Any]) -> ChangedText:
             most, seed = max(MOST, 2 * row["radius"]), (self.seed, row["index"])
@@ -178,7 +178,7 @@ def prices_of(problem: TextProblem, threat: ThreatModel) -> EditPrices:
 
 
 def summary_of(rows: pl.DataFrame) -> pl.DataFrame:
-    """What became of the attacks of each name: certificates, texts tried, broken, undone, and the median price of that."""
+    """What became of each attack: certificates, texts tried, broken certificates, undone verdicts and their median price."""
     undone = pl.col("text") != ""
     return rows.group_by("attack", maintain_order=True).agg(
         certificates=pl.len(),

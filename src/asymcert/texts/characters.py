@@ -60,8 +60,8 @@ class Characters(dict[int, "str | int"]):
         InputError
             It is no such description, or a character becomes something that becomes something else.
         """
-        if set(values) != {"becomes", "dropped", "apart"}:
-            raise refuse("characters", "a table with becomes, dropped and apart", sorted(values))
+        if not isinstance(values, dict) or set(values) != {"becomes", "dropped", "apart"}:
+            raise refuse("characters", "a table with becomes, dropped and apart", "another", "Train again.")
         check_types(_described, values)
         for name in ("dropped", "apart"):
             ends = values[name]

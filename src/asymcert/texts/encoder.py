@@ -13,7 +13,7 @@ from asymcert._checks import check_choice, refuse
 from asymcert.texts.canonical import CanonicalForm
 from asymcert.texts.views import views_of
 from asymcert.texts.vocabulary import Vocabulary
-from asymcert.texts.words import sentences_of, words_of
+from asymcert.texts.words import sentences_of, words_of, words_of_many
 
 WHOLE, SENTENCE, DECODED = 0, 1, 2  # what a window is: all of a text, one of its sentences, or of what it decodes to
 WINDOWS = ("whole", "sentences", "both")
@@ -69,29 +69,35 @@ class TextEncoder:
     def encode(self, texts: Sequence[str]) -> Windows:
         """Features of the windows of texts, at least one for each."""
         owner, kind, documents = [], [], []
-        for number, text in enumerate(texts):
-            for what, words in self.windows_of(text):
-                owner.append(number)
-                kind.append(what)
-                documents.append(words)
+        for number, what, words in self._windows(texts):
+            owner.append(number)
+            kind.append(what)
+            documents.append(words)
         ends, features = self.vocabulary.encode(documents)
         return Windows(np.array(owner, np.int64), np.array(kind, np.int64), ends, features)
 
-    def windows_of(self, text: str) -> Iterator[tuple[int, list[str]]]:
+    def windows_of(self, text: str) -> list[tuple[int, list[str]]]:
         """What each window of a text is, and its words."""
-        own = self.form.form(text)
-        yield from self._windows(own, (WHOLE, SENTENCE))
-        if self.decoded:
-            for view in views_of(text)[1:]:
-                form = self.form.form(view)
-                if form != own:
-                    yield from self._windows(form, (DECODED, DECODED))
+        return [(kind, words) for _, kind, words in self._windows([text])]
 
-    def _windows(self, form: str, kinds: tuple[int, int]) -> Iterator[tuple[int, list[str]]]:
+    def _windows(self, texts: Sequence[str]) -> Iterator[tuple[int, int, list[str]]]:
+        """For each window the number of its text, what it is, and its words."""
+        forms = self.form.many(texts)
+        for number, (form, words) in enumerate(zip(forms, words_of_many(forms), strict=True)):
+            for kind, part in self._parts(form, words):
+                yield number, kind, part
+            if self.decoded:
+                others = self.form.many(views_of(texts[number])[1:])
+                for other in sorted({*others} - {form}):
+                    for _, part in self._parts(other, words_of(other)):
+                        yield number, DECODED, part
+
+    def _parts(self, form: str, words: list[str]) -> Iterator[tuple[int, list[str]]]:
         sentences = [] if self.windows == "whole" else sentences_of(form)
         if self.windows != "sentences" or not sentences:
-            yield kinds[0], words_of(form)
-        yield from ((kinds[1], sentence) for sentence in sentences)
+            yield WHOLE, words
+        for sentence in sentences:
+            yield SENTENCE, sentence
 
     def rows(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Features of whole texts, each 0 or 1: (n, number of features)."""

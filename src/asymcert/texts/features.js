@@ -3,7 +3,7 @@
 
 const RULES = 1;
 const [HANGUL, VOWELS, TAILS, SYLLABLES] = [0xac00, 21, 28, 11172];
-const OPENING = String.raw`[^ \n('"\[]`;
+const OPENING = String.raw`[^ \n("\[]`;
 const AFTER = String.raw`(?![^ \n,;:.!?)'"\]])`;
 const END = String.raw`(?:[ \n]|(?![^\n]))`;
 const LAST = String.raw`(?=[,;:.!?)'"\]]*${END})`;
@@ -15,8 +15,8 @@ const DIGIT_IN_WORD = expression(
   String.raw`[0-9](?:(?<=[a-z].)[0-9]{0,2}(?![0-9])|(?<![0-9$].)[0-9]{0,2}(?=[a-z])|(?<!${OPENING}.)${LAST})`,
 );
 const APART = expression(
-  String.raw`([ ._*\-])(?=[a-z0-9]\1)(?<=[a-z0-9].)(?<!${OPENING}..)(?:(?<=[a-z].)|(?=[a-z]))`,
-  String.raw`[a-z0-9](?:\1[a-z0-9])+${AFTER}(?:\.(?=[,;:!?]))?`,
+  String.raw`([ ._*\-])(?=[a-z013457]\1)(?<=[a-z013457].)(?<!${OPENING}..)(?:(?<=[a-z].)|(?=[a-z]))`,
+  String.raw`[a-z013457](?:\1[a-z013457])+${AFTER}(?:\.(?=[,;:!?]))?`,
 );
 const JOINTS = /[ ._*\-]/gu;
 const RUN = /([a-z\u{80}-\u{10ffff}])\1+/gu;

@@ -11,7 +11,7 @@ from asymcert._checks import check_choice, check_count, option, refuse
 from asymcert.texts.canonical import CanonicalForm
 from asymcert.texts.encoder import WINDOWS, TextEncoder
 from asymcert.texts.vocabulary import Vocabulary
-from asymcert.texts.words import words_of
+from asymcert.texts.words import words_of_many
 
 LONGEST_PART = 20  # letters
 
@@ -53,14 +53,14 @@ class TextOptions:
             raise refuse("word_parts", f"lengths from 1 to {LONGEST_PART}", repr(self.word_parts), "Example: 3-4.")
         return tuple(range(first, last + 1))
 
-    def words_in(self, text: str) -> list[str]:
-        """Words of a text as a whole."""
-        return words_of(self.form.form(text))
+    def words_in(self, texts: Sequence[str]) -> list[list[str]]:
+        """Words of each text as a whole."""
+        return words_of_many(self.form.many(texts))
 
     def fit(self, texts: Sequence[str], most: int = 2**16) -> TextEncoder:
         """Learn which features texts have; `most` of each kind, unless the user says otherwise."""
         vocabulary = Vocabulary.fit(
-            map(self.words_in, texts),
+            self.words_in(texts),
             least=self.least_texts,
             counts=self.word_counts,
             least_pairs=self.least_texts if self.word_pairs else 0,

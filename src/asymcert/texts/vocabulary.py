@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 from typing import Any, Self
 
 import numpy as np
@@ -124,8 +124,8 @@ class Vocabulary:
         """Features of n lists of words, in rows: where each row ends, (n + 1,), and ascending numbers of features."""
         lengths = np.fromiter(map(len, documents), np.int64, len(documents))
         row = np.repeat(np.arange(len(documents)), lengths)
-        get = self._numbers.get
-        word = np.fromiter((get(each, -1) for document in documents for each in document), np.int64, len(row))
+        numbers = map(self._numbers.get, chain.from_iterable(documents), repeat(-1))
+        word = np.fromiter(numbers, np.int64, len(row))
         known = word >= 0
         codes, times = np.unique((row * len(self.words) + word)[known], return_counts=True)
         own = np.divmod(codes, max(1, len(self.words)))
@@ -133,8 +133,9 @@ class Vocabulary:
         if self.grams:
             found.append(self._grams_of(documents, row))
         rows, features = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        order = np.unique(rows * len(self) + features)
-        rows, features = np.divmod(order, max(1, len(self)))
+        codes = np.sort(rows * len(self) + features, kind="stable")  # parts are in order already
+        distinct = np.append(True, codes[1:] != codes[:-1])[: len(codes)]  # np.unique hashes, which takes longer
+        rows, features = np.divmod(codes[distinct], max(1, len(self)))
         return np.concatenate(([0], np.bincount(rows, minlength=len(documents)).cumsum())), features
 
     def _often_of(self, row: Integers, word: Integers, times: Integers) -> Iterable[tuple[Integers, Integers]]:

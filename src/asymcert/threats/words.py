@@ -223,12 +223,12 @@ def plans_of(kinds: tuple[str, ...], prices: tuple[float, ...]) -> Plans:
     ordered, price, below = [], [], []
     for last, total in itertools.pairwise([Fraction(0), *sorted(totals)]):
         ordered += totals[total]
-        price += [_floored(total)] * len(totals[total])
-        below += [_floored(last)] * len(totals[total])
+        price += [floored(total)] * len(totals[total])
+        below += [floored(last)] * len(totals[total])
     counts = torch.zeros(len(ordered), len(KINDS), dtype=torch.int64)
     for column, kind in enumerate(kinds):
         counts[:, KINDS.index(kind)] = torch.tensor([own[column] for own in ordered])
-    return Plans(counts, _numbers(price), _numbers(below), _floored(limit))
+    return Plans(counts, _numbers(price), _numbers(below), floored(limit))
 
 
 def _prices(kinds: object) -> dict[str, float]:
@@ -260,7 +260,7 @@ def _numbers(values: list[float]) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-def _floored(exact: Fraction) -> float:
+def floored(exact: Fraction) -> float:
     """The greatest float that is not above a number."""
     number = float(exact)
     return number if Fraction(number) <= exact else math.nextafter(number, -math.inf)

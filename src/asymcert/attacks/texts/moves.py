@@ -14,6 +14,7 @@ from asymcert.attacks.texts.prices import ADD, REMOVE, REPLACE
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 DIGITS = str.maketrans("oieastg", "0134579")
+REPLACED = 8  # words that one other word takes the place of, each in turn
 Move = Callable[[str, Sequence[str], np.random.Generator], Iterator[str]]  # text, words to add, randomness
 
 
@@ -35,18 +36,21 @@ def wedges(text: str, words: Sequence[str], generator: np.random.Generator) -> I
 
 
 def removals(text: str, words: Sequence[str], generator: np.random.Generator) -> Iterator[str]:
-    """One word fewer."""
+    """One word fewer, with the marks beside it or without."""
     pieces = _pieces(text)
     for place in _shuffled(len(pieces), generator):
-        yield _joined(pieces[:place], [" "], pieces[place + 1 :])
+        for rest in dict.fromkeys((re.sub(r"\w+", "", pieces[place]), " ")):
+            yield _joined(pieces[:place], [rest], pieces[place + 1 :])
 
 
 def replacements(text: str, words: Sequence[str], generator: np.random.Generator) -> Iterator[str]:
-    """Another word in the place of one."""
+    """Another word in the place of one; marks beside it stay."""
     pieces = _pieces(text)
     for word in words:
-        for place in _shuffled(len(pieces), generator)[:8]:
-            yield _joined(pieces[:place], [f"{word} "], pieces[place + 1 :])
+        for place in _shuffled(len(pieces), generator)[:REPLACED]:
+            yield _joined(
+                pieces[:place], [re.sub(r"\w+", lambda _, word=word: word, pieces[place], count=1)], pieces[place + 1 :]
+            )
 
 
 def misspellings(text: str, words: Sequence[str], generator: np.random.Generator) -> Iterator[str]:

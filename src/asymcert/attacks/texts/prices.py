@@ -7,14 +7,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from asymcert.texts.vocabulary import Vocabulary
-    from asymcert.threats.words import WordEdits
+from asymcert.texts.vocabulary import Vocabulary
+from asymcert.threats.words import WordEdits, floored
 
 MOST_CELLS = 2**21  # of an alignment; two words are one cell
 MOST_SENTENCES = 2**12  # pairs of them that are aligned
@@ -72,7 +71,7 @@ class EditPrices:
         """Those of a threat model on the features of a vocabulary."""
         protected = () if edits.protected is None else edits.protected.tolist()
         words = frozenset(word for word, kept in zip(vocabulary.words, protected, strict=False) if kept)
-        return cls(dict(edits.kinds), words, edits.sentences, edits.marks_stay)
+        return cls(dict(zip(edits.kinds, edits.prices, strict=True)), words, edits.sentences, edits.marks_stay)
 
     @property
     def by_sentence(self) -> bool:
@@ -95,9 +94,7 @@ class EditPrices:
     def total(self, edits: Sequence[Edit]) -> float:
         """Price of a list of edits, rounded down."""
         counts = Counter(edit.kind for edit in edits)
-        exact = sum((Fraction(self.kinds[kind]) * count for kind, count in counts.items()), Fraction(0))
-        price = float(exact)
-        return price if Fraction(price) <= exact else math.nextafter(price, -math.inf)
+        return floored(sum((Fraction(self.kinds[kind]) * count for kind, count in counts.items()), Fraction(0)))
 
     def edits(self, before: Sequence[Words], after: Sequence[Words]) -> list[Edit] | None:
         """The cheapest edits, in the order of the texts; None where there are none."""

@@ -122,7 +122,9 @@ class Padding(TextAttack):
     def _of_sentences(self, text: str, trial: Trial) -> Iterator[str]:
         sentences = trial.supply.sentences
         for count in itertools.islice(itertools.cycle((1, 3, 10, 40)), self.evaluations if sentences else 0):
-            block = " ".join(sentences[place] for place in trial.generator.integers(len(sentences), size=count).tolist())
+            block = " ".join(
+                sentences[place] for place in trial.generator.integers(len(sentences), size=count).tolist()
+            )
             yield from (f"{text} {block}", f"{text}. {block}", f"{block} {text}", f"{block} {text}. {block}")
 
 
