@@ -5,9 +5,9 @@ import numpy as np
 from asymcert.estimator import TextDetector
 
 QUICK = {"epochs": 6, "batch_size": 16, "hidden": (8,), "random_state": 0}
-SPAM = "win cash prize claim urgent offer".split()
-BOTH = "call now the a you is in at to".split()
-HAM = "lunch home dinner meeting later thanks".split()
+SPAM = ["win", "cash", "prize", "claim", "urgent", "offer"]
+BOTH = ["call", "now", "the", "a", "you", "is", "in", "at", "to"]
+HAM = ["lunch", "home", "dinner", "meeting", "later", "thanks"]
 
 
 def messages(n=160, seed=0):

@@ -23,11 +23,11 @@ from asymcert.datasets.splitting import mixed, three_way, two_way
 from asymcert.datasets.table_files import RawTable, table_name
 from asymcert.datasets.table_options import TableOptions
 from asymcert.errors import DataError
+from asymcert.texts.codes import check_room
 
 if TYPE_CHECKING:
     import polars as pl
 
-MOST_CODES = 2**29  # numbers that the windows of all texts may take: 2 GiB
 Part = tuple["pl.DataFrame", NDArray[np.bool_]]  # rows and their classes
 
 
@@ -215,9 +215,7 @@ def _encoded(name: str, parts: Sequence[Part], scaling: TableScaling) -> tuple[l
     if scaling.windows is None:
         return [Split(*pair) for pair in zip(x, y, strict=True)], scaling
     width = max(rows.shape[1] for rows in x)
-    if width * sum(map(len, x)) > MOST_CODES:
-        remedy = f"Shorten or leave out the longest texts: one has {width} features of its windows."
-        raise DataError(f"{name}: its texts take more than {MOST_CODES} numbers in memory. {remedy}")
+    check_room(sum(map(len, x)), width)
     padded = [functional.pad(rows, (0, width - rows.shape[1])) for rows in x]
     texts = [tuple(frame.to_series().to_list()) for frame, _ in parts]
     splits = [Split(*pair, texts=own) for *pair, own in zip(padded, y, texts, strict=True)]
