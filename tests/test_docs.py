@@ -25,6 +25,7 @@ MODULES = sorted(
 )
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 THREATS = (ROOT / "docs" / "threat_models.md").read_text(encoding="utf-8")
+GATE = (ROOT / "docs" / "gate.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -52,6 +53,7 @@ def test_readme_commands_exist():
 
 def test_commands_of_other_pages_exist():
     assert _commands_of(THREATS) == {"certify", "audit", "surface"}
+    assert _commands_of(GATE) == {"train", "gate", "evaluate", "audit", "card"}
 
 
 def _commands_of(page: str) -> set[str]:

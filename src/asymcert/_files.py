@@ -98,6 +98,17 @@ def parse_toml(text: str) -> Any:
         raise ValueError(TOO_DEEP) from None
 
 
+def jsonable(value: Any) -> Any:
+    """JSON has no infinity: write it as the string ``inf``, and NaN as null."""
+    if isinstance(value, dict):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else ("inf" if value > 0 else "-inf")
+    return value
+
+
 def checked_values(content: Any, *, finite: bool = False) -> Any:
     """`content` itself, of lists, mappings and single values, if any code can print it, copy it and compute with it.
 

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asymcert.datasets import DataSource, load_source, load_table
+from asymcert.datasets import DataSource, load_rows, load_source, load_table
 from asymcert.datasets.scaling import TableScaling
 from asymcert.datasets.source import TABLE_OPTIONS
 from asymcert.datasets.tables import TableOptions, split_table
@@ -155,6 +155,19 @@ def test_source_loads_the_same_table_and_finds_it_when_moved(tmp_path):
     assert load_source(source, tmp_path / "new").digest == data.digest
     with pytest.raises(DataError, match=r"u\.csv: no such file\. If it has moved, name the folder .* `data_dir`"):
         load_source(source)
+
+
+@pytest.mark.parametrize("options", [{}, {"clean": False}, {"limit": 60}, {"impute": "zero"}, {"test": True}])
+def test_rows_of_a_split_are_found_in_its_file(tmp_path, options):
+    path = write(tmp_path / "t.csv", frame())
+    given = options | ({"test": write(tmp_path / "test.csv", frame(40, 1))} if "test" in options else {})
+    data = load_table(path, "y", 1, **given)
+    for split, file in zip(splits(data), (path, path, None), strict=True):
+        whole, label = load_rows(data.source, file)
+        assert torch.equal(data.scaling.transform(whole[split.rows.numpy()]), split.x)
+        assert label[split.rows.numpy()].tolist() == split.y.tolist()
+    with pytest.raises(InputError, match="`source` must be a table"):
+        load_rows(DataSource("digits-3-8"))
 
 
 def test_stored_options_are_the_arguments(tmp_path):

@@ -59,11 +59,10 @@ def test_figures_are_those_of_scikit_learn(case, rate):
 def test_every_resample_is_judged_as_scikit_learn_judges_its_weights(case, seed):
     """The counts of a resample are sample weights; each class keeps its number of samples."""
     labels, margin = case
-    descending, group = np.unique(-margin, return_inverse=True)
-    (drawn,) = module._resampled(group, labels, 3, np.random.default_rng(seed))
+    (drawn,) = module.resampled(labels, 3, seed)
     assert [part.sum(axis=1).tolist() for part in drawn] == [[labels.sum()] * 3, [(~labels).sum()] * 3]
-    found = module._figures(-descending, *drawn, [1.0])
-    ends = np.repeat([True, False], len(descending)), np.tile(-descending, 2)
+    found = module._figures(*module._at_scores(labels, margin, drawn), [1.0])
+    ends = np.sort(labels)[::-1], np.concatenate([margin[labels], margin[~labels]])
     for row in range(3):
         weights = np.concatenate([part[row] for part in drawn])
         kept = weights > 0

@@ -15,6 +15,7 @@ from asymcert.cli import (
     compare_commands,
     explain_commands,
     export_commands,
+    gate_commands,
     run_commands,
     study_commands,
     table_commands,
@@ -45,6 +46,8 @@ for command in (
     run_commands.audit,
     run_commands.surface,
     run_commands.report,
+    gate_commands.gate,
+    gate_commands.card,
     compare_commands.compare,
     theory_commands.separate,
     export_commands.export,
@@ -70,7 +73,10 @@ def options(
 
 
 def main() -> None:
-    """Run the command line; exit 0 on success, 1 on a broken certificate, 2 on a mistake, 130 on an interrupt."""
+    """Run the command line.
+
+    Exits with 0 on success, 1 on a broken certificate or a weaker model, 2 on a mistake, 130 on an interrupt.
+    """
     try:
         app()
     except AsymcertError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,13 +13,15 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from asymcert._files import jsonable
+
 console = Console(stderr=True, highlight=False)  # progress and remarks; results go to standard output
 
 
 def result(facts: dict[str, Any], as_json: bool) -> None:
     """Print the result of a command: one JSON object, or aligned ``name  value`` lines."""
     if as_json:
-        print(json.dumps(_jsonable(facts)))
+        print(json.dumps(jsonable(facts)))
         return
     width = max(map(len, facts), default=0)
     for name, value in facts.items():
@@ -30,7 +31,7 @@ def result(facts: dict[str, Any], as_json: bool) -> None:
 def table(title: str, rows: list[dict[str, Any]], as_json: bool) -> None:
     """Print rows of equal keys as a table, columns with numbers aligned to the right, or as one JSON list."""
     if as_json:
-        print(json.dumps(_jsonable(rows)))
+        print(json.dumps(jsonable(rows)))
         return
     shown = Table(header_style="bold")
     for index, name in enumerate(rows[0] if rows else []):
@@ -79,14 +80,3 @@ def _is_number(value: object) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _jsonable(value: Any) -> Any:
-    """JSON has no infinity: write it as the string ``inf``, and NaN as null."""
-    if isinstance(value, dict):
-        return {str(key): _jsonable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_jsonable(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else ("inf" if value > 0 else "-inf")
-    return value

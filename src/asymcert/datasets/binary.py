@@ -30,6 +30,8 @@ class Split:
         Positive, shape ``(n,)``: how often training draws each sample, relative to the others. None: each as often.
     texts
         The n texts that `x` was made of, where a text is all that a sample is.
+    rows
+        Tables only, int64 of shape ``(n,)``: the row of its file that each sample is, from 0.
 
     Raises
     ------
@@ -41,6 +43,7 @@ class Split:
     y: Tensor
     weight: Tensor | None = None
     texts: tuple[str, ...] | None = None
+    rows: Tensor | None = None
 
     def __post_init__(self) -> None:
         for name, dtype in (("x", torch.float32), ("y", torch.bool)):
@@ -68,7 +71,8 @@ class Split:
         """The samples of some rows, in the order given."""
         rows = torch.as_tensor(rows)
         texts = None if self.texts is None else tuple(self.texts[row] for row in rows.tolist())
-        return Split(self.x[rows], self.y[rows], None if self.weight is None else self.weight[rows], texts)
+        weight, numbers = (None if part is None else part[rows] for part in (self.weight, self.rows))
+        return Split(self.x[rows], self.y[rows], weight, texts, numbers)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from asymcert.errors import DataError
 if TYPE_CHECKING:
     import polars as pl
 
-SURROGATES = {code: "\ufffd" for code in range(0xD800, 0xE000)}  # halves of characters, which are no text
+SURROGATES = dict.fromkeys(range(55296, 57344), "�")  # halves of characters, which are no text
 Scalar = str | int | float | bool | None
 
 
@@ -81,7 +81,9 @@ def _series(name: str, values: list[Scalar], as_text: bool) -> pl.Series:
         return pl.Series(name, values, pl.Boolean)
     if kinds and kinds <= {int, float} and not as_text:
         return pl.Series(name, [None if value is None else _number(value) for value in values], pl.Float64)
-    return pl.Series(name, [value if isinstance(value, str | None) else json.dumps(value) for value in values], pl.String)
+    return pl.Series(
+        name, [value if isinstance(value, str | None) else json.dumps(value) for value in values], pl.String
+    )
 
 
 def _number(value: Any) -> float:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
-from asymcert._checks import check_count, check_types, several
+from asymcert._checks import check_count, check_types, refuse, several
 from asymcert.datasets.binary import BinaryData
 from asymcert.datasets.builtin import load_breast_cancer_table, load_digits_pair
 from asymcert.datasets.classes import EXAMPLES, parse_pair, unknown_name
+from asymcert.datasets.clean_tables import classes_for, read_for
 from asymcert.datasets.image_folders import load_image_folder
 from asymcert.datasets.images import load_malimg, load_pair
+from asymcert.datasets.problems import refuse_problems
 from asymcert.datasets.source import FIRST, DataSource
 from asymcert.datasets.table_options import TableOptions
 from asymcert.datasets.tables import load_table
 from asymcert.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    from numpy.typing import NDArray
 
 
 def names() -> list[tuple[str, str]]:
@@ -103,6 +110,45 @@ def load_source(source: DataSource, data_dir: str | Path | None = None) -> Binar
         return load_image_folder(folder, source.sensitive, seed=source.seed, **source.options)
     if not source.is_table:
         return load(source.name, data_dir, cast(str | None, source.sensitive), source.seed)
+    options = _table_options(source, data_dir)
+    return load_table(_moved(source.name, data_dir), sensitive=source.sensitive, seed=source.seed, **options)
+
+
+def load_rows(
+    source: DataSource, path: str | Path | None = None, data_dir: str | Path | None = None
+) -> tuple[pl.DataFrame, NDArray[np.bool_]]:
+    """A table's rows as a file has them, read as a data set's own were.
+
+    Parameters
+    ----------
+    source
+        Of the data set.
+    path
+        The file, with the data set's columns and labels; by default the one that its test rows are from.
+    data_dir
+        As in `load_source`.
+
+    Returns
+    -------
+    tuple
+        A frame of n rows, in which ``Split.rows`` counts, and bool (n,): which are sensitive.
+
+    Raises
+    ------
+    InputError, DataError
+        As for `load_table`, or the data set is not a table.
+    """
+    if not source.is_table:
+        raise refuse("source", "a table", source.name, "Other data have no rows of columns.")
+    options = _table_options(source, data_dir)
+    test, most = options.pop("test", None), options.pop("max_bytes", None)
+    file, chosen = path or test or _moved(source.name, data_dir), TableOptions(**options)
+    raw = read_for(file, chosen, most)
+    refuse_problems(file, raw.problems)
+    return raw.frame, classes_for([raw], source.sensitive, chosen).y[0]
+
+
+def _table_options(source: DataSource, data_dir: str | Path | None) -> dict[str, Any]:
     options = FIRST | source.options
     options["text"] = list(several(options["text"]))  # one name, in older descriptions
     check_types(load_table, options)
@@ -110,7 +156,7 @@ def load_source(source: DataSource, data_dir: str | Path | None = None) -> Binar
     for name in ("test", "columns"):
         if options.get(name) is not None:
             options[name] = str(_moved(options[name], data_dir))
-    return load_table(_moved(source.name, data_dir), sensitive=source.sensitive, seed=source.seed, **options)
+    return options
 
 
 DataSource.load = load_source  # pyright: ignore[reportAttributeAccessIssue] its name in the version before, for one more

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from asymcert.datasets.labels import Classes
 from asymcert.datasets.same_rows import same_rows, sorted_words, words_by
 from asymcert.datasets.scaling import TableScaling, running_text
 from asymcert.datasets.source import DataSource
-from asymcert.datasets.splitting import mixed, three_way, two_way
+from asymcert.datasets.splitting import Rows, mixed, three_way, two_way
 from asymcert.datasets.table_files import RawTable, table_name
 from asymcert.datasets.table_options import TableOptions
 from asymcert.errors import DataError
@@ -28,7 +28,7 @@ from asymcert.texts.codes import check_room
 if TYPE_CHECKING:
     import polars as pl
 
-Part = tuple["pl.DataFrame", NDArray[np.bool_]]  # rows and their classes
+Part: TypeAlias = "tuple[pl.DataFrame, NDArray[np.bool_], Rows]"  # features, labels, and the rows of the file
 
 
 def load_table(
@@ -143,30 +143,33 @@ def _split(
     path: str, raws: Sequence[RawTable], sensitive: object, options: TableOptions, source: DataSource
 ) -> BinaryData:
     table, name = clean_table(path, raws, sensitive, options), table_name(path)
-    frames, y, texts = table.frames, table.classes.y, _texts(table, options)
-    if options.limit is not None and options.limit < len(y[0]):
-        rows = np.sort(mixed(y[0], source.seed)[: options.limit])
-        frames, y = [frames[0][rows], *frames[1:]], [y[0][rows], *y[1:]]
+    texts = _texts(table, options)
+    files = [(frame, y, np.arange(len(y))) for frame, y in zip(table.frames, table.classes.y, strict=True)]
+    if options.limit is not None and options.limit < len(files[0][1]):
+        files[0] = _taken(files[0], np.sort(mixed(files[0][1], source.seed)[: options.limit]))
     comparable = words_by(options) if options.words is None else sorted_words
-    groups = same_rows(frames, texts, comparable)
-    if len(frames) == 1:
-        parts = [(frames[0][rows], y[0][rows]) for rows in three_way(y[0], groups[0], source.seed, name)]
-    else:
-        train, val = two_way(y[0], groups[0], source.seed, name)
-        parts = [*((frames[0][rows], y[0][rows]) for rows in (train, val)), (frames[1], y[1])]
-    gaps = _gaps(frames[0]) if options.clean and options.impute is None else {}
+    groups = same_rows([frame for frame, _, _ in files], texts, comparable)[0]
+    chosen = (three_way if len(files) == 1 else two_way)(files[0][1], groups, source.seed, name)
+    parts = [*(_taken(files[0], rows) for rows in chosen), *files[1:]]
+    gaps = _gaps(files[0][0]) if options.clean and options.impute is None else {}
     fits = {"impute": options.impute, "categories": options.categories, "words": options.words, "gaps": gaps}
-    alone = list(texts) == frames[0].columns
+    alone = list(texts) == parts[0][0].columns
     scaling = TableScaling.fit(parts[0][0], options.scaling, text=texts, texts=options, windows=alone, **fits)
-    frames = [scaling.impute(frame) for frame, _ in parts]
-    parts, dropped = _without_doubles(name, frames, [y for _, y in parts], same_rows(frames, texts, comparable))
-    splits, scaling = _encoded(name, parts, scaling)
+    parts = [(scaling.impute(frame), y, rows) for frame, y, rows in parts]
+    same = same_rows([frame for frame, _, _ in parts], texts, comparable)
+    parts, dropped = _without_doubles(name, parts, same)
+    splits, scaling = _encoded(parts, scaling)
     if not options.clean:
         return _data(name, splits, table.classes, source, scaling=scaling, dropped=dropped)
     splits = [split.chosen(torch.from_numpy(mixed(split.y.numpy(), source.seed))) for split in splits]
     notes = [*table.found.notes, *_gap_notes(gaps, scaling), *table.classes.notes]
     whole = replace(scaling, plan=table.found.plan)
     return _data(name, splits, table.classes, source, scaling=whole, dropped=dropped, notes=tuple(notes))
+
+
+def _taken(part: Part, rows: Rows) -> Part:
+    frame, y, numbers = part
+    return frame[rows], y[rows], numbers[rows]
 
 
 def _data(name: str, splits: list[Split], classes: Classes, source: DataSource, **facts: Any) -> BinaryData:
@@ -193,30 +196,29 @@ def _gap_notes(gaps: dict[str, int], scaling: TableScaling) -> list[str]:
     return [f"missing: {count} values of '{name}', filled by {fills[name]!r}" for name, count in gaps.items()]
 
 
-def _without_doubles(
-    name: str, frames: Sequence[pl.DataFrame], y: Sequence[NDArray[np.bool_]], groups: Sequence[NDArray[np.int64]]
-) -> tuple[list[Part], int]:
-    """Frames and classes without rows that an earlier frame has too, and how many those are."""
+def _without_doubles(name: str, parts: Sequence[Part], groups: Sequence[NDArray[np.int64]]) -> tuple[list[Part], int]:
+    """The parts without rows that an earlier one has too, and how many those are."""
     seen: NDArray[np.int64] = np.empty(0, np.int64)
-    parts, dropped = [], 0
-    for frame, classes, same in zip(frames, y, groups, strict=True):
+    left, dropped = [], 0
+    for part, same in zip(parts, groups, strict=True):
         new = np.flatnonzero(~np.isin(same, seen))
         dropped += len(same) - len(new)
         seen = np.union1d(seen, same)
         if len(new) == 0:
             raise DataError(f"{name}: every row of a split also occurs in training. Provide other rows.")
-        parts.append((frame[new], classes[new]))
-    return parts, dropped
+        left.append(_taken(part, new))
+    return left, dropped
 
 
-def _encoded(name: str, parts: Sequence[Part], scaling: TableScaling) -> tuple[list[Split], TableScaling]:
+def _encoded(parts: Sequence[Part], scaling: TableScaling) -> tuple[list[Split], TableScaling]:
     """Splits of clean frames; rows of windows become equally long, and the texts are kept."""
-    x, y = [scaling.encode(frame) for frame, _ in parts], [torch.from_numpy(classes) for _, classes in parts]
+    x = [scaling.encode(frame) for frame, _, _ in parts]
+    facts: list[dict[str, Any]] = [{"y": torch.from_numpy(y), "rows": torch.from_numpy(rows)} for _, y, rows in parts]
     if scaling.windows is None:
-        return [Split(*pair) for pair in zip(x, y, strict=True)], scaling
+        return [Split(own, **known) for own, known in zip(x, facts, strict=True)], scaling
     width = max(rows.shape[1] for rows in x)
     check_room(sum(map(len, x)), width)
     padded = [functional.pad(rows, (0, width - rows.shape[1])) for rows in x]
-    texts = [tuple(frame.to_series().to_list()) for frame, _ in parts]
-    splits = [Split(*pair, texts=own) for *pair, own in zip(padded, y, texts, strict=True)]
+    texts = [tuple(frame.to_series().to_list()) for frame, _, _ in parts]
+    splits = [Split(own, texts=said, **known) for own, said, known in zip(padded, texts, facts, strict=True)]
     return splits, replace(scaling, columns=(replace(scaling.windows, width=width),))

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import email
-from email.header import decode_header, make_header
-from email.message import Message
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING
 

@@ -1,8 +1,8 @@
 """How good a detector is, over all thresholds and at its own: the field's figures, with bootstrap intervals.
 
 Everything here is made of two counts for each distinct score, of sensitive and of harmless samples. A resample is
-other counts, so that many are judged at once; scikit-learn's metrics, which the tests hold these to, take them one by
-one.
+other counts, so that many are judged at once, and the same one by several detectors; scikit-learn's metrics, which the
+tests hold these to, take them one by one.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from asymcert.evaluate.formatting import ceil_percent, floor_percent, interval_t
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 Labels = NDArray[np.bool_]
+Times = tuple[Counts, ...]  # how often sensitive and harmless samples are drawn, (b, n1) and (b, n0)
 RATES = (0.01, 0.001)  # of false alarms, at which the share caught is told
 RESAMPLES = 500
 BLOCK_VALUES = 2**21  # counts in memory at a time
@@ -98,13 +99,8 @@ def detection(
     check_number("confidence", confidence, 0.0, np.nextafter(1.0, 0.0), open_low=True)
     for rate in rates:
         check_number("rates", rate, 0.0, 1.0)
-    descending, group = np.unique(-margin, return_inverse=True)
-    whole = [np.bincount(group[own], minlength=len(descending))[None] for own in (sensitive, ~sensitive)]
-    values = _figures(-descending, whole[0], whole[1], rates)
-    drawn = [
-        _figures(-descending, *counts, rates)
-        for counts in _resampled(group, sensitive, resamples, np.random.default_rng(seed))
-    ]
+    values = _figures(*_at_scores(sensitive, margin, once(sensitive)), rates)
+    drawn = [_figures(*_at_scores(sensitive, margin, times), rates) for times in resampled(sensitive, resamples, seed)]
     tails = [(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0]
     found = {}
     for name, value in values.items():
@@ -171,14 +167,45 @@ def figure_text(name: str, estimate: Estimate) -> str:
     return interval_text(estimate, ceil_percent if name in WORSE else floor_percent)
 
 
-def _figures(scores: Floats, caught: Counts, alarms: Counts, rates: Sequence[float]) -> dict[str, Floats]:
-    """Figures (b,) from numbers of sensitive and of harmless samples at each distinct score, (b, G), descending."""
+def once(sensitive: Labels) -> Times:
+    """The samples themselves, as a resample: each sensitive and each harmless one is drawn once."""
+    return tuple(np.ones((1, int(own.sum())), np.int64) for own in (sensitive, ~sensitive))
+
+
+def resampled(sensitive: Labels, resamples: int, seed: int) -> Iterator[Times]:
+    """A bootstrap that draws from either class as many samples as it has.
+
+    Parameters
+    ----------
+    sensitive
+        Bool (n,), the labels.
+    resamples
+        How many.
+    seed
+        Of the draws.
+
+    Yields
+    ------
+    tuple
+        How often each sensitive and each harmless sample is drawn, int64 (b, n1) and (b, n0), in blocks of bounded
+        memory.
+    """
+    draws, step = np.random.default_rng(seed), max(1, BLOCK_VALUES // len(sensitive))
+    for start in range(0, resamples, step):
+        size = min(step, resamples - start)
+        yield _drawn(int(sensitive.sum()), size, draws), _drawn(int((~sensitive).sum()), size, draws)
+
+
+def ranking(sensitive: Labels, margin: Floats, times: Times, rates: Sequence[float] = RATES) -> dict[str, Floats]:
+    """The figures of `detection` over all thresholds, each (b,), of samples that are drawn so many times."""
+    return _over_all(*_at_scores(sensitive, margin, times)[1:], rates)
+
+
+def _over_all(caught: Counts, alarms: Counts, rates: Sequence[float]) -> dict[str, Floats]:
+    """From numbers of sensitive and of harmless samples at each distinct score, (b, G), descending."""
     hits, false = caught.cumsum(axis=1), alarms.cumsum(axis=1)  # with a threshold just below each score
     most_hits, most_false = hits[:, -1], false[:, -1]
     precise = hits / np.maximum(hits + false, 1)
-    own = np.searchsorted(-scores, 0.0)  # scores above the detector's threshold
-    hit, wrong = (total[:, own - 1] if own else np.zeros(len(total), np.int64) for total in (hits, false))
-    likely = probability(scores)
     found = {
         "roc_auc": ((hits - caught / 2) * alarms).sum(axis=1) / (most_hits * most_false),
         "average_precision": (caught * precise).sum(axis=1) / most_hits,
@@ -187,7 +214,16 @@ def _figures(scores: Floats, caught: Counts, alarms: Counts, rates: Sequence[flo
         allowed = false <= rate * most_false[:, None] + 1e-9
         most = np.where(allowed, hits, 0).max(axis=1) / most_hits
         found[f"tpr_at_fpr_{rate:g}"] = most if is_shown(rate, most_false[0]) else np.full(len(hits), np.nan)
-    return found | {
+    return found
+
+
+def _figures(scores: Floats, caught: Counts, alarms: Counts, rates: Sequence[float]) -> dict[str, Floats]:
+    """Figures (b,), those at the detector's own threshold too; arguments as of `_over_all`, and the scores (G,)."""
+    own = scores > 0.0
+    most_hits, most_false = caught.sum(axis=1), alarms.sum(axis=1)
+    hit, wrong = caught[:, own].sum(axis=1), alarms[:, own].sum(axis=1)
+    likely = probability(scores)
+    return _over_all(caught, alarms, rates) | {
         "accuracy": (hit + most_false - wrong) / (most_hits + most_false),
         "precision": hit / np.maximum(hit + wrong, 1),
         "recall": hit / most_hits,
@@ -197,22 +233,27 @@ def _figures(scores: Floats, caught: Counts, alarms: Counts, rates: Sequence[flo
     }
 
 
-def _resampled(
-    group: NDArray[np.intp], sensitive: Labels, resamples: int, draws: np.random.Generator
-) -> Iterator[tuple[Counts, Counts]]:
-    """Counts (b, G) of resampled sensitive and harmless samples at each score, in blocks of bounded memory."""
-    groups = int(group.max()) + 1
-    step = max(1, BLOCK_VALUES // len(group))
-    for start in range(0, resamples, step):
-        size = min(step, resamples - start)
-        yield _drawn(group[sensitive], groups, size, draws), _drawn(group[~sensitive], groups, size, draws)
+def _drawn(members: int, size: int, draws: np.random.Generator) -> Counts:
+    """How often each member is among as many draws as there are members, (size, members)."""
+    drawn = draws.integers(members, size=(size, members)) + members * np.arange(size)[:, None]
+    return np.bincount(drawn.ravel(), minlength=size * members).reshape(size, members)
 
 
-def _drawn(members: NDArray[np.intp], groups: int, size: int, draws: np.random.Generator) -> Counts:
-    """Counts (size, groups) of as many draws from the members as there are."""
-    drawn = members[draws.integers(len(members), size=(size, len(members)))]
-    shifted = drawn + groups * np.arange(size)[:, None]
-    return np.bincount(shifted.ravel(), minlength=size * groups).reshape(size, groups)
+def _at_scores(sensitive: Labels, margin: Floats, times: Times) -> tuple[Floats, Counts, Counts]:
+    """Distinct scores (G,), descending, and how many sensitive and harmless samples have each, (b, G)."""
+    descending, place = np.unique(-margin, return_inverse=True)
+    caught, alarms = (
+        _summed(each, place[own], len(descending)) for each, own in zip(times, (sensitive, ~sensitive), strict=True)
+    )
+    return -descending, caught, alarms
+
+
+def _summed(times: Counts, place: NDArray[np.intp], places: int) -> Counts:
+    """Sums (b, places) of the columns of `times` by their places; places may have none."""
+    order = np.argsort(place, kind="stable")
+    ends = np.searchsorted(place[order], np.arange(places), side="right")
+    upto = np.pad(times[:, order].cumsum(axis=1), ((0, 0), (1, 0)))
+    return np.diff(upto[:, ends], axis=1, prepend=0)
 
 
 def _check(sensitive: Labels, margin: Floats) -> None:

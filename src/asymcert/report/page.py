@@ -82,11 +82,14 @@ def write_page(target: Path, template: Path, plots: Mapping[str, Sequence[Plot]]
     return target
 
 
-def environment(folder: Path) -> Any:
-    """Templates of a folder, and the shared ones: all values are escaped, and one that is not given is an error."""
+def environment(folder: Path, **options: Any) -> Any:
+    """Templates of a folder, and the shared ones: all values are escaped, and one that is not given is an error.
+
+    `options` are jinja2's, for what is not HTML.
+    """
     jinja2 = optional("jinja2")
     loader = jinja2.FileSystemLoader([folder, TEMPLATES])
-    strict = {"autoescape": True, "undefined": jinja2.StrictUndefined}
+    strict = {"autoescape": True, "undefined": jinja2.StrictUndefined} | options
     made = jinja2.Environment(loader=loader, trim_blocks=True, lstrip_blocks=True, **strict)
     made.filters.update({function.__name__: function for function in FILTERS})
     made.policies["json.dumps_kwargs"] = {"allow_nan": False}
