@@ -62,10 +62,10 @@ def _print_reasons(found: TextExplanation) -> None:
 
 def _text(run: Run, text: str | None, index: int | None, split: str) -> str:
     """The text that is asked about."""
-    if (text is None) == (index is None):
-        raise refuse("--text", "given, or else --index", "both" if text is not None else "neither")
-    if text is not None:
+    if text is not None and index is None:
         return sys.stdin.buffer.read(4 * LONGEST + 4).decode("utf-8", "replace") if text == "-" else text
+    if index is None or text is not None:
+        raise refuse("--text", "given, or else --index", "neither" if text is None else "both")
     check_count("--index", index, 0)
     texts = chosen_split(run.data, split).texts or ()
     if index >= len(texts):
