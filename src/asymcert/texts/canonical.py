@@ -19,7 +19,7 @@ from asymcert.texts.characters import Characters
 RULES = 1  # the number of the rules below, stored with each form
 CHUNK = 2000  # texts that are treated as one, with line breaks between, which no form holds
 DIGITS = str.maketrans("013457", "oieast")
-OPENING = r"""[^ \n('"\[]"""  # after none of these a word may begin
+OPENING = r"""[^ \n("\[]"""  # after none of these a word may begin
 AFTER = r"""(?![^ \n,;:.!?)'"\]])"""  # where a word may end
 LAST = r"""(?=[,;:.!?)'"\]]*(?:[ \n]|(?![^\n])))"""  # nothing but marks up to a space
 AT = re.compile(r"@(?<=[a-z0-9]@)(?=[a-z0-9])(?![a-z0-9-]*\.[a-z0-9])")
@@ -28,8 +28,8 @@ DIGIT_IN_WORD = re.compile(  # after a letter, before one, or between words
     rf"[0-9](?:(?<=[a-z].)[0-9]{{0,2}}(?![0-9])|(?<![0-9$].)[0-9]{{0,2}}(?=[a-z])|(?<!{OPENING}.){LAST})"
 )
 APART = re.compile(  # from the joint after the first of the single letters
-    rf"([ ._*-])(?=[a-z0-9]\1)(?<=[a-z0-9].)(?<!{OPENING}..)(?:(?<=[a-z].)|(?=[a-z]))"
-    rf"[a-z0-9](?:\1[a-z0-9])+{AFTER}(?:\.(?=[,;:!?]))?"
+    rf"([ ._*-])(?=[a-z013457]\1)(?<=[a-z013457].)(?<!{OPENING}..)(?:(?<=[a-z].)|(?=[a-z]))"
+    rf"[a-z013457](?:\1[a-z013457])+{AFTER}(?:\.(?=[,;:!?]))?"
 )
 JOINTS = str.maketrans("", "", " ._*-")
 SPACES = re.compile(r" (?=[ ,;:.!?)])")  # none before another, none before a mark
@@ -59,13 +59,13 @@ class CanonicalForm:
 
     Examples
     --------
-    >>> CanonicalForm(repeats=False).form("FRЕE  Príze !")
+    >>> CanonicalForm(digits=False, spaced=False, repeats=False).form("FRЕE  Príze !")
     'free prize!'
-    >>> CanonicalForm(digits=True, spaced=True, repeats=True).form("f r 3 e priiize")
+    >>> CanonicalForm().form("f r 3 e priiize")
     'fre prize'
     """
 
-    digits: bool = option(False, "read digits, @ and $ inside words as the letters they stand for")
+    digits: bool = option(True, "read digits, @ and $ inside words as the letters they stand for")
     spaced: bool = option(True, "join letters that are spaced or dotted apart")
     repeats: bool = option(True, "fold runs of one letter")
     characters: Characters = field(default_factory=table_of_characters, repr=False)
@@ -123,7 +123,7 @@ class CanonicalForm:
         if values.pop("rules", None) != RULES:
             raise refuse("rules", str(RULES), "others", "Use the version of asymcert that wrote the form.")
         if set(values) != {"digits", "spaced", "repeats", "characters"}:
-            raise refuse("form", "a canonical form as it is stored", sorted(values))
+            raise refuse("form", "a canonical form as it is stored", "other names", "Train again.")
         table = values.pop("characters")
         check_types(cls, values)
         return cls(**values, characters=Characters.from_dict(table))

@@ -32,14 +32,12 @@ class Characters(dict[int, "str | int"]):
         super().__init__({ord(one): target for target, sources in becomes.items() for one in sources})
         self.becomes, self.dropped, self.apart = dict(becomes), list(dropped), list(apart)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Characters) and self.to_dict() == other.to_dict()  # whatever was met so far
-
-    __hash__ = None
-
     def __missing__(self, code: int) -> str | int:
         self[code] = self._by_range(code)
         return self[code]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Characters) and self.to_dict() == other.to_dict()
 
     def _by_range(self, code: int) -> str | int:
         if bisect_right(self.dropped, code) % 2:
@@ -61,8 +59,8 @@ class Characters(dict[int, "str | int"]):
         InputError
             It is no such description, or a character becomes something that becomes something else.
         """
-        if set(values) != {"becomes", "dropped", "apart"}:
-            raise refuse("characters", "a table with becomes, dropped and apart", sorted(values))
+        if not isinstance(values, dict) or set(values) != {"becomes", "dropped", "apart"}:
+            raise refuse("characters", "a table with becomes, dropped and apart", "another", "Train again.")
         check_types(_described, values)
         for name in ("dropped", "apart"):
             ends = values[name]
