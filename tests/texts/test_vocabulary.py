@@ -1,7 +1,6 @@
 """Features of words are those that a slow featuriser finds, and codes of windows lose none of them."""
 
-import itertools
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 import pytest
@@ -116,9 +115,7 @@ def test_codes_of_windows_lose_nothing(texts, width):
     owner, kind, features = zip(*windows, strict=True)
     ends = np.cumsum([0, *map(len, features)])
     x = packed(
-        Windows(np.array(owner), np.array(kind), ends, np.array([*itertools.chain(*features)], np.int64)),
-        len(texts),
-        width,
+        Windows(np.array(owner), np.array(kind), ends, np.array(list(chain(*features)), np.int64)), len(texts), width
     )
     assert x.dtype == np.float32
     assert x.shape[1] >= width
