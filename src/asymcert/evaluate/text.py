@@ -13,7 +13,7 @@ from asymcert.attacks.texts.prices import described
 from asymcert.attacks.texts.problem import TextProblem
 from asymcert.attacks.texts.supply import Supply
 from asymcert.attacks.texts.trial import ChangedText
-from asymcert.certify import certify
+from asymcert.certify.texts import Words
 from asymcert.datasets.text_columns import LONGEST
 from asymcert.evaluate.text_audit import prices_of, problem_of
 from asymcert.evaluate.words import WordShare, word_shares
@@ -97,23 +97,22 @@ def explain_text(model: BinaryClassifier, text: str, cuts: int = 1, supply: Supp
     Raises
     ------
     InputError
-        The model is not one of texts, or the text is longer than they are.
+        The model is not one of texts, the text is longer than they are, or `cuts` is no number of planes.
     """
-    problem = problem_of(model)
+    problem, certifier = problem_of(model), Words(cuts)
     if len(text) > LONGEST:
         raise refuse("text", f"of at most {LONGEST} characters", len(text), "Shorten it.")
     x, margin = problem.inputs([text]), float(problem.margins([text])[0])
     if not margin > 0:
         return TextExplanation(margin, {}, False, False, "", [], None)
-    threats = [edits_of(problem, kinds) for kinds in EDITS]
-    radii = [float(certify(model, x, threat, cuts=cuts).radius) for threat in threats]
-    outlasts = dict(zip(EDITS.values(), radii, strict=True))
-    sentences = bool(certify(model, x, edits_of(problem, (), sentences=True)).radius > 0)
+    threats = [*(edits_of(problem, kinds) for kinds in EDITS), edits_of(problem, (), sentences=True)]
+    *radii, alone = (float(each.radius) for each in certifier.certify(model, x, threats))
+    outlasts, sentences = dict(zip(EDITS.values(), radii, strict=True)), alone > 0
     undecoded = TextProblem(problem.model, replace(problem.encoder, decoded=False))
     disguises = bool(undecoded.margins([text])[0] > 0)
     promise = _promise(problem.encoder, outlasts, sentences, disguises)
     words = word_shares(problem, text, margin)
-    found = cheapest_edit(problem, text, prices_of(problem, threats[-1]), supply=supply)
+    found = cheapest_edit(problem, text, prices_of(problem, threats[-2]), supply=supply)
     evasion = found if found.undoes else None
     return TextExplanation(margin, outlasts, sentences, disguises, promise, words, evasion)
 
