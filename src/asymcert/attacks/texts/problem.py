@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from asymcert._checks import refuse
+from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.models.text import TextClassifier, WindowCodes
 from asymcert.texts.codes import packed, portions
 from asymcert.texts.encoder import TextEncoder
@@ -72,7 +73,7 @@ class TextProblem:
         windows, best = self._windows(text), self.highest(text)
         with self.model.undisturbed():
             row = windows.dense(self.model.features, self.model.dtype, slice(best, best + 1)).requires_grad_(True)
-            (gradient,) = torch.autograd.grad(self.model.inner(row).sum(), row)
+            (gradient,) = torch.autograd.grad(self._inner(row).sum(), row)
         return gradient[0].double().cpu().numpy()
 
     def gains(self, slope: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -83,6 +84,11 @@ class TextProblem:
 
     def _windows(self, text: str) -> WindowCodes:
         return WindowCodes.of(self.inputs([text]).to(self.model.device, self.model.dtype))
+
+    @cached_property
+    def _inner(self) -> FeatureConvexClassifier:
+        """The model on one window's features."""
+        return self.model.inner
 
     @cached_property
     def _alone(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
