@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import estimator_checks
@@ -238,6 +239,15 @@ def test_bad_input_is_refused(fitted, act, error, message):
 def test_texts_without_a_word_in_common_are_refused():
     with pytest.raises(InputError, match=r"0\. Provide more texts"):
         TextDetector(**QUICK).fit(["a", "b", "c", "d"], [0, 1, 0, 1])
+
+
+def test_vectors_of_texts_are_columns_of_the_detector_of_tables():
+    old, new = (HashingVectorizer(n_features=384).transform(texts).toarray() for texts in (TEXTS, NEW))  # unit vectors
+    quick = {"feature_map": "identity", "hidden": (8,), "min_steps": 150, "random_state": 0}
+    of_vectors = FeatureConvexDetector("spam", **quick).fit(old, LABELS)
+    assert of_vectors.score(new, TRUTH) > 0.9
+    radius = of_vectors.certify(new)  # of the vectors, in l2
+    assert (radius[of_vectors.predict(new) == "spam"] > 0).all()
 
 
 class TestTextDetectorFile(ReaderContract):

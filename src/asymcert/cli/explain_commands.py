@@ -13,7 +13,7 @@ from asymcert.cli.parameters import DataDir, Json, RunPath, SplitName
 from asymcert.cli.steps import chosen_split
 from asymcert.datasets.text_columns import LONGEST
 from asymcert.evaluate.formatting import ceil_percent, floor_significant, printable
-from asymcert.evaluate.text import TextExplanation, explain_text
+from asymcert.evaluate.text import TextExplanation, explain_texts
 from asymcert.runs.run import Run
 
 MOST_SHOWN = 12  # words
@@ -37,7 +37,7 @@ def explain(
     Examples: asymcert explain runs/sms --text "You have won a prize" · asymcert explain runs/sms --index 7
     """
     opened = Run(run, data_dir)
-    found = explain_text(opened.model, _text(opened, text, index, split), cuts)
+    (found,) = explain_texts(opened.model, [_text(opened, text, index, split)], cuts)
     verdict = {"verdict": opened.model.sensitive if found.sensitive else opened.model.other}
     if as_json:
         show.result(verdict | {"sensitive": found.sensitive} | found.to_dict(), as_json)

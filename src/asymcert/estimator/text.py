@@ -17,7 +17,7 @@ from asymcert.datasets import BinaryData
 from asymcert.datasets.scaling import TableScaling
 from asymcert.estimator.base import CPU, Detector
 from asymcert.estimator.frames import as_texts, is_frame
-from asymcert.evaluate.text import TextExplanation, explain_text
+from asymcert.evaluate.text import TextExplanation, explain_texts
 from asymcert.models.text import TextClassifier
 from asymcert.texts.codes import portions
 from asymcert.texts.options import TextOptions
@@ -245,7 +245,7 @@ class TextDetector(Detector):
         return certify(self.model_, self._inputs(X), threat, method, **options)
 
     @undisturbed(CPU)
-    def explain(self, X: Any, cuts: int = 1) -> list[TextExplanation]:
+    def explain(self, X: Any, cuts: int = 1, search: bool = True) -> list[TextExplanation]:
         """What carries each verdict, how many edits it outlasts, and the cheapest edited text that is known to undo it.
 
         Parameters
@@ -254,9 +254,11 @@ class TextDetector(Detector):
             Texts.
         cuts
             Tangent planes of certificates; more take longer and prove more.
+        search
+            Whether to search for the cheapest edited text, which takes most of the time.
         """
         check_is_fitted(self)
-        return [explain_text(self.model_, text, cuts) for text in self._frame(X, reset=False).to_series()]
+        return explain_texts(self.model_, self._frame(X, reset=False).to_series().to_list(), cuts, search)
 
     def _train(self, data: BinaryData, seed: int) -> TextClassifier:
         chosen = {name: value for name in RECIPE if (value := getattr(self, name)) is not None}
