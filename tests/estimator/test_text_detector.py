@@ -203,6 +203,8 @@ def test_no_texts_and_odd_ones(fitted):
     odd = ["", " ", "\ud800", "win \udcff cash \ud83d\ude00", "\x00\x1b[31m", "\u0301" * 5000, "a" * LONGEST]
     assert np.isfinite(fitted.decision_function(odd)).all()
     assert (fitted.predict(["", " "]) == "ham").all()
+    for cuts in (1, 3):  # not one alert among them
+        assert fitted.certify(["", "lunch at home"], edits=("add", "remove"), cuts=cuts).tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize(
