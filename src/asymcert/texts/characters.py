@@ -32,6 +32,10 @@ class Characters(dict[int, "str | int"]):
         super().__init__({ord(one): target for target, sources in becomes.items() for one in sources})
         self.becomes, self.dropped, self.apart = dict(becomes), list(dropped), list(apart)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether they say the same, whatever characters were met."""
+        return isinstance(other, Characters) and self.to_dict() == other.to_dict()
+
     def __missing__(self, code: int) -> str | int:
         self[code] = self._by_range(code)
         return self[code]
