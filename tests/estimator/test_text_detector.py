@@ -175,6 +175,10 @@ def test_weights_and_false_alarms():
     noisy = np.where(np.arange(len(LABELS)) % 10 == 1, "spam", LABELS)
     strict = detector(max_fpr=0.1).fit(TEXTS, noisy)
     assert (strict.predict(TEXTS)[noisy == "ham"] == "spam").mean() <= 0.1
+    balanced = detector(class_weight="balanced").fit(TEXTS[:120], LABELS[:120])
+    assert not np.array_equal(
+        balanced.decision_function(NEW), detector().fit(TEXTS[:120], LABELS[:120]).decision_function(NEW)
+    )
     assert (detector(class_weight={"spam": 1, "ham": 50}).fit(TEXTS, noisy).predict(NEW) == "ham").mean() >= 0.5
 
 
