@@ -175,6 +175,10 @@ def test_weights_and_false_alarms():
     noisy = np.where(np.arange(len(LABELS)) % 10 == 1, "spam", LABELS)
     strict = detector(max_fpr=0.1).fit(TEXTS, noisy)
     assert (strict.predict(TEXTS)[noisy == "ham"] == "spam").mean() <= 0.1
+    balanced = detector(class_weight="balanced").fit(TEXTS[:120], LABELS[:120])
+    assert not np.array_equal(
+        balanced.decision_function(NEW), detector().fit(TEXTS[:120], LABELS[:120]).decision_function(NEW)
+    )
     assert (detector(class_weight={"spam": 1, "ham": 50}).fit(TEXTS, noisy).predict(NEW) == "ham").mean() >= 0.5
 
 
@@ -203,6 +207,8 @@ def test_no_texts_and_odd_ones(fitted):
     odd = ["", " ", "\ud800", "win \udcff cash \ud83d\ude00", "\x00\x1b[31m", "\u0301" * 5000, "a" * LONGEST]
     assert np.isfinite(fitted.decision_function(odd)).all()
     assert (fitted.predict(["", " "]) == "ham").all()
+    for cuts in (1, 3):  # not one alert among them
+        assert fitted.certify(["", "lunch at home"], edits=("add", "remove"), cuts=cuts).tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize(

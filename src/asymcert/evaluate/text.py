@@ -13,6 +13,7 @@ from asymcert.attacks.texts.prices import described
 from asymcert.attacks.texts.problem import TextProblem
 from asymcert.attacks.texts.trial import ChangedText
 from asymcert.certify.texts import Words
+from asymcert.datasets.scaling import TableScaling
 from asymcert.datasets.text_columns import LONGEST
 from asymcert.evaluate.text_audit import prices_of, problem_of
 from asymcert.evaluate.words import WordShare, word_shares
@@ -111,13 +112,14 @@ def _explained(problem: TextProblem, certifier: Words, text: str, search: bool) 
     x, margin = problem.inputs([text]), float(problem.margins([text])[0])
     if not margin > 0:
         return TextExplanation(margin, {}, False, False, "", [], None)
-    threats = [*(edits_of(problem, kinds) for kinds in EDITS), edits_of(problem, (), sentences=True)]
-    *radii, alone = (float(each.radius) for each in certifier.certify(problem.model, x, threats))
-    outlasts, sentences = dict(zip(EDITS.values(), radii, strict=True)), alone > 0
+    assert problem.model.scaling is not None
+    threats = usual_edits(problem.model.scaling)
+    radii = [float(each.radius) for each in certifier.certify(problem.model, x, threats)]
+    outlasts, sentences = dict(zip(EDITS.values(), radii, strict=False)), any(radii[len(EDITS) :])
     undecoded = TextProblem(problem.model, replace(problem.encoder, decoded=False))
     disguises = bool(undecoded.margins([text])[0] > 0)
     promise = _promise(problem.encoder, outlasts, sentences, disguises)
-    evasion = cheapest_edit(problem, text, prices_of(problem, threats[-2])) if search else None
+    evasion = cheapest_edit(problem, text, prices_of(problem, threats[len(EDITS) - 1])) if search else None
     evasion = evasion if evasion and evasion.undoes else None
     return TextExplanation(margin, outlasts, sentences, disguises, promise, word_shares(problem, text, margin), evasion)
 
@@ -142,8 +144,10 @@ def _listed(parts: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
 
 
-def edits_of(problem: TextProblem, kinds: tuple[str, ...], sentences: bool = False) -> ThreatModel:
-    """An adversary who makes these edits; where sentences are scored, their marks stay as they are."""
-    assert problem.model.scaling is not None
-    marks_stay = problem.encoder.windows != "whole"
-    return TableThreat(problem.model.scaling).words(kinds, sentences=sentences, marks_stay=marks_stay)
+def usual_edits(scaling: TableScaling) -> list[ThreatModel]:
+    """Adversaries who make `EDITS`, and where sentences are scored one who adds whole ones; their marks then stay."""
+    assert scaling.windows is not None
+    by_sentence = scaling.windows.encoder.windows != "whole"
+    table = TableThreat(scaling)
+    alone = [table.words((), sentences=True, marks_stay=True)] if by_sentence else []
+    return [*(table.words(kinds, marks_stay=by_sentence) for kinds in EDITS), *alone]
