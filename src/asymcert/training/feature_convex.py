@@ -65,7 +65,9 @@ class FeatureConvex(Objective):
             assert isinstance(self.feature_map, Ramps)
             assert not isinstance(self.score, ConvexConvNet)
             self.score.set_signs(signs[self.feature_map.source.long()].tolist())
-        self.weighing = Weighing.of(self.recipe, data.train.y)
+        if self.recipe.class_weight == "balanced":
+            other, sensitive = (len(data.train) / (2.0 * torch.bincount(data.train.y.long(), minlength=2))).tolist()
+            self.weighing = Weighing(self.recipe.label_smoothing, (other, sensitive))
         return self
 
     def _group(self, columns: Tensor) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,14 +38,6 @@ class Weighing:
 
     smoothing: float = 0.0
     weights: tuple[float, float] | None = None
-
-    @classmethod
-    def of(cls, recipe: Any, labels: Tensor) -> Weighing:
-        """As a recipe's `label_smoothing` and `class_weight` say, for training labels, bool (n,)."""
-        if recipe.class_weight != "balanced":
-            return cls(recipe.label_smoothing)
-        other, sensitive = (len(labels) / (2.0 * torch.bincount(labels.long(), minlength=2))).tolist()
-        return cls(recipe.label_smoothing, (other, sensitive))
 
 
 def classification_loss(scores: Tensor, sensitive: Tensor, weighing: Weighing | None = None) -> Tensor:

@@ -14,6 +14,7 @@ from asymcert.convex import ConvexMLP
 from asymcert.datasets import BinaryData
 from asymcert.models.text import TextClassifier, WindowCodes
 from asymcert.models.thresholds import accuracies, choose_threshold
+from asymcert.threats.table_words import word_edits
 from asymcert.training.kind import Kind
 from asymcert.training.losses import Weighing, classification_loss
 from asymcert.training.objective import Objective
@@ -41,8 +42,10 @@ class TextScore(Objective):
         self.score = started(ConvexMLP((len(vocabulary),), self.recipe.hidden))
         self.score.set_signs(np.isin(vocabulary.families, rising).astype(int).tolist())
         if self.recipe.adversaries:
-            self.falls = WordFalls(vocabulary, self.recipe.adversaries, rising)
-        self.weighing = Weighing.of(self.recipe, data.train.y)
+            known = [(word_edits([column], kinds), count) for kinds, count in self.recipe.adversaries]
+            self.falls = WordFalls(known, rising)
+        others = float((~data.train.y).sum() / data.train.y.sum())  # to one sensitive text
+        self.weighing = Weighing(self.recipe.label_smoothing, (1.0, self.recipe.sensitive_weight * others))
         return self
 
     def advance(self, progress: float) -> None:

@@ -7,12 +7,10 @@ from dataclasses import dataclass, replace
 
 from asymcert._checks import check_number, option, refuse
 from asymcert.datasets import BinaryData
-from asymcert.texts.vocabulary import GRAM, PAIR, WORD
+from asymcert.threats.words import GRAM, KINDS, PAIR, STEPS, WORD
 from asymcert.training.recipe import Recipe, instead
-from asymcert.training.words import EDITS
 
 RISING = {"none": (), "parts": (PAIR, GRAM), "all": (WORD, PAIR, GRAM)}  # families that only raise the score
-CLASS_WEIGHTS = ("none", "balanced")
 
 
 @dataclass(frozen=True)
@@ -21,7 +19,7 @@ class TextConfig(Recipe):
 
     optimizer: str = instead("optimizer", "adamw")
     learning_rate: float = instead("learning_rate", 0.01)
-    weight_decay: float = instead("weight_decay", 0.03)
+    weight_decay: float = instead("weight_decay", 0.3)
     hidden: tuple[int, ...] = option((32,), "mlp, text: widths of the hidden layers.")
     target_words: int = option(0, "text: added words whose worst choice counts in the loss; 0 for none.")
     target_edits: int = option(0, "text: edits of words whose worst choice counts in the loss; 0 for none.")
@@ -31,10 +29,8 @@ class TextConfig(Recipe):
     words_weight: float = option(1.0, "text: share of the loss of sensitive texts that is of texts so edited.")
     rising: str = option("parts", "text: features that never lower the score,", tuple(RISING))
     label_smoothing: float = option(0.0, "Share of every label that is spread over both classes.")
-    class_weight: str = option(
-        "none", "Weights of the classes in the loss: all samples alike, or balanced.", CLASS_WEIGHTS
-    )
-    dropout: float = option(0.2, "Share of features that training leaves out at random.")
+    sensitive_weight: float = option(0.15, "text: weight in the loss of all sensitive texts together, others have 1.")
+    dropout: float = option(0.3, "Share of features that training leaves out at random.")
     warmup: float = option(0.3, "Part of training over which the gradient terms grow to full weight.")
 
     def __post_init__(self) -> None:
@@ -42,8 +38,12 @@ class TextConfig(Recipe):
         for name in ("warmup", "words_weight", "label_smoothing"):
             check_number(name, getattr(self, name), 0.0, 1.0)
         check_number("dropout", self.dropout, 0.0, 0.99)
-        if not self.edits or not set(self.edits) <= set(EDITS):
-            raise refuse("edits", f"some of {', '.join(EDITS)}", ", ".join(self.edits) or "none")
+        if not 0 < len(set(self.edits) & set(KINDS)) == len(self.edits):
+            raise refuse("edits", f"some of {', '.join(KINDS)}", ", ".join(self.edits) or "none")
+        check_number("sensitive_weight", self.sensitive_weight, 0.0, open_low=True)
+        for name, kinds in (("target_words", 1), ("target_edits", len(self.edits))):
+            if getattr(self, name) > STEPS[kinds]:
+                raise refuse(name, f"at most {STEPS[kinds]}", getattr(self, name))
         for name in ("crop", "flip"):
             if getattr(self, name):
                 raise refuse(name, "left out for texts", getattr(self, name))
@@ -55,14 +55,14 @@ class TextConfig(Recipe):
         return [(kinds, count) for kinds, count in both if count]
 
 
-STEPS = 600  # of the optimiser, at least
+UPDATES = 400  # of the optimiser, about
 LEAST_EPOCHS = 5  # passes over many texts
 
-PRESETS: dict[str, TextConfig] = {
-    "text": TextConfig(target_words=3),
+PRESETS: dict[str, TextConfig] = {  # the first one balances what the next two go further in
+    "text": TextConfig(target_words=10, target_edits=3, words_weight=0.9),
     "text-words": TextConfig(target_words=10),
-    "text-edits": TextConfig(target_words=3, edits=("add", "remove")),
-    "text-monotone": TextConfig(rising="all"),
+    "text-edits": TextConfig(target_edits=3),
+    "text-monotone": TextConfig(target_edits=3, rising="all"),
     "text-plain": TextConfig(),
 }
 
@@ -71,5 +71,5 @@ def for_texts(recipe: TextConfig, preset: str, data: BinaryData) -> TextConfig:
     """The recipe with epochs for so many training texts, validated at the end."""
     rows = len(data.train)
     batch = max(1, min(recipe.batch_size, rows // 8))
-    epochs = max(LEAST_EPOCHS, round(STEPS * batch / rows))
+    epochs = max(LEAST_EPOCHS, round(UPDATES * batch / rows))
     return replace(recipe, batch_size=batch, epochs=epochs, validate_every=epochs)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from asymcert.texts.vocabulary import GRAM, PAIR, WORD, Vocabulary
-
-EDITS = ("add", "remove", "replace")
+from asymcert.threats.words import GRAM, PAIR, WORD, WordEdits
 
 
 class WordFalls:
@@ -22,19 +19,16 @@ class WordFalls:
 
     Parameters
     ----------
-    vocabulary
-        The features.
     adversaries
-        For each the kinds of his edits, of `EDITS`, and how many he makes, at least 1.
+        Edits of texts whose inputs are features of words, then pairs, then grams; and how many of them each one makes.
     rising
         Families of features whose slopes are never negative.
     """
 
-    def __init__(
-        self, vocabulary: Vocabulary, adversaries: Sequence[tuple[Sequence[str], int]], rising: Sequence[int] = ()
-    ):
-        self.sizes = [int((vocabulary.families == family).sum()) for family in (WORD, PAIR, GRAM)]
-        rooms = [_rooms(vocabulary.grams_per_word, *adversary) for adversary in adversaries]
+    def __init__(self, adversaries: Sequence[tuple[WordEdits, int]], rising: Sequence[int] = ()):
+        families = adversaries[0][0].family
+        self.sizes = [int((families == family).sum()) for family in (WORD, PAIR, GRAM)]
+        rooms = [edits.slots()[edits.plans.counts.sum(1) == count, :6] for edits, count in adversaries]
         self.plans = [len(own) for own in rooms]
         room = torch.cat(rooms)
         for family in rising:
@@ -51,13 +45,6 @@ class WordFalls:
                 if bool(room.any()):
                     fall = fall + _sums(values.masked_fill(outside, 0.0), room)
         return [plans.amax(1) for plans in fall.split(self.plans, 1)]
-
-
-def _rooms(parts: int, edits: Sequence[str], count: int) -> Tensor:
-    """Of each family, words first, the most features that so many edits gain and that they lose: (plans, 6)."""
-    steps = {"add": (1, 0, 2, 1, parts, 0), "remove": (0, 1, 1, 2, 0, parts), "replace": (1, 1, 2, 2, parts, parts)}
-    plans = itertools.combinations_with_replacement([steps[edit] for edit in edits], count)
-    return torch.tensor(list(plans)).sum(1)
 
 
 def _sums(values: Tensor, room: Tensor) -> Tensor:
