@@ -4,6 +4,8 @@ Edits of a text flip features. A word that is added brings at most one feature o
 word, and parts at most one pair; one that is removed takes one of words, two pairs and its grams, and brings one pair;
 a replaced one does both without joining or parting others. So the plane falls by at most the sums of the greatest falls
 by so many features of each family that a text has not and of each that it has, whatever words the adversary invents.
+Words that are taken out take pairs of their own with them, see `removal_steps`: that bounds the same loss, and the
+smaller of the two bounds counts.
 """
 
 from __future__ import annotations
@@ -17,7 +19,10 @@ from torch import Tensor
 
 from asymcert._floats import up
 from asymcert.certify.drops import Pieces
+from asymcert.threats.removals import removal_steps
 from asymcert.threats.words import GRAM, PAIR, WORD, WordEdits
+
+WORDS_LOST, PAIRS_LOST = 2 * WORD + 1, 2 * PAIR + 1  # numbers of lists
 
 
 class _List(NamedTuple):
@@ -45,6 +50,7 @@ class WordDrops:
     edits: WordEdits
     lists: list[_List]
     flip: Tensor
+    removals: Tensor | None  # (n, k + 1): costs of the dearest removals of words with their pairs, from none on
 
     @classmethod
     def of(cls, pieces: Pieces, edits: WordEdits, slope: Tensor, error: Tensor, x: Tensor) -> WordDrops:
@@ -60,13 +66,22 @@ class WordDrops:
             for lost in (0, 1):
                 values = torch.where(x[:, place] == lost, fall[:, place], 0.0)
                 lists.append(_greatest(values, place, most[2 * number + lost]))
-        return cls(edits, lists, flip)
+        taken = int(edits.plans.counts[:, 1:].sum(1).max())
+        steps = None if edits.ends is None else removal_steps(torch.where(x == 1, fall, 0.0), edits, taken)
+        return cls(edits, lists, flip, None if steps is None else _sums(steps))
 
     def falls(self) -> Tensor:
         """Greatest fall by the edits of each plan, rounded up: (n, C)."""
         slots = self._slots()
-        falls = [own.sums[:, slots[:, number]] for number, own in enumerate(self.lists)]
-        return torch.stack(falls).sum(0) * up(8)
+        falls = torch.stack([own.sums[:, slots[:, number]] for number, own in enumerate(self.lists)])
+        total = falls.sum(0)
+        if self.removals is not None:
+            add, remove, replace = self.edits.plans.counts.to(slots.device).unbind(1)
+            parted = self.lists[PAIRS_LOST].sums
+            together = self.removals[:, remove + replace] + parted[:, add.clamp(max=parted.shape[1] - 1)]
+            others = [number for number in range(len(falls)) if number not in (WORDS_LOST, PAIRS_LOST)]
+            total = total.minimum(falls[others].sum(0) + together)
+        return total * up(8)
 
     def radius(self, amount: Tensor) -> Tensor:
         """The price up to which, itself included, no edits bring the plane down by `amount` (n,): (n,)."""
@@ -101,6 +116,10 @@ def _greatest(values: Tensor, place: Tensor, most: int) -> _List:
     """The greatest `most` of nonnegative values (n, k) of inputs (k,), and their sums; no total of a list of none."""
     found, order = values.topk(min(most, len(place)), dim=1)
     slack = up(2 * len(place) + 8)
-    sums = torch.nn.functional.pad(found.cumsum(1), (1, 0)) * slack
     total = values.sum(1) * slack if most else values.new_zeros(len(values))
-    return _List(sums, total, place[order])
+    return _List(_sums(found), total, place[order])
+
+
+def _sums(values: Tensor) -> Tensor:
+    """Of the first of nonnegative values (n, k), from none on, rounded up: (n, k + 1)."""
+    return torch.nn.functional.pad(values.cumsum(1), (1, 0)) * up(2 * values.shape[1] + 8)
