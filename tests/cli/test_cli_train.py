@@ -20,7 +20,19 @@ OWN = {
     "cayley": ("margin", "0.5", 0.5),
     "relu": ("attack-steps", "2", 2),
     "convex-concave": ("hidden", "8,4", [8, 4]),
+    "text": ("target-words", "2", 2),
 }
+
+
+def data_for(model, folder):
+    """A name of images, or for texts a file of them."""
+    if not MODELS[model].texts:
+        return "digits-3-8"
+    lines = [
+        f"{('pay', 'see')[n % 2]} {('now', 'you')[n % 3 > 0]} number{n},{('bad', 'good')[n % 2]}" for n in range(80)
+    ]
+    (folder / "texts.csv").write_text("\n".join(["text,label", *lines]))
+    return folder / "texts.csv"
 
 
 def run_command(*arguments):
@@ -31,7 +43,8 @@ def run_command(*arguments):
 def test_every_kind_trains_with_its_own_fields(model, tmp_path):
     option, text, value = OWN[model]
     given = ("--epochs", 2, "--schedule", "constant", f"--{option}", text)
-    done = run_command("train", "digits-3-8", "--model", model, "--out", tmp_path / "run", *given)
+    chosen = ("--model", model, *(["--sensitive", "bad", "--label", "label"] if MODELS[model].texts else []))
+    done = run_command("train", data_for(model, tmp_path), *chosen, "--out", tmp_path / "run", *given)
     assert done.exit_code == 0, done.output
     run = RunFolder(tmp_path / "run")
     config = run.facts().config
@@ -41,7 +54,7 @@ def test_every_kind_trains_with_its_own_fields(model, tmp_path):
     assert [record["epoch"] for record in log] == [1, 2]
     other = next(name for name in ("attack_steps", "hidden", "noise") if not hasattr(MODELS[model].config, name))
     refused = run_command(
-        "train", "digits-3-8", "--model", model, "--out", tmp_path / "b", f"--{other.replace('_', '-')}", 3
+        "train", data_for(model, tmp_path), *chosen, "--out", tmp_path / "b", f"--{other.replace('_', '-')}", 3
     )
     assert f"`{other}` must be left out for model '{model}'" in str(refused.exception)
     assert not (tmp_path / "b").exists()

@@ -65,7 +65,7 @@ class Language:
         return ThreatModel(0, lower=0, upper=1, edits=self.edits(kinds, protected))
 
     def texts(self, count: int, lengths: tuple[int, int], seed: int) -> list[Text]:
-        known, generator = self.words + self.invented[:1], seeded(seed)
+        known, generator = self.words + self.invented, seeded(seed)
         sizes = torch.randint(lengths[0], lengths[1] + 1, (count,), generator=generator).tolist()
         return [tuple(known[int(i)] for i in torch.randint(len(known), (n,), generator=generator)) for n in sizes]
 
@@ -127,7 +127,7 @@ PAIRS = tuple((left, right) for left in "abcd" for right in "abcd" if (left, rig
 LANGUAGES = {
     "words": Language(("a", "b", "c", "d", "e"), twice=("a", "c")),
     "pairs": Language(("a", "b", "c", "d"), twice=("b",), pairs=PAIRS),
-    "grams": Language(("ab", "ba", "c"), pairs=(("ab", "ba"), ("ba", "c")), grams=("ab", "|b", "c|", "ba", "a|")),
+    "grams": Language(("ab", "c"), pairs=(("ab", "c"),), grams=("ab", "|b", "c|", "ba", "a|"), invented=("zz", "baba")),
 }
 ADVERSARIES: dict[str, tuple[dict[str, float], Text]] = {
     "add": ({"add": 1.0}, ()),
@@ -135,6 +135,6 @@ ADVERSARIES: dict[str, tuple[dict[str, float], Text]] = {
     "replace": ({"replace": 1.0}, ()),
     "add and remove": ({"add": 1.0, "remove": 1.0}, ()),
     "any": ({"add": 1.0, "remove": 1.0, "replace": 1.0}, ()),
-    "prices": ({"add": 1.0, "remove": 2.5, "replace": 0.7}, ()),
+    "prices": ({"add": 1.0, "remove": 2.5, "replace": 0.75}, ()),
     "protected": ({"remove": 1.0, "replace": 1.0}, ("a", "ab")),
 }

@@ -8,7 +8,7 @@ import torch
 
 from asymcert.datasets.text_columns import LONGEST
 from asymcert.errors import InputError
-from asymcert.evaluate.text import explain_text, promise
+from asymcert.evaluate.text import explain_text
 from asymcert.evaluate.words import word_shares
 from asymcert.models.text import TextClassifier
 from contracts.messages import HARMLESS, SPAM, WEIGHTS, additive, problem
@@ -52,17 +52,16 @@ def test_nothing_is_said_of_what_is_not_sensitive(text):
     found = explain_text(additive(), text)
     assert not found.sensitive
     assert (found.outlasts, found.words, found.evasion) == ({}, [], None)
-    assert promise(found, problem().encoder) == ""
+    assert found.promise == ""
 
 
 def test_a_promise_in_words():
-    asked = problem("both")
-    said = promise(explain_text(asked.model, SPAM[0]), asked.encoder)
+    said = explain_text(additive("both"), SPAM[0]).promise
     assert said.startswith("The verdict stands under any number of words added, any 2 words added or removed, ")
     assert "any number of whole added sentences, as long as the marks between sentences stay as they are." in said
-    assert "look-alike letters, case, accents, invisible characters, spacing" in said
-    assert "digits for letters" not in said
-    assert "sentences" not in promise(explain_text(additive(), SPAM[0]), problem().encoder)
+    assert "look-alike letters, case, accents, invisible characters, kinds and numbers of spaces" in said
+    assert "digits for letters" in said
+    assert "sentences" not in explain_text(additive(), SPAM[0]).promise
 
 
 def test_what_only_a_decoded_part_says_is_not_promised():
@@ -77,7 +76,7 @@ def test_what_only_a_decoded_part_says_is_not_promised():
     assert found.sensitive
     assert not found.disguises
     assert set(found.outlasts.values()) == {0.0}
-    assert promise(found, column.encoder) == ""
+    assert found.promise == ""
     assert found.words[0].word == "cash"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -72,9 +72,18 @@ class Words(Certifier):
             chosen = slice(first, first + size)
             rows = windows.dense(model.features, torch.float64, chosen)
             alert = inner.margin(rows) > 0
-            found = certifier.certify(inner, rows[alert], threats)
+            found = certifier.certify(inner, rows[alert], [within_window(threat, model.features) for threat in threats])
             owner, kind = (part[chosen][alert].cpu() for part in (windows.owner, windows.kind))
             yield owner, kind, [certificate.radius.cpu() for certificate in found]
+
+
+def within_window(threat: ThreatModel, features: int) -> ThreatModel:
+    """What an adversary can do to one window: added sentences leave it as it is."""
+    edits = threat.edits
+    assert edits is not None
+    if edits.kinds:
+        return replace(threat, edits=replace(edits, sentences=False))
+    return ThreatModel(2.0, lower=0.0, upper=1.0, mutable=torch.zeros(features, dtype=torch.bool))
 
 
 def usable(kind: Tensor, threat: ThreatModel) -> Tensor:

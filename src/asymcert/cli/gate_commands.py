@@ -18,9 +18,10 @@ from asymcert.evaluate.formatting import ceil_percent, floor_percent, interval_t
 from asymcert.evaluate.gate import ALARMS, MAX_DROP, RESAMPLES, SCHEMA, Drop, drops
 from asymcert.evaluate.labels import COLUMNS, threat_labels
 from asymcert.evaluate.same_rows import SameRows, certified, same_rows
+from asymcert.models.text import TextClassifier
 from asymcert.runs.rows import threat_key
 from asymcert.runs.run import Run
-from asymcert.threats.model import ThreatModel
+from asymcert.threats.model import WORDS, ThreatModel
 
 WEAKER = 1  # exit code
 
@@ -117,7 +118,7 @@ def _threats(
 ) -> list[ThreatModel]:
     """Adversaries of one model: those named, else any change of so many columns where both models count them."""
     if not norms and not files and all(_counts(each) for each in runs):
-        norms = [COLUMNS]
+        norms = [WORDS if isinstance(run.model, TextClassifier) else COLUMNS]
     threats = threats_for(run.model, norms, files)
     plain = threats[: len(threats) - len(files or [])]
     if not rows.same_inputs and any(each.norm != 0 for each in plain):

@@ -10,6 +10,7 @@ from asymcert._checks import refuse
 from asymcert.datasets import BinaryData
 from asymcert.datasets.image_folders import is_image_folder
 from asymcert.datasets.table_files import check_table_file, is_table_file
+from asymcert.datasets.text_folders import LABEL, is_text_folder
 
 
 def load_data(data: str, data_dir: Path | None, sensitive: list[str], seed: int, options: dict[str, Any]) -> BinaryData:
@@ -37,6 +38,8 @@ def is_path(data: str) -> bool:
 def _load_table(path: Path, sensitive: list[str], seed: int, options: dict[str, Any]) -> BinaryData:
     """The user's own table; the label and the classes cannot be guessed."""
     check_table_file(path)
+    if is_text_folder(path):
+        options = {"label": LABEL, **options}
     if "label" not in options:
         remedy = f"Name the column that holds the classes; `asymcert table {path}` shows all."
         raise refuse("--label", "given for a table", "nothing", remedy)

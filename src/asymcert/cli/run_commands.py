@@ -28,7 +28,9 @@ from asymcert.errors import RunError
 from asymcert.evaluate import floor_percent, floor_significant, threat_key
 from asymcert.evaluate import surface as surface_of
 from asymcert.evaluate.surface import columns_surface
+from asymcert.evaluate.text_audit import summary_of
 from asymcert.models.thresholds import BALANCED
+from asymcert.runs.rows import TEXT_SCHEMA
 from asymcert.runs.run import Run
 from asymcert.runs.threshold import move_threshold
 from asymcert.threats.file import read_threat
@@ -62,7 +64,14 @@ def audit(
         certify_run(opened, missing, certifier, split, quiet=quiet)
     rows = audit_run(opened, threats, split, quiet)
     successes = int(rows["success"].sum())
-    show.result({"attacked": len(rows), "successes": successes}, as_json)
+    facts: dict[str, Any] = {"attacked": len(rows), "successes": successes}
+    if rows.schema == TEXT_SCHEMA:
+        facts |= {"texts": int(rows["attempts"].sum())}
+        summary = summary_of(rows).to_dicts()
+        facts |= {"attacks": summary} if as_json else {}
+        if not as_json:
+            show.table("Attacks tried, and what became of them", summary, as_json)
+    show.result(facts, as_json)
     raise typer.Exit(1 if successes else 0)
 
 

@@ -220,7 +220,8 @@ def audit_run(run: Run, threats: list[ThreatModel], split: str, quiet: bool) -> 
     for row in broken.head(MOST_SHOWN).iter_rows(named=True):
         method = method_labels([(row["method"], row["options"])])[0]
         where = f"{split} sample {row['index']}, {row['threat']}, {method}, radius {row['radius']!r}"
-        show.console.print(f"  {where}: {row['attack']}", soft_wrap=True, markup=False)
+        text = f": {row['text']!r}" if row.get("text") else ""
+        show.console.print(f"  {where}: {row['attack']}{text}", soft_wrap=True, markup=False)
     return rows
 
 

@@ -41,13 +41,14 @@ def json_frame(path: Path, content: bytes, texts: Collection[str], most_cells: i
     columns: dict[str, list[Scalar]] = {}
     rows = 0
     for number, values in _objects(path, content):
+        known = len(columns.keys() | values.keys())
+        if known > MOST_COLUMNS or (rows + 1) * known > most_cells:
+            raise DataError(f"{path}: its first {rows + 1} lines have {known} different keys. Write fewer columns.")
         for key, value in values.items():
-            column = columns.setdefault(key, [])
-            column += [None] * (rows - len(column))
-            column.append(_scalar(path, number, key, value))
+            column = columns.setdefault(key.translate(SURROGATES), [])
+            column += [None] * (rows + 1 - len(column))
+            column[rows] = _scalar(path, number, key, value)
         rows += 1
-        if len(columns) > MOST_COLUMNS or rows * len(columns) > most_cells:
-            raise DataError(f"{path}: its {rows} first lines have {len(columns)} different keys. Write fewer columns.")
     for column in columns.values():
         column += [None] * (rows - len(column))
     return pl.DataFrame([_series(name, values, name in texts) for name, values in columns.items()])
@@ -73,10 +74,10 @@ def _scalar(path: Path, number: int, key: str, value: Any) -> Scalar:
 
 
 def _series(name: str, values: list[Scalar], as_text: bool) -> pl.Series:
-    """Truth values, numbers, or texts where values are of several kinds."""
+    """Column of truth values, of numbers, or of texts where values are of several kinds."""
     import polars as pl
 
-    name, kinds = name.translate(SURROGATES), {type(value) for value in values} - {type(None)}
+    kinds = {type(value) for value in values} - {type(None)}
     if kinds == {bool} and not as_text:
         return pl.Series(name, values, pl.Boolean)
     if kinds and kinds <= {int, float} and not as_text:

@@ -18,18 +18,22 @@ from asymcert._checks import check_choice, check_count, refuse
 from asymcert._files import replacing
 from asymcert.datasets.columns import unnamed
 from asymcert.datasets.files import MOST_BYTES, damaged, open_gzip
+from asymcert.datasets.json_lines import json_frame
 from asymcert.datasets.problems import Problem, refuse_problems
 from asymcert.datasets.text_files import decoded, laid_out, with_whole_lines
+from asymcert.datasets.text_folders import is_text_folder, text_files, text_frame
 from asymcert.errors import DataError, DependencyError
 
 if TYPE_CHECKING:
     import polars as pl
 
 TEXTS = (".csv", ".tsv", ".txt")
+JSON = (".jsonl", ".ndjson")
 PACKED = ("", ".gz", ".zst")
 BINARY = (".parquet", ".arrow", ".feather", ".ipc", ".arff")
 TEXT_FILES = tuple(f"{text}{packed}" for text in TEXTS for packed in PACKED)
-EXTENSIONS = (*TEXT_FILES, *BINARY)
+JSON_FILES = tuple(f"{text}{packed}" for text in JSON for packed in PACKED)
+EXTENSIONS = (*TEXT_FILES, *JSON_FILES, *BINARY)
 RATIO = 64  # times its size: what a large packed table may unpack to, unless told otherwise
 CELL = 8  # bytes of a number or of where a text begins
 MAGIC = (b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18")  # zstd, lz4: begin a packed buffer of an Arrow file
@@ -68,13 +72,14 @@ def table_name(path: str | Path) -> str:
 
 
 def is_table_file(path: str | Path) -> bool:
-    """Whether a path ends as `read_raw` wants it, or is a folder of Parquet files."""
-    return Path(path).name.lower().endswith(EXTENSIONS) or bool(_parts(Path(path)))
+    """Whether a path ends as `read_raw` wants it, or is a folder of Parquet files or of folders of texts."""
+    path = Path(path)
+    return path.name.lower().endswith(EXTENSIONS) or bool(_parts(path)) or is_text_folder(path)
 
 
 def check_table_file(path: Path) -> None:
     """Refuse a path that is of another kind (`InputError`) or leads nowhere (`DataError`)."""
-    if not is_table_file(path):
+    if not is_table_file(path) and not text_files(path):
         raise refuse("path", f"a file ending in {', '.join(EXTENSIONS)}", repr(path.name), _remedy(path))
     if not path.exists():
         raise DataError(f"{path}: no such file. Check the path.")
@@ -103,6 +108,8 @@ def read_raw(
     path
         A text file (``.csv``, ``.tsv``, ``.txt``, also with ``.gz`` or ``.zst``), ``.parquet`` or a folder of such
         files, ``.arrow``, ``.feather`` or ``.ipc``, or ``.arff``. Encoding, separator and header of texts are found.
+        ``.jsonl`` or ``.ndjson`` (as packed), with an object on each line; or a folder with one of ``.txt`` or
+        ``.eml`` files for each class, which becomes the columns ``label`` and ``text``.
     max_bytes
         Most bytes that a packed file may unpack to; by default 2^28 (256 MiB) or 64 times the file's size, whichever
         is more.
@@ -136,6 +143,8 @@ def read_raw(
     try:
         if path.name.lower().endswith(TEXT_FILES):
             raw = _read_text(path, limit, names, ragged, set(texts), as_named)
+        elif path.name.lower().endswith(JSON_FILES):
+            raw = _read_json(path, limit, set(texts), as_named)
         else:
             raw = _named(path, _binary_reader(path)(path, limit), as_named)
     except (OSError, csv.Error, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
@@ -158,7 +167,7 @@ def write_table(path: Path, frame: pl.DataFrame) -> None:
 
 def _remedy(path: Path) -> str:
     if path.is_dir():
-        return "It is a folder without Parquet files, and without a folder of images for each class."
+        return "It is a folder without Parquet files, and without a folder of images or texts for each class."
     return "Save a spreadsheet as CSV." if path.suffix.lower() in (".xlsx", ".xls", ".ods") else "Convert it first."
 
 
@@ -173,7 +182,7 @@ def _size(path: Path) -> int:
 
 def _binary_reader(path: Path) -> Callable[[Path, int], pl.DataFrame]:
     if path.is_dir():
-        return _read_folder
+        return _read_folder if _parts(path) else lambda folder, _: text_frame(folder)
     suffix = path.suffix.lower()
     return {".parquet": _read_parquet, ".arff": _read_arff}.get(suffix, _read_arrow)
 
@@ -244,6 +253,13 @@ def _read_text(
     frame = pl.read_csv(io.BytesIO(head + table.body), schema_overrides=as_texts, **options)
     raw = _named(path, frame, as_named, header)
     return replace(raw, notes=[*notes, *table.notes, *raw.notes], problems=table.problems)
+
+
+def _read_json(path: Path, limit: int, texts: set[str], as_named: bool) -> RawTable:
+    content, notes = decoded(path, _unpacked(path, limit))
+    frame = json_frame(path, content, texts, max(limit // (2 * CELL), len(content)))
+    raw = _named(path, frame, as_named)
+    return replace(raw, notes=[*notes, *raw.notes])
 
 
 def _unpacked(path: Path, limit: int) -> bytes:

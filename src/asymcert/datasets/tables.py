@@ -23,11 +23,11 @@ from asymcert.datasets.splitting import Rows, mixed, three_way, two_way
 from asymcert.datasets.table_files import RawTable, table_name
 from asymcert.datasets.table_options import TableOptions
 from asymcert.errors import DataError
+from asymcert.texts.codes import check_room
 
 if TYPE_CHECKING:
     import polars as pl
 
-MOST_CODES = 2**29  # numbers that the windows of all texts may take: 2 GiB
 Part: TypeAlias = "tuple[pl.DataFrame, NDArray[np.bool_], Rows]"  # features, labels, and the rows of the file
 
 
@@ -158,7 +158,7 @@ def _split(
     parts = [(scaling.impute(frame), y, rows) for frame, y, rows in parts]
     same = same_rows([frame for frame, _, _ in parts], texts, comparable)
     parts, dropped = _without_doubles(name, parts, same)
-    splits, scaling = _encoded(name, parts, scaling)
+    splits, scaling = _encoded(parts, scaling)
     if not options.clean:
         return _data(name, splits, table.classes, source, scaling=scaling, dropped=dropped)
     splits = [split.chosen(torch.from_numpy(mixed(split.y.numpy(), source.seed))) for split in splits]
@@ -210,16 +210,14 @@ def _without_doubles(name: str, parts: Sequence[Part], groups: Sequence[NDArray[
     return left, dropped
 
 
-def _encoded(name: str, parts: Sequence[Part], scaling: TableScaling) -> tuple[list[Split], TableScaling]:
+def _encoded(parts: Sequence[Part], scaling: TableScaling) -> tuple[list[Split], TableScaling]:
     """Splits of clean frames; rows of windows become equally long, and the texts are kept."""
     x = [scaling.encode(frame) for frame, _, _ in parts]
-    facts = [{"y": torch.from_numpy(y), "rows": torch.from_numpy(rows)} for _, y, rows in parts]
+    facts: list[dict[str, Any]] = [{"y": torch.from_numpy(y), "rows": torch.from_numpy(rows)} for _, y, rows in parts]
     if scaling.windows is None:
         return [Split(own, **known) for own, known in zip(x, facts, strict=True)], scaling
     width = max(rows.shape[1] for rows in x)
-    if width * sum(map(len, x)) > MOST_CODES:
-        remedy = f"Shorten or leave out the longest texts: one has {width} features of its windows."
-        raise DataError(f"{name}: its texts take more than {MOST_CODES} numbers in memory. {remedy}")
+    check_room(sum(map(len, x)), width)
     padded = [functional.pad(rows, (0, width - rows.shape[1])) for rows in x]
     texts = [tuple(frame.to_series().to_list()) for frame, _, _ in parts]
     splits = [Split(own, texts=said, **known) for own, said, known in zip(padded, texts, facts, strict=True)]

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import email
+import re
+from email.header import decode_header, make_header
+from email.message import Message
+from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,20 +19,24 @@ if TYPE_CHECKING:
 
 FORMATS = (".txt", ".eml")
 LABEL, TEXT = "label", "text"  # columns
-LARGEST = 2**23  # bytes of one file
-MOST_HTML = 10**6  # characters of a part
-MOST_HEADER = 2**16  # bytes: parsing those of a mail takes time quadratic in them
-HIDDEN = ("script", "style", "head", "template")
+LARGEST = 2**22  # bytes of one file that are read: more are too long a text, or what is attached to a mail
+MOST_HEADER = 2**12  # bytes: reading the parameters of a part takes time quadratic in them
+MOST_SUBJECT = 2**12  # characters
+KIND = re.compile(rb"^content-[a-z-]+:.*(?:\r?\n[ \t].*)*", re.IGNORECASE | re.MULTILINE)
+TAG = re.compile(r"<(/?)([a-z][a-z0-9]*)(?![a-z0-9])[^<>]{0,2000}>|<[!?][^<>]{0,2000}>", re.IGNORECASE)
+HIDDEN = ("script", "style", "template")
 BLOCKS = ("br", "p", "div", "tr", "li", "td", "h1", "h2", "h3", "h4", "table", "ul", "ol", "blockquote")
 
 
 def is_text_folder(path: Path) -> bool:
-    """Whether a folder holds texts, or folders with texts."""
-    return path.is_dir() and any(_texts(folder) for folder in (path, *path.iterdir()) if folder.is_dir())
+    """Whether a folder holds folders with texts."""
+    return path.is_dir() and any(_texts(folder) for folder in path.iterdir() if folder.is_dir())
 
 
 def text_files(path: Path) -> list[Path]:
     """The texts of a folder and of the folders in it, by name."""
+    if not path.is_dir():
+        return []
     folders = [path, *sorted(folder for folder in path.iterdir() if folder.is_dir())]
     return [file for folder in folders for file in _texts(folder)]
 
@@ -39,7 +47,7 @@ def text_frame(path: Path) -> pl.DataFrame:
     Raises
     ------
     DataError
-        A file of more than 8 MiB, or that is no text.
+        A file that is no text.
     """
     import polars as pl
 
@@ -52,9 +60,8 @@ def _texts(folder: Path) -> list[Path]:
 
 
 def _read(file: Path) -> str:
-    if file.stat().st_size > LARGEST:
-        raise DataError(f"{file}: has more than {LARGEST} bytes. Leave it out.")
-    content = file.read_bytes()
+    with file.open("rb") as stream:
+        content = stream.read(LARGEST)
     return mail_text(file, content) if file.suffix.lower() == ".eml" else decoded(file, content)[0].decode()
 
 
@@ -64,13 +71,53 @@ def mail_text(file: Path, content: bytes) -> str:
     Raises
     ------
     DataError
-        Nested too deep, or a header longer than 64 KiB.
+        Nested too deep, or a part that describes itself at length.
     """
-    if _longest_header(content) > MOST_HEADER:
-        raise DataError(f"{file}: has a header of more than {MOST_HEADER} bytes. Leave it out.")
+    if max((len(header.group()) for header in KIND.finditer(content)), default=0) > MOST_HEADER:
+        raise DataError(f"{file}: has a part whose kind takes more than {MOST_HEADER} bytes to say. Leave it out.")
     try:
         message = email.message_from_bytes(content)
         parts = [part for part in message.walk() if part.get_content_maintype() == "text"]
         return "\n".join([_subject(message), *map(_part_text, parts)]).strip()
     except (RecursionError, ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
         raise damaged(file, f"not a readable mail: {error or type(error).__name__}") from error
+
+
+def _subject(message: Message) -> str:
+    raw = str(message.get("subject", ""))[:MOST_SUBJECT]
+    try:
+        return " ".join(str(make_header(decode_header(raw))).split())
+    except (ValueError, LookupError):  # an encoding that is none
+        return raw
+
+
+def _part_text(part: Message) -> str:
+    payload = part.get_payload(decode=True)
+    content = payload if isinstance(payload, bytes) else b""
+    try:
+        text = content.decode(part.get_content_charset("utf-8"), errors="replace")
+    except (LookupError, ValueError):
+        text = content.decode("latin-1")
+    return html_text(text) if part.get_content_subtype() == "html" else text
+
+
+def html_text(page: str) -> str:
+    """What a page shows: its text without tags, comments, scripts and styles; blocks on lines of their own.
+
+    In linear time, which `html.parser` does not take on tags that never end.
+    """
+    page = "".join([part.partition("-->")[2] if place else part for place, part in enumerate(page.split("<!--"))])
+    shown, hidden, start = [], "", 0
+    for tag in TAG.finditer(page):
+        if not hidden:
+            shown.append(page[start : tag.start()])
+        closing, name = tag[1] == "/", (tag[2] or "").lower()
+        if hidden:
+            hidden = "" if closing and name == hidden else hidden
+        elif name in HIDDEN and not closing:
+            hidden = name
+        shown.append("\n" if name in BLOCKS else "")
+        start = tag.end()
+    shown.append("" if hidden else page[start:])
+    lines = unescape("".join(shown)).split("\n")
+    return "\n".join(line for each in lines if (line := " ".join(each.split())))

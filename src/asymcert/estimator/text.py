@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from asymcert._checks import refuse
 from asymcert._floats import undisturbed
 from asymcert.certify import Certificate, certify
 from asymcert.datasets import BinaryData
@@ -18,6 +19,7 @@ from asymcert.estimator.base import CPU, Detector
 from asymcert.estimator.frames import as_texts, is_frame
 from asymcert.evaluate.text import TextExplanation, explain_text
 from asymcert.models.text import TextClassifier
+from asymcert.texts.codes import portions
 from asymcert.texts.options import TextOptions
 from asymcert.threats.table import TableThreat
 from asymcert.training import train
@@ -88,7 +90,7 @@ class TextDetector(Detector):
         Parts of words of such lengths are features, such as "3-4".
     fold_digits, fold_spacing, fold_repeats : bool
         Whether digits inside words are the letters that they look like, letters spaced apart are one word, and a letter
-        many times in a row is one. By default False, True, True.
+        many times in a row is one, which they all are by default.
     vocabulary : int, default=None
         Most features of a kind; 65536 by default.
     least_texts : int, default=2
@@ -205,7 +207,9 @@ class TextDetector(Detector):
             No edits of a total number, or price, of at most ``radius[i]`` make text i anything but sensitive; infinite
             where none do, 0 where it is not predicted sensitive.
         """
-        return self.certificate(X, edits, **how).radius.numpy()
+        parts = [part.to_series().to_list() for part in self._parts(X)]
+        radii = [self.certificate(part, edits, **how).radius.numpy() for part in parts]
+        return np.concatenate([np.empty(0), *radii])
 
     @undisturbed(CPU)
     def certificate(
@@ -219,7 +223,7 @@ class TextDetector(Detector):
         method: str | None = None,
         **options: Any,
     ) -> Certificate:
-        """As `certify`, with margins and verdicts.
+        """As `certify`, with margins and verdicts; of all texts at once.
 
         Parameters
         ----------
@@ -263,6 +267,8 @@ class TextDetector(Detector):
 
     def _frame(self, X: Any, reset: bool) -> pl.DataFrame:
         texts = as_texts(X)
+        if reset and not texts:
+            raise refuse("X", "made of texts", "0 samples", "Provide some of both classes.")
         if is_frame(X):
             validate_data(self, X, reset=reset, skip_check_array=True)
         elif reset:
@@ -273,7 +279,21 @@ class TextDetector(Detector):
 
     def _fit_scaling(self, frame: pl.DataFrame) -> TableScaling:
         options = TextOptions(**{item.name: getattr(self, item.name) for item in fields(TextOptions)})
-        return TableScaling.fit(frame, texts=options, windows=True)
+        scaling = TableScaling.fit(frame, texts=options, windows=True)
+        assert scaling.windows is not None
+        return replace(scaling, columns=(replace(scaling.windows, width=scaling.transform(frame).shape[1]),))
+
+    @undisturbed(CPU)
+    def _margin(self, X: Any) -> np.ndarray:
+        check_is_fitted(self)
+        margins = [self.model_.margin(self.scaling_.transform(part)).numpy() for part in self._parts(X)]
+        return np.concatenate([np.empty(0), *margins])
+
+    def _parts(self, X: Any) -> Iterator[pl.DataFrame]:
+        """Texts as frames, so many at a time as memory has room for."""
+        frame = self._frame(X, reset=False)
+        for part in portions(frame.to_series().str.len_chars().to_list()):
+            yield frame[part]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -19,9 +19,9 @@ from asymcert.evaluate.labels import COLUMNS, threat_labels
 from asymcert.evaluate.units import table_of
 from asymcert.models.base import BinaryClassifier
 from asymcert.runs.rows import threat_key
+from asymcert.texts.codes import portions
 from asymcert.threats.model import ThreatModel
 
-MOST_CHARACTERS = 2**22  # of texts, encoded at a time
 Rows = NDArray[np.integer[Any]]
 
 
@@ -119,17 +119,11 @@ def _evasions(
 
 
 def _portions(clean: pl.DataFrame, rows: Rows, most: int) -> Iterator[Rows]:
-    """So many rows at a time; fewer where texts are long: each text takes the room of the portion's longest."""
+    """So many rows at a time; fewer where texts are long."""
     texts = [values.str.len_chars() for values in clean[rows].get_columns() if values.dtype == pl.String]
     lengths = np.max([np.zeros(len(rows), np.int64), *(length.to_numpy() for length in texts)], axis=0).tolist()
-    start, longest = 0, 0
-    for place, length in enumerate(lengths):
-        longest = max(longest, length)
-        if place > start and (place - start >= most or (place - start + 1) * longest > MOST_CHARACTERS):
-            yield rows[start:place]
-            start, longest = place, length
-    if start < len(rows):
-        yield rows[start:]
+    for portion in portions(lengths, most):
+        yield rows[portion]
 
 
 def _inside(threat: ThreatModel, x: Tensor) -> Tensor:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from asymcert._checks import refuse
 from asymcert.attacks.texts.cheapest import cheapest_edit
+from asymcert.attacks.texts.prices import described
 from asymcert.attacks.texts.problem import TextProblem
 from asymcert.attacks.texts.supply import Supply
 from asymcert.attacks.texts.trial import ChangedText
@@ -26,7 +28,7 @@ EDITS = {  # kinds of edits, and what people call words so edited
     ("replace",): "replaced",
     ("add", "remove", "replace"): "added, removed or replaced",
 }
-DISGUISES = ("look-alike letters", "case", "accents", "invisible characters", "spacing")
+DISGUISES = ("look-alike letters", "case", "accents", "invisible characters", "kinds and numbers of spaces")
 FOLDED = {"spaced": "letters spaced or dotted apart", "repeats": "repeated letters", "digits": "digits for letters"}
 
 
@@ -44,6 +46,8 @@ class TextExplanation:
         Whether any number of whole sentences can be added.
     disguises
         Whether no change that leaves the canonical form as it is undoes the verdict.
+    promise
+        The same in sentences.
     words
         The greatest share first.
     evasion
@@ -54,6 +58,7 @@ class TextExplanation:
     outlasts: dict[str, float]
     sentences: bool
     disguises: bool
+    promise: str
     words: list[WordShare]
     evasion: ChangedText | None
 
@@ -61,6 +66,18 @@ class TextExplanation:
     def sensitive(self) -> bool:
         """The verdict."""
         return self.margin > 0
+
+    @property
+    def edits(self) -> list[str]:
+        """Those of the cheapest text, in words; none where there is no such text."""
+        return described(self.evasion.edits) if self.evasion else []
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form; of the cheapest text ``text``, ``price`` and ``edits``, in words."""
+        parts = {item.name: getattr(self, item.name) for item in fields(self)}
+        evasion = self.evasion
+        told = evasion and {"text": evasion.text, "price": evasion.price, "edits": self.edits}
+        return parts | {"words": [vars(each) for each in self.words], "evasion": told}
 
 
 def explain_text(model: BinaryClassifier, text: str, cuts: int = 1, supply: Supply | None = None) -> TextExplanation:
@@ -87,34 +104,34 @@ def explain_text(model: BinaryClassifier, text: str, cuts: int = 1, supply: Supp
         raise refuse("text", f"of at most {LONGEST} characters", len(text), "Shorten it.")
     x, margin = problem.inputs([text]), float(problem.margins([text])[0])
     if not margin > 0:
-        return TextExplanation(margin, {}, False, False, [], None)
+        return TextExplanation(margin, {}, False, False, "", [], None)
     threats = [edits_of(problem, kinds) for kinds in EDITS]
     radii = [float(certify(model, x, threat, cuts=cuts).radius) for threat in threats]
-    alone = edits_of(problem, (), sentences=True)
+    outlasts = dict(zip(EDITS.values(), radii, strict=True))
+    sentences = bool(certify(model, x, edits_of(problem, (), sentences=True)).radius > 0)
+    undecoded = TextProblem(problem.model, replace(problem.encoder, decoded=False))
+    disguises = bool(undecoded.margins([text])[0] > 0)
+    promise = _promise(problem.encoder, outlasts, sentences, disguises)
+    words = word_shares(problem, text, margin)
     found = cheapest_edit(problem, text, prices_of(problem, threats[-1]), supply=supply)
-    return TextExplanation(
-        margin,
-        dict(zip(EDITS.values(), radii, strict=True)),
-        bool(certify(model, x, alone).radius > 0),
-        bool(TextProblem(problem.model, replace(problem.encoder, decoded=False)).margins([text])[0] > 0),
-        word_shares(problem, text, margin),
-        found if found.undoes else None,
-    )
+    evasion = found if found.undoes else None
+    return TextExplanation(margin, outlasts, sentences, disguises, promise, words, evasion)
 
 
-def promise(found: TextExplanation, encoder: TextEncoder) -> str:
-    """What the certificates of a text say, in sentences; empty where they say nothing."""
-    stands = [f"any {_number(count)} words {name}" for name, count in found.outlasts.items() if count > 0]
-    stands += ["any number of whole added sentences"] if found.sentences else []
+def _promise(encoder: TextEncoder, outlasts: Mapping[str, float], sentences: bool, disguises: bool) -> str:
+    """What certificates say in sentences; nothing where they say nothing."""
+    stands = [f"any {_words(count)} {name}" for name, count in outlasts.items() if count > 0]
+    stands += ["any number of whole added sentences"] if sentences else []
     kept = "" if encoder.windows == "whole" else ", as long as the marks between sentences stay as they are"
     certified = [f"The verdict stands under {_listed(stands)}{kept}."] if stands else []
     changes = [*DISGUISES, *(name for option, name in FOLDED.items() if getattr(encoder.form, option))]
-    hidden = f"It stands under any change of {_listed(changes)}, and of punctuation that leaves the words as they are."
-    return " ".join([*certified, *([hidden] if found.disguises else [])])
+    marks = "punctuation" if encoder.windows == "whole" else "punctuation inside sentences"
+    hidden = f"It stands under any change of {_listed(changes)}, and of {marks} that leaves the words as they are."
+    return " ".join([*certified, *([hidden] if disguises else [])])
 
 
-def _number(count: float) -> str:
-    return "number of" if math.isinf(count) else f"{count:g}"
+def _words(count: float) -> str:
+    return "number of words" if math.isinf(count) else f"{count:g} word{'' if count == 1 else 's'}"
 
 
 def _listed(parts: Sequence[str]) -> str:

@@ -178,7 +178,7 @@ def prices_of(problem: TextProblem, threat: ThreatModel) -> EditPrices:
 
 
 def summary_of(rows: pl.DataFrame) -> pl.DataFrame:
-    """What became of each attack: certificates, texts tried, broken certificates, undone verdicts and their median price."""
+    """What became of each attack: certificates, texts tried, those broken, verdicts undone and their median price."""
     undone = pl.col("text") != ""
     return rows.group_by("attack", maintain_order=True).agg(
         certificates=pl.len(),

@@ -74,6 +74,8 @@ def to_certified_onnx(
     Sound when these are, the graph being run in IEEE double precision.
     """
     threat.check(torch.empty(0, *model.input_shape))
+    if threat.edits is not None:
+        raise refuse("threat", "without edits of words, which graphs do not count", "one with them", "Use to_onnx.")
     if model.dtype != torch.float64:
         raise refuse("model", "in float64", str(model.dtype), "Call .double(): the graph then is the classifier.")
     model = model if model.device.type == "cpu" else copy.deepcopy(model).cpu()  # constants are worked out there

@@ -23,8 +23,9 @@ def write_contents(path: str | Path, tensors: dict[str, Tensor], metadata: dict[
     """Write what determines a model to `path`; an existing file is replaced in one step."""
     stored = {"format": FORMAT, **metadata}
     stored["digest"] = digest_of(tensors, metadata)
-    with replacing(Path(path)) as partial:
-        save_file(tensors, partial, {KEY: json.dumps(stored, sort_keys=True)})
+    text = json.dumps(stored, sort_keys=True, ensure_ascii=False)
+    with replacing(Path(path)) as partial:  # half a surrogate pair has no UTF-8, but an escape in JSON
+        save_file(tensors, partial, {KEY: text.encode("utf-8", "backslashreplace").decode()})
 
 
 def read_contents(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:

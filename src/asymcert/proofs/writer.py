@@ -167,6 +167,8 @@ def _contents(
     checked: Model, model: FeatureConvexClassifier, x_row: Tensor, threat: ThreatModel, anchors: Tensor, weights: Tensor
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Metadata and tensors, with any radius and price."""
+    if threat.edits is not None:
+        raise refuse("threat", "without edits of words, of which there are no proofs", "one with them")
     if model.dtype not in DTYPES:
         raise refuse("model", "deployed in float32 or float64", str(model.dtype))
     x = _array(check_inputs(x_row[None], model.input_shape)[0])

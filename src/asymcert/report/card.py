@@ -16,16 +16,17 @@ from asymcert.certify import certifier_for
 from asymcert.certify.registry import METHODS
 from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import InputError
-from asymcert.evaluate.curves import certified_accuracy_at, round_sizes
+from asymcert.evaluate.curves import certified_accuracy_at
 from asymcert.report.detector import figures_table
 from asymcert.report.page import TEMPLATES, environment
-from asymcert.report.series import ReportData, Series, norm_title, read_report_data
+from asymcert.report.series import ReportData, Series, listed_sizes, read_report_data, unit_title
 from asymcert.report.tables import accuracy_table, audit_table, summary_table
 from asymcert.runs.rows import options_text, threat_key
 from asymcert.runs.run import Run
 from asymcert.runs.threshold import RATE
 from asymcert.threats.model import ThreatModel
 from asymcert.threats.table import TableThreat
+from asymcert.threats.words import WordEdits
 
 NAMES = ("card.md", "card.json")
 SCHEMA = {"schema": "asymcert.card", "version": 1}
@@ -64,7 +65,7 @@ def write_card(run: Run, out: str | Path | None = None) -> tuple[Path, Path]:
     content = describe(run, data) | {"author": _author(record)}
     templates = environment(TEMPLATES, autoescape=False, finalize=escaped)
     templates.filters["escaped"] = escaped
-    tables = {norm_title(norm): accuracy_table(panel) for norm, panel in data.panels.items()}
+    tables = {unit_title(unit): accuracy_table(panel) for unit, panel in data.panels.items()}
     detector = figures_table(data.detectors[0][1], data.facts) if data.detectors else None
     audit = None if data.audit.is_empty() else audit_table(data.audit)
     summary = summary_table(data.series, data.facts)
@@ -130,7 +131,7 @@ def _model(run: Run) -> dict[str, Any]:
 def _certified(item: Series, data: ReportData) -> dict[str, Any]:
     """One curve: against whom, by what, how far, and how surely."""
     line, norm = item.summary, item.norm
-    sizes = round_sizes(np.concatenate([each.radii for each in data.panels[norm]]))
+    sizes = listed_sizes([each for each in data.series if each.unit == item.unit])
     shares = certified_accuracy_at(item.rows, sizes).rename({"radius": "size", "accuracy": "value"})
     judged = next((found.to_dict() for each, found in data.detectors if each is item), {})
     return {name: line[name] for name in ("threat", "norm", "method", "options", "median_radius", "mean_radius")} | {
@@ -146,6 +147,8 @@ def _certified(item: Series, data: ReportData) -> dict[str, Any]:
 
 def adversary_text(norm: float, threat: ThreatModel | None) -> str:
     """What an adversary may do and how his changes are measured, in plain words."""
+    if threat is not None and threat.edits is not None:
+        return edits_text(threat.edits)
     if norm == 0:
         text = "may change some columns, each to any value; the size of a change is the number of columns"
     else:
@@ -162,6 +165,21 @@ def adversary_text(norm: float, threat: ThreatModel | None) -> str:
     told = [said for part, said in parts.items() if getattr(threat, part) is not None]
     boxed = ["inputs stay within their range"] if threat.lower is not None or threat.upper is not None else []
     return "; ".join([text, *told, *boxed])
+
+
+def edits_text(edits: WordEdits) -> str:
+    """What an adversary may do to the words of a text."""
+    verbs = [
+        f"{kind} words" if price == 1 else f"{kind} words at {price:g} each" for kind, price in edits.kinds.items()
+    ]
+    verbs += ["add any number of whole sentences"] if edits.sentences else []
+    parts = {
+        "some words cannot be removed": edits.protected is not None,
+        "marks that end sentences stay as they are": edits.marks_stay or edits.sentences,
+    }
+    told = f"may {' or '.join(verbs)}; the size of a change is the number of edited words, or their price"
+    free = "look-alike letters, case, spacing and invisible characters are free, as they change no word"
+    return "; ".join([told, free, *(part for part, there in parts.items() if there)])
 
 
 def _chance(options: str) -> float:

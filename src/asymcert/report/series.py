@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from asymcert.certify import ClosedForm
 from asymcert.errors import InputError, RunError
-from asymcert.evaluate.curves import certified_accuracy, summary
+from asymcert.evaluate.curves import certified_accuracy, round_sizes, summary
 from asymcert.evaluate.judged import Judged, judge
 from asymcert.evaluate.labels import COLUMNS, method_labels, threat_labels
 from asymcert.evaluate.surface import Surface, surface
@@ -198,6 +198,11 @@ def largest_radius(panel: list[Series]) -> float:
     finite = radii[np.isfinite(radii)]
     largest = float(finite.max()) if len(finite) and finite.max() > 0 else 1.0
     return min(largest, WORD_COUNTS[-1]) if panel[0].unit == WORDS else largest
+
+
+def listed_sizes(panel: Sequence[Series]) -> Sequence[float]:
+    """Sizes of changes that are told of series of one unit."""
+    return WORD_COUNTS if panel[0].unit == WORDS else round_sizes(np.concatenate([each.radii for each in panel]))
 
 
 def radius_bins(panel: list[Series]) -> NDArray[np.float64]:

@@ -9,13 +9,12 @@ import polars as pl
 
 from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import RunError
-from asymcert.evaluate.curves import certified_accuracy_at, round_sizes
+from asymcert.evaluate.curves import certified_accuracy_at
 from asymcert.evaluate.formatting import MISSING, ceil_significant, floor_percent, floor_significant, interval_text
 from asymcert.evaluate.labels import method_labels
 from asymcert.evaluate.units import amount_text, radius_in_units
-from asymcert.report.series import WORD_COUNTS, Series, norm_symbol
+from asymcert.report.series import Series, listed_sizes, norm_symbol
 from asymcert.runs.facts import RunFacts
-from asymcert.threats.model import WORDS
 
 LONGEST_SCALING = 200  # columns listed
 
@@ -52,7 +51,7 @@ def summary_table(series: tuple[Series, ...], facts: RunFacts) -> Table:
 
 def accuracy_table(panel: list[Series]) -> Table:
     """Certified accuracy of one norm's series at round sizes, with the intervals."""
-    sizes = WORD_COUNTS if panel[0].unit == WORDS else round_sizes(np.concatenate([each.radii for each in panel]))
+    sizes = listed_sizes(panel)
     points = [certified_accuracy_at(series.rows, sizes) for series in panel]
     rows = []
     for position, size in enumerate(sizes):

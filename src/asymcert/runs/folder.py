@@ -167,7 +167,7 @@ class RunFolder:
         if model.input_shape != facts.input_shape:
             raise RunError(f"{what}, on inputs of shape {model.input_shape}, not {facts.input_shape}. Restore its own.")
         scaling = None if model.scaling is None else model.scaling.to_dict()
-        if json.dumps(scaling) != json.dumps(facts.scaling):
+        if json.dumps(scaling, sort_keys=True) != json.dumps(facts.scaling, sort_keys=True):
             raise RunError(f"{what}, with other columns or ranges. Restore its own.")
         return model, digest
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from asymcert._checks import did_you_mean, refuse
 from asymcert.datasets.columns import Column
+from asymcert.datasets.text_columns import EncodedColumn
+from asymcert.texts.vocabulary import Vocabulary
 from asymcert.threats.words import OTHER, WordEdits
 
 
@@ -54,25 +55,25 @@ def word_edits(
         kept.append(_protected(vocabulary, set(protected), len(family[-1])))
     grams = max(vocabulary.grams_per_word for vocabulary in known)
     mask = torch.cat(kept) if protected else None
-    return WordEdits(kinds, torch.cat(family).to(torch.int8), mask, grams, torch.cat(ends), **options)
+    priced = kinds if isinstance(kinds, Mapping) else dict.fromkeys(kinds, 1.0)
+    return WordEdits(priced, torch.cat(family).to(torch.int8), mask, grams, torch.cat(ends), **options)
 
 
-def _vocabulary(column: Column) -> Any:
+def _vocabulary(column: Column) -> Vocabulary | None:
     """The vocabulary of a column of texts; None of others."""
-    encoder = getattr(column, "encoder", None)
-    return None if encoder is None else encoder.vocabulary
+    return column.encoder.vocabulary if isinstance(column, EncodedColumn) else None
 
 
-def _families(vocabulary: Any) -> Tensor:
+def _families(vocabulary: Vocabulary) -> Tensor:
     return torch.from_numpy(vocabulary.families)
 
 
-def _own(vocabulary: Any) -> list[str]:
+def _own(vocabulary: Vocabulary) -> list[str]:
     """The word of each input of the family of words: once there, then often."""
     return [*vocabulary.words, *(word for word, _ in vocabulary.often)]
 
 
-def _ends(vocabulary: Any, start: int, inputs: int) -> Tensor:
+def _ends(vocabulary: Vocabulary | None, start: int, inputs: int) -> Tensor:
     """Inputs of the words of words and pairs, which begin at `start`: (inputs, 2)."""
     ends = torch.full((inputs, 2), -1)
     if vocabulary is not None:
@@ -84,7 +85,7 @@ def _ends(vocabulary: Any, start: int, inputs: int) -> Tensor:
     return ends
 
 
-def _protected(vocabulary: Any, words: set[str], inputs: int) -> Tensor:
+def _protected(vocabulary: Vocabulary | None, words: set[str], inputs: int) -> Tensor:
     mask = torch.zeros(inputs, dtype=torch.bool)
     if vocabulary is not None:
         own = [word in words for word in _own(vocabulary)]

@@ -43,7 +43,8 @@ class WordEdits:
     grams_per_word
         Most inputs of grams that one word can have.
     ends
-        Int64 (d, 2): the inputs of the two words of a pair, twice that of its own word for a word, else -1.
+        Int64 (d, 2): the inputs of the two words of a pair, twice that of its own word for a word (so that all inputs
+        of one word are known), else -1. Where there are no pairs, left out if each word has one input.
     sentences
         Whether he adds any number of whole sentences besides; known to models of texts that read sentences alone.
     marks_stay
@@ -80,14 +81,20 @@ class WordEdits:
         for name, dtype, shape in (("protected", torch.bool, (self.inputs,)), ("ends", torch.int64, (self.inputs, 2))):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, _part(name, getattr(self, name), dtype, shape))
-        if self.ends is not None:
-            self._check_ends(self.ends)
+        self._check_ends()
 
-    def _check_ends(self, ends: Tensor) -> None:
-        known = (self.family == WORD) | (self.family == PAIR)
+    def _check_ends(self) -> None:
+        ends, known = self.words, (self.family == WORD) | (self.family == PAIR)
         inside = bool(((ends >= 0) & (ends < self.inputs))[known].all()) and bool((ends[~known] == -1).all())
         if not inside or bool((self.family[ends[known]] != WORD).any()):
             raise refuse("ends", "two inputs of words for every word and pair, and -1 for others", "others")
+
+    @property
+    def words(self) -> Tensor:
+        """Int64 (d, 2): `ends`, or each word its own where they are left out."""
+        if self.ends is not None:
+            return self.ends
+        return torch.where(self.family == WORD, torch.arange(self.inputs), -1)[:, None].expand(-1, 2)
 
     @property
     def inputs(self) -> int:

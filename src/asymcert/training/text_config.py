@@ -20,7 +20,7 @@ class TextConfig(Recipe):
     optimizer: str = instead("optimizer", "adamw")
     learning_rate: float = instead("learning_rate", 0.01)
     weight_decay: float = instead("weight_decay", 0.3)
-    hidden: tuple[int, ...] = option((32,), "mlp, text: widths of the hidden layers.")
+    hidden: tuple[int, ...] = option((32,), "mlp: widths of the hidden layers.")
     target_words: int = option(0, "text: added words whose worst choice counts in the loss; 0 for none.")
     target_edits: int = option(0, "text: edits of words whose worst choice counts in the loss; 0 for none.")
     edits: Sequence[str] = option(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from asymcert._checks import refuse
+from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.models.text import TextClassifier, WindowCodes
-from asymcert.texts.codes import packed
+from asymcert.texts.codes import packed, portions
 from asymcert.texts.encoder import TextEncoder
 from asymcert.texts.words import sentences_of, words_of
-
-BATCH, LETTERS = 512, 2**22  # texts encoded at a time, and letters of so many of the longest
 
 
 class TextProblem:
@@ -48,7 +47,8 @@ class TextProblem:
     def margins(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Margins (n,) of texts as they stand."""
         self.evaluations += len(texts)
-        parts = [self.model.margin_at_most(self.inputs(batch)).numpy() for batch in _batches(texts) if batch]
+        batches = (texts[part] for part in portions([len(text) for text in texts]))
+        parts = [self.model.margin_at_most(self.inputs(batch)).numpy() for batch in batches]
         return np.concatenate([np.empty(0), *parts])
 
     def inputs(self, texts: Sequence[str]) -> Tensor:
@@ -73,7 +73,7 @@ class TextProblem:
         windows, best = self._windows(text), self.highest(text)
         with self.model.undisturbed():
             row = windows.dense(self.model.features, self.model.dtype, slice(best, best + 1)).requires_grad_(True)
-            (gradient,) = torch.autograd.grad(self.model.inner(row).sum(), row)
+            (gradient,) = torch.autograd.grad(self._inner(row).sum(), row)
         return gradient[0].double().cpu().numpy()
 
     def gains(self, slope: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -86,17 +86,11 @@ class TextProblem:
         return WindowCodes.of(self.inputs([text]).to(self.model.device, self.model.dtype))
 
     @cached_property
+    def _inner(self) -> FeatureConvexClassifier:
+        """The model on one window's features."""
+        return self.model.inner
+
+    @cached_property
     def _alone(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Features of each word of the vocabulary where it stands alone."""
         return self.encoder.vocabulary.encode([(word,) for word in self.encoder.vocabulary.words])
-
-
-def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Texts in order, so many at a time as memory has room for."""
-    start = longest = 0
-    for place, text in enumerate(texts):
-        longest = max(longest, len(text))
-        if place > start and (place - start == BATCH or (place - start + 1) * longest > LETTERS):
-            yield texts[start:place]
-            start, longest = place, len(text)
-    yield texts[start:]
