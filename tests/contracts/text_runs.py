@@ -16,7 +16,7 @@ TEXTS = (*SPAM, MARKUP, *HARMLESS)
 KINDS = ((("add",), False), (("add", "remove"), False), ((), True))
 
 
-def text_run(path, windows="both", audited=False):
+def text_run(path, windows="both", audited=False, proofs=None):
     """A folder with certificates of `TEXTS` against `KINDS`, and attacks on them."""
     model = additive(windows)
     problem = TextProblem(model, model.scaling.columns[0].encoder)
@@ -28,7 +28,7 @@ def text_run(path, windows="both", audited=False):
     run.save_model(model)
     table = TableThreat(model.scaling)
     threats = [table.words(kinds, sentences=sentences, marks_stay=True) for kinds, sentences in KINDS]
-    evaluate(model, split, run, threats, data_digest="data", seed=0)
+    evaluate(model, split, run, threats, data_digest="data", seed=0, proofs=proofs)
     if audited:
         audit(model, split, run, threats[:1])
     return run
