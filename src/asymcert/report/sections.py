@@ -59,7 +59,7 @@ def _at_a_glance(data: ReportData) -> list[tuple[str, str]]:
     numbers = [(floor_percent(line["accuracy_sensitive"]), f"of class {facts.sensitive} recognised")]
     if line["n_other"]:
         numbers.append((floor_percent(line["accuracy_other"]), f"of class {facts.other} recognised"))
-    for unit, panel in by_unit(data.widest).items():
+    for unit, panel in by_unit([each for each in data.widest if not each.only_sentences] or data.widest).items():
         best = max(series.summary["median_radius"] for series in panel)
         numbers.append((floor_significant(best), f"median radius, {unit}"))
     return numbers

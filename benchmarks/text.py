@@ -1,0 +1,166 @@
+"""Detectors of texts: accuracy, and the shares of all sensitive texts that stay flagged under any edits of a few words.
+
+    python benchmarks/text.py DATA_DIR
+    python benchmarks/text.py DATA_DIR --seeds 0 --fronts --picture docs/words.png
+
+DATA_DIR holds `sms-spam.csv.gz` and `prompt-injection.csv.gz`. Medians of several seeds on test data, each with its own
+split of distinct texts; thresholds are balanced on validation data. Sensitive texts that are missed count as lost.
+Rivals have the same words and pairs, rows and splits; see `text_rivals.py` for their certificates.
+
+`--fronts` varies what training counts, for ours and for the linear model trained the same way, whose weight of
+sensitive texts and weight decay are chosen anew for each on validation data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from text_rivals import Found, Judge, convex, deletion, parts, tfidf
+
+from asymcert.datasets import BinaryData, Split, load_table
+from asymcert.evaluate.detection import detection
+
+TABLES = {"sms": ("sms-spam.csv.gz", "spam"), "prompt": ("prompt-injection.csv.gz", "injection")}
+GOALS = {
+    "sms": (0.994, 0.95, np.nan, np.nan, 0.95, 0.90, np.nan, 0.85, np.nan, np.nan, np.nan),
+    "prompt": (0.996, 0.93, np.nan, np.nan, 0.95, 0.90, np.nan, 0.85, np.nan, np.nan, np.nan),
+}
+WORDS = (1, 3, 10)
+HEADER = f"{'':34}AUC    caught bal.   +1    +3    +10   +-1   +-3   +-10  sent. CPU s"
+STRENGTHS: tuple[dict[str, Any], ...] = (
+    {"preset": "text-plain"},
+    {"target_words": 3},
+    {"target_words": 10, "target_edits": 3, "words_weight": 0.9},
+    {"target_edits": 3},
+    {"target_words": 10, "target_edits": 10},
+)
+TUNED = tuple(itertools.product((0.15, 0.5), (0.03, 0.3)))  # weight of sensitive texts, weight decay
+Method = Callable[[BinaryData, int], Judge]
+METHODS: dict[str, Method] = {
+    "ours": convex,
+    "ours, monotone": partial(convex, preset="text-monotone"),
+    "linear, trained as ours": partial(convex, hidden=()),
+    "nonnegative logistic regression": partial(convex, preset="text-plain", hidden=(), rising="all"),
+    "TF-IDF, logistic regression": tfidf,
+    "deletion of words, 5 % kept": partial(deletion, kept=0.05),
+    "deletion of words, 20 % kept": partial(deletion, kept=0.2),
+    "vote of 9 parts of the vocabulary": partial(parts, count=9),
+    "vote of 25 parts": partial(parts, count=25),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data_dir", type=Path)
+    parser.add_argument("--data", nargs="*", choices=tuple(TABLES), default=list(TABLES))
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
+    parser.add_argument("--only", nargs="*", default=[""], help="parts of the names of what is run")
+    parser.add_argument("--fronts", action="store_true", help="fronts in place of the table")
+    parser.add_argument("--picture", type=Path, help="file for a picture of what is run")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    drawn = {}
+    for name in arguments.data:
+        splits = [loaded(arguments.data_dir, name, seed) for seed in arguments.seeds]
+        print(f"{name}, seeds {arguments.seeds}: {len(splits[0].train)} training texts\n{HEADER}")
+        chosen = fronts() if arguments.fronts else METHODS
+        methods = {label: own for label, own in chosen.items() if any(part in label for part in arguments.only)}
+        drawn[name] = {label: median(splits, arguments.seeds, label, own) for label, own in methods.items()}
+        print(line("goals", GOALS[name]), flush=True)
+    if arguments.picture is not None:
+        draw(drawn, arguments.picture)
+
+
+def loaded(folder: Path, name: str, seed: int, **options: Any) -> BinaryData:
+    file, sensitive = TABLES[name]
+    return load_table(folder / file, "label", sensitive, text=("text",), seed=seed, **options)
+
+
+def median(splits: Sequence[BinaryData], seeds: Sequence[int], label: str, method: Method) -> tuple[float, ...]:
+    """Figures of a method, printed."""
+    found = [figures(data, seed, method) for data, seed in zip(splits, seeds, strict=True)]
+    middle = tuple(np.median(found, axis=0).tolist())
+    print(line(label, middle), flush=True)
+    return middle
+
+
+def line(label: str, values: Sequence[float]) -> str:
+    digits = (4, *(3,) * 9, 1)
+    shown = ["-" if np.isnan(value) else f"{value:.{own}f}" for value, own in zip(values, digits, strict=True)]
+    return f"{label:34}{shown[0]:7}{''.join(f'{each:6}' for each in shown[1:])}"
+
+
+def figures(data: BinaryData, seed: int, method: Method) -> tuple[float, ...]:
+    """Those of `figures_of` on test data, and seconds of training."""
+    start = time.process_time()
+    judge = method(data, seed)
+    seconds = time.process_time() - start
+    return *figures_of(judge(data.test), data.test), seconds
+
+
+def figures_of(found: Found, split: Split) -> tuple[float, ...]:
+    """AUC, caught, balanced accuracy, shares that outlast each number of added words, of edits, and sentences."""
+    sensitive, flagged = split.y, found.margin > 0
+    told = detection(sensitive.numpy(), found.margin.numpy(), resamples=1)
+    balanced = float(flagged[sensitive].double().mean() + (~flagged)[~sensitive].double().mean()) / 2
+    kept = [
+        float((flagged & (radius >= count))[sensitive].double().mean())
+        for radius in (found.added, found.edited)
+        for count in WORDS
+    ]
+    sentences = np.nan if found.sentences is None else float((flagged & found.sentences)[sensitive].double().mean())
+    return told["roc_auc"].value, told["tpr_at_fpr_0.01"].value, balanced, *kept, sentences
+
+
+def fronts() -> dict[str, Method]:
+    """Ours and the linear model, by what training counts."""
+    methods: dict[str, Method] = {}
+    for strength in STRENGTHS:
+        label = strength.get(
+            "preset", f"{strength.get('target_words', 0)} added, {strength.get('target_edits', 0)} edits"
+        )
+        methods[f"ours, {label}"] = partial(convex, **strength)
+        methods[f"linear, {label}"] = partial(tuned, **strength)
+    return methods
+
+
+def tuned(data: BinaryData, seed: int, **recipe: Any) -> Judge:
+    """The best linear model on validation data: balanced accuracy, and survival of 10 added and 3 edited words."""
+    judges = []
+    for weight, decay in TUNED:
+        options = {"hidden": (), "sensitive_weight": weight, "weight_decay": decay, **recipe}
+        judges.append(convex(data, seed, **options))
+    worth = [sum(figures_of(judge(data.val), data.val)[place] for place in (2, 5, 7)) for judge in judges]
+    return judges[int(np.argmax(worth))]
+
+
+def draw(drawn: dict[str, dict[str, tuple[float, ...]]], path: Path) -> None:
+    """Balanced accuracy against survival, of added and of edited words."""
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(len(drawn), 2, figsize=(8, 3.2 * len(drawn)), dpi=150, squeeze=False)
+    for row, (table, found) in zip(axes, drawn.items(), strict=True):
+        for axis, (place, edits) in zip(
+            row, ((5, "any 10 words added"), (7, "any 3 words added or removed")), strict=True
+        ):
+            for kind, colour, marker in (("ours", "#0072b2", "o"), ("linear", "#d55e00", "s")):
+                points = sorted((values[2], values[place]) for label, values in found.items() if label.startswith(kind))
+                axis.plot(*(100 * np.array(points).T), label=kind, color=colour, marker=marker, markersize=5)
+            axis.set(xlabel="balanced accuracy, %", ylabel=f"{table}: stay caught, %", title=edits)
+            axis.grid(alpha=0.3)
+            axis.spines[["top", "right"]].set_visible(False)
+            axis.legend(frameon=False)
+    figure.tight_layout()
+    figure.savefig(path)
+
+
+if __name__ == "__main__":
+    main()
