@@ -7,7 +7,8 @@
    process, one thread. Each figure is the median of repeated runs, taken alternately.
 2. Greatest resident size while a stream of messages is encoded in portions of 10,000, after a tenth and after all.
 
-Last results, one thread of two shared cores (load LOAD), scikit-learn VERSION: RESULT
+Last results, one thread of two shared cores (load 8), scikit-learn 1.9.1: 100,000 texts 6.6 s, scikit-learn 4.8 s,
+ratio 1.37 (goal 1.5); greatest resident size 459 MiB after 100,000 texts, 460 MiB after 1,000,000.
 """
 
 from __future__ import annotations

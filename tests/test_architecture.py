@@ -40,7 +40,7 @@ ROOMS = (  # from the ground up: a room may import from those before it
     "cli",
     "__main__",
 )
-MOST_ARROWS = 165  # between rooms
+MOST_ARROWS = 166  # between rooms
 FILES = sorted(SOURCE.rglob("*.py"))
 
 

@@ -9,12 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
 import asymcert
 from asymcert.cli.app import app
 from asymcert.threats.file import KEYS
+from estimator.messages import messages
 
 ROOT = Path(__file__).parents[1]
 NO_TRITON = importlib.util.find_spec("triton") is None  # it is no dependency: where it is missing, kernels are left out
@@ -74,6 +76,17 @@ def test_data_frame_example():
     assert one > two > 0
     assert "the same verdicts: True" in printed
     assert "the same radii: True" in printed
+
+
+def test_texts_example(tmp_path):
+    """Alerts say what they outlast, also of a message that the detector has not seen."""
+    pl.DataFrame(dict(zip(("text", "label"), messages(400), strict=True))).write_csv(tmp_path / "messages.csv")
+    printed = _run("examples/detector_of_texts.py", str(tmp_path / "messages.csv"))
+    assert float(re.search(r"AUC +([\d.]+)", printed)[1]) > 0.95
+    one, three, ten = (float(share) for share in re.findall(r"added words +([\d.]+) %", printed))
+    assert one >= three >= ten
+    assert float(re.search(r"added sentences +([\d.]+) %", printed)[1]) > 90
+    assert re.search(r"^The verdict stands under any .*^carried by .*^undone by ", printed, re.M | re.S)
 
 
 def test_image_example():

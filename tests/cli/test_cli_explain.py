@@ -54,6 +54,14 @@ def test_for_people(folder):
     assert "words" not in run("explain", folder, "--text", "lunch at home")
 
 
+def test_texts_are_evaluated_against_the_usual_edits(folder):
+    lines = json.loads(run("evaluate", folder, "--json", "--quiet"))
+    assert {line["threat"] for line in lines} == {
+        f"words {edits} marks" for edits in ("add", "add+remove", "replace", "add+remove+replace", "sentences")
+    }
+    assert run("evaluate", folder, "--quiet").count("words sentences marks") >= 1
+
+
 def test_texts_of_strangers_give_a_terminal_no_commands(folder):
     shown = run("explain", folder, "--text", "win cash prize claim \x1b[2J\u202e offer \ud800")
     assert not {"\x1b", "\u202e"} & set(shown)

@@ -16,9 +16,9 @@ TEXTS = (*SPAM, MARKUP, *HARMLESS)
 KINDS = ((("add",), False), (("add", "remove"), False), ((), True))
 
 
-def text_run(path, windows="both", audited=False):
-    """A folder with certificates of `TEXTS` against `KINDS`, and attacks on them."""
-    model = additive(windows)
+def text_run(path, kinds=KINDS, audited=False):
+    """A folder with certificates of `TEXTS` against kinds of edits, with or without sentences, and attacks on them."""
+    model = additive("both")
     problem = TextProblem(model, model.scaling.columns[0].encoder)
     label = torch.tensor([text in (*SPAM, MARKUP) for text in TEXTS])
     split = Split(problem.inputs(TEXTS), label, texts=TEXTS)
@@ -27,7 +27,7 @@ def text_run(path, windows="both", audited=False):
     run.create(RunFacts("messages", None, "data", "spam", "harmless", model.input_shape, {}, 0, scaling))
     run.save_model(model)
     table = TableThreat(model.scaling)
-    threats = [table.words(kinds, sentences=sentences, marks_stay=True) for kinds, sentences in KINDS]
+    threats = [table.words(edits, sentences=sentences, marks_stay=True) for edits, sentences in kinds]
     evaluate(model, split, run, threats, data_digest="data", seed=0)
     if audited:
         audit(model, split, run, threats[:1])

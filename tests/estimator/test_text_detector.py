@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import estimator_checks
@@ -174,6 +175,10 @@ def test_weights_and_false_alarms():
     noisy = np.where(np.arange(len(LABELS)) % 10 == 1, "spam", LABELS)
     strict = detector(max_fpr=0.1).fit(TEXTS, noisy)
     assert (strict.predict(TEXTS)[noisy == "ham"] == "spam").mean() <= 0.1
+    balanced = detector(class_weight="balanced").fit(TEXTS[:120], LABELS[:120])
+    assert not np.array_equal(
+        balanced.decision_function(NEW), detector().fit(TEXTS[:120], LABELS[:120]).decision_function(NEW)
+    )
     assert (detector(class_weight={"spam": 1, "ham": 50}).fit(TEXTS, noisy).predict(NEW) == "ham").mean() >= 0.5
 
 
@@ -202,6 +207,8 @@ def test_no_texts_and_odd_ones(fitted):
     odd = ["", " ", "\ud800", "win \udcff cash \ud83d\ude00", "\x00\x1b[31m", "\u0301" * 5000, "a" * LONGEST]
     assert np.isfinite(fitted.decision_function(odd)).all()
     assert (fitted.predict(["", " "]) == "ham").all()
+    for cuts in (1, 3):  # not one alert among them
+        assert fitted.certify(["", "lunch at home"], edits=("add", "remove"), cuts=cuts).tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize(
@@ -238,6 +245,15 @@ def test_bad_input_is_refused(fitted, act, error, message):
 def test_texts_without_a_word_in_common_are_refused():
     with pytest.raises(InputError, match=r"0\. Provide more texts"):
         TextDetector(**QUICK).fit(["a", "b", "c", "d"], [0, 1, 0, 1])
+
+
+def test_vectors_of_texts_are_columns_of_the_detector_of_tables():
+    old, new = (HashingVectorizer(n_features=384).transform(texts).toarray() for texts in (TEXTS, NEW))  # unit vectors
+    quick = {"feature_map": "identity", "hidden": (8,), "min_steps": 150, "random_state": 0}
+    of_vectors = FeatureConvexDetector("spam", **quick).fit(old, LABELS)
+    assert of_vectors.score(new, TRUTH) > 0.9
+    radius = of_vectors.certify(new)  # of the vectors, in l2
+    assert (radius[of_vectors.predict(new) == "spam"] > 0).all()
 
 
 class TestTextDetectorFile(ReaderContract):

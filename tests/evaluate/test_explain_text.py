@@ -8,15 +8,20 @@ import torch
 
 from asymcert.datasets.text_columns import LONGEST
 from asymcert.errors import InputError
-from asymcert.evaluate.text import explain_text
+from asymcert.evaluate.text import explain_texts
 from asymcert.evaluate.words import word_shares
 from asymcert.models.text import TextClassifier
 from contracts.messages import HARMLESS, SPAM, WEIGHTS, additive, problem
 from contracts.models import linear_model
 
 
+def explain_one(model, text):
+    (found,) = explain_texts(model, [text])
+    return found
+
+
 def test_words_carry_their_weights():
-    found = explain_text(additive(), SPAM[0])
+    found = explain_one(additive(), SPAM[0])
     assert found.margin == 8.5
     assert {each.word: each.share * 8.5 for each in found.words} == pytest.approx(
         {word: WEIGHTS[word] for word in SPAM[0].split()}
@@ -26,7 +31,7 @@ def test_words_carry_their_weights():
 
 def test_numbers_of_words_are_those_that_weights_allow():
     """4 + 3 + 2 + 1 against a threshold of 1.5: no filler undoes it, two words taken out leave 3."""
-    found = explain_text(additive(), SPAM[0])
+    found = explain_one(additive(), SPAM[0])
     assert found.outlasts == {
         "added": float("inf"),
         "added or removed": 2.0,
@@ -39,7 +44,7 @@ def test_numbers_of_words_are_those_that_weights_allow():
 @pytest.mark.parametrize("text", SPAM)
 def test_the_cheapest_text_undoes_it_beyond_the_certificate(windows, text):
     asked = problem(windows)
-    found = explain_text(asked.model, text)
+    found = explain_one(asked.model, text)
     assert found.evasion is not None
     assert asked.margins([found.evasion.text])[0] <= 0 < found.margin
     assert found.evasion.price > found.outlasts["added, removed or replaced"]
@@ -49,19 +54,19 @@ def test_the_cheapest_text_undoes_it_beyond_the_certificate(windows, text):
 
 @pytest.mark.parametrize("text", [*HARMLESS, "", "\ud800"])
 def test_nothing_is_said_of_what_is_not_sensitive(text):
-    found = explain_text(additive(), text)
+    found = explain_one(additive(), text)
     assert not found.sensitive
     assert (found.outlasts, found.words, found.evasion) == ({}, [], None)
     assert found.promise == ""
 
 
 def test_a_promise_in_words():
-    said = explain_text(additive("both"), SPAM[0]).promise
+    said = explain_one(additive("both"), SPAM[0]).promise
     assert said.startswith("The verdict stands under any number of words added, any 2 words added or removed, ")
     assert "any number of whole added sentences, as long as the marks between sentences stay as they are." in said
     assert "look-alike letters, case, accents, invisible characters, kinds and numbers of spaces" in said
     assert "digits for letters" in said
-    assert "sentences" not in explain_text(additive(), SPAM[0]).promise
+    assert "sentences" not in explain_one(additive(), SPAM[0]).promise
 
 
 def test_what_only_a_decoded_part_says_is_not_promised():
@@ -72,7 +77,7 @@ def test_what_only_a_decoded_part_says_is_not_promised():
         model.score, 1.5, input_shape=(8,), scaling=replace(model.scaling, columns=(column,)), sensitive="spam"
     )
     hidden = base64.b64encode(b"cash prize claim now, cash prize claim now").decode()
-    found = explain_text(decoding, f"see {hidden}")
+    found = explain_one(decoding, f"see {hidden}")
     assert found.sensitive
     assert not found.disguises
     assert set(found.outlasts.values()) == {0.0}
@@ -96,4 +101,10 @@ def test_a_long_text_takes_no_longer_than_it_is():
 )
 def test_what_cannot_be_explained_is_refused(model, text, message):
     with pytest.raises(InputError, match=message):
-        explain_text(model, text)
+        explain_one(model, text)
+
+
+def test_a_search_is_left_out_on_demand():
+    whole, quick = (explain_texts(additive(), SPAM, search=search) for search in (True, False))
+    assert [replace(each, evasion=None) for each in whole] == quick
+    assert all(each.evasion for each in whole)

@@ -1,6 +1,6 @@
 """Features of words are those that a slow featuriser finds, and codes of windows lose none of them."""
 
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 import pytest
@@ -114,7 +114,9 @@ def test_codes_of_windows_lose_nothing(texts, width):
     windows = [(owner, kind, sorted(found)) for owner, text in enumerate(texts) for kind, found in text]
     owner, kind, features = zip(*windows, strict=True)
     ends = np.cumsum([0, *map(len, features)])
-    x = packed(Windows(np.array(owner), np.array(kind), ends, np.array(sum(features, []), np.int64)), len(texts), width)
+    x = packed(
+        Windows(np.array(owner), np.array(kind), ends, np.array(list(chain(*features)), np.int64)), len(texts), width
+    )
     assert x.dtype == np.float32
     assert x.shape[1] >= width
     assert 0 <= x.min() <= x.max() <= 1

@@ -15,7 +15,6 @@ from asymcert.certify.refined import Refined
 from asymcert.certify.tangent import Tangent
 from asymcert.models.base import CHUNK_VALUES, BinaryClassifier
 from asymcert.models.text import TextClassifier, WindowCodes
-from asymcert.texts.encoder import SENTENCE, WHOLE
 from asymcert.threats.model import ThreatModel
 
 
@@ -49,9 +48,8 @@ class Words(Certifier):
     def _certificates(self, model: TextClassifier, x: Tensor, threats: Sequence[ThreatModel]) -> list[Certificate]:
         margin = model.margin(x).double().cpu()
         radii = torch.zeros(len(threats), len(x), dtype=torch.float64)
-        for owner, kind, window_radii in self._windows(model, x, threats):
-            for radius, found, threat in zip(radii, window_radii, threats, strict=True):
-                found = torch.where(usable(kind, threat), found, 0.0)
+        for owner, window_radii in self._windows(model, x, threats):
+            for radius, found in zip(radii, window_radii, strict=True):
                 radius.scatter_reduce_(0, owner, found, "amax")
         slope = torch.full_like(margin, torch.nan)
         radii = torch.where(margin > 0, radii, 0.0)
@@ -62,19 +60,22 @@ class Words(Certifier):
 
     def _windows(
         self, model: TextClassifier, x: Tensor, threats: Sequence[ThreatModel]
-    ) -> Iterator[tuple[Tensor, Tensor, list[Tensor]]]:
-        """Of the sensitive windows, some at a time: whose they are, what they are, and their radii by threat."""
+    ) -> Iterator[tuple[Tensor, list[Tensor]]]:
+        """Of the sensitive windows, some at a time: whose they are, and the radii by threat that they prove."""
         inner = model.inner
         certifier = Tangent(self.sound) if self.cuts == 1 else Refined(self.cuts, sound=self.sound)
         windows = WindowCodes.of(x.to(model.device))
+        own = [within_window(threat, model.features) for threat in threats]
+        proving = torch.stack([usable(windows, threat) for threat in threats])
         size = max(1, CHUNK_VALUES // model.features)
         for first in range(0, len(windows.owner), size):
             chosen = slice(first, first + size)
             rows = windows.dense(model.features, torch.float64, chosen)
-            alert = inner.margin(rows) > 0
-            found = certifier.certify(inner, rows[alert], [within_window(threat, model.features) for threat in threats])
-            owner, kind = (part[chosen][alert].cpu() for part in (windows.owner, windows.kind))
-            yield owner, kind, [certificate.radius.cpu() for certificate in found]
+            alert = (inner.margin(rows) > 0) & proving[:, chosen].any(0)
+            found = certifier.certify(inner, rows[alert], own)
+            radii = torch.stack([certificate.radius for certificate in found])
+            radii = torch.where(proving[:, chosen][:, alert], radii, 0.0)
+            yield windows.owner[chosen][alert].cpu(), list(radii.cpu())
 
 
 def within_window(threat: ThreatModel, features: int) -> ThreatModel:
@@ -86,8 +87,9 @@ def within_window(threat: ThreatModel, features: int) -> ThreatModel:
     return ThreatModel(2.0, lower=0.0, upper=1.0, mutable=torch.zeros(features, dtype=torch.bool))
 
 
-def usable(kind: Tensor, threat: ThreatModel) -> Tensor:
-    """Which windows of these kinds can certify a text against an adversary who edits words: bool (w,)."""
+def usable(windows: WindowCodes, threat: ThreatModel) -> Tensor:
+    """Which windows can certify a text against an adversary who edits words: bool (w,)."""
     assert threat.edits is not None
-    whole = kind == WHOLE if not threat.edits.sentences else torch.zeros_like(kind, dtype=torch.bool)
-    return whole | (kind == SENTENCE) if threat.edits.marks_stay or threat.edits.sentences else whole
+    if threat.edits.sentences:
+        return windows.sentences
+    return windows.whole | windows.sentences if threat.edits.marks_stay else windows.whole

@@ -80,7 +80,8 @@ class WordDrops:
         room, chosen = slots[plan.clamp(max=len(slots) - 1)], torch.zeros_like(self.flip)
         for column, (own, sign) in enumerate(GAINED_AND_LOST):
             values = torch.where((family == own) & (self.flip == sign), self.fall, 0.0)
-            greatest = values.topk(min(int(room[:, column].max()), values.shape[1]), dim=1)
+            most = int(room[:, column].max()) if len(room) else 0
+            greatest = values.topk(min(most, values.shape[1]), dim=1)
             taken = torch.arange(greatest.indices.shape[1], device=plan.device) < room[:, column, None]
             chosen.scatter_add_(1, greatest.indices, (taken & (greatest.values > 0)).to(chosen))
         return chosen * self.flip

@@ -147,7 +147,7 @@ def evaluate(
     opened = Run(run, data_dir)
     certifier = certifier_for(method or default_method(opened.model), **overrides)
     threats, data = threats_for(opened.model), opened.data
-    if certifier.counts and opened.model.scaling is not None:
+    if certifier.counts and opened.model.scaling is not None and opened.model.scaling.windows is None:
         threats = threats_for(opened.model, ["0"]) + threats
     rows = certify_run(opened, threats, certifier, split, quiet=quiet)
     certify_points(opened, threats, certifier, split, quiet)

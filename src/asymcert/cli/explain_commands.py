@@ -13,7 +13,7 @@ from asymcert.cli.parameters import DataDir, Json, RunPath, SplitName
 from asymcert.cli.steps import chosen_split
 from asymcert.datasets.text_columns import LONGEST
 from asymcert.evaluate.formatting import ceil_percent, floor_significant, printable
-from asymcert.evaluate.text import TextExplanation, explain_text
+from asymcert.evaluate.text import TextExplanation, explain_texts
 from asymcert.runs.run import Run
 
 MOST_SHOWN = 12  # words
@@ -37,7 +37,7 @@ def explain(
     Examples: asymcert explain runs/sms --text "You have won a prize" · asymcert explain runs/sms --index 7
     """
     opened = Run(run, data_dir)
-    found = explain_text(opened.model, _text(opened, text, index, split), cuts)
+    (found,) = explain_texts(opened.model, [_text(opened, text, index, split)], cuts)
     verdict = {"verdict": opened.model.sensitive if found.sensitive else opened.model.other}
     if as_json:
         show.result(verdict | {"sensitive": found.sensitive} | found.to_dict(), as_json)
@@ -62,10 +62,10 @@ def _print_reasons(found: TextExplanation) -> None:
 
 def _text(run: Run, text: str | None, index: int | None, split: str) -> str:
     """The text that is asked about."""
-    if (text is None) == (index is None):
-        raise refuse("--text", "given, or else --index", "both" if text is not None else "neither")
-    if text is not None:
+    if text is not None and index is None:
         return sys.stdin.buffer.read(4 * LONGEST + 4).decode("utf-8", "replace") if text == "-" else text
+    if index is None or text is not None:
+        raise refuse("--text", "given, or else --index", "neither" if text is None else "both")
     check_count("--index", index, 0)
     texts = chosen_split(run.data, split).texts or ()
     if index >= len(texts):

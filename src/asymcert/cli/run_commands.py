@@ -70,7 +70,8 @@ def audit(
         summary = summary_of(rows).to_dicts()
         facts |= {"attacks": summary} if as_json else {}
         if not as_json:
-            show.table("Attacks tried, and what became of them", summary, as_json)
+            shown = [{name: "" if value is None else value for name, value in row.items()} for row in summary]
+            show.table("Attacks tried, and what became of them", shown, as_json)
     show.result(facts, as_json)
     raise typer.Exit(1 if successes else 0)
 

@@ -23,6 +23,7 @@ from asymcert.evaluate.audit import audit
 from asymcert.evaluate.labels import method_labels
 from asymcert.evaluate.robust import OperatingPoint, operating_points, record_points
 from asymcert.evaluate.scoring import score_table
+from asymcert.evaluate.text import usual_edits
 from asymcert.models.base import BinaryClassifier
 from asymcert.runs.rows import distinct, options_text, parse_parquet
 from asymcert.runs.run import Run
@@ -58,8 +59,11 @@ def threats_for(
 ) -> list[ThreatModel]:
     """Threat models of files, and one for each norm, in [0, 1] if `box`; the three usual norms if none is named.
 
-    Where columns are counted they are those of the model's table, and so are words, which `edits` are of.
+    Of texts they are the usual kinds of edits then. Where columns are counted they are those of the model's table, and
+    so are words, which `edits` are of.
     """
+    if not norms and not files and edits is None and model.scaling is not None and model.scaling.windows is not None:
+        return usual_edits(model.scaling)
     named = [f"{norm:g}" for norm in NORMS] if not norms and not files else norms or []
     if edits is not None and WORDS not in named:
         raise refuse("--edits", f"given with --norm {WORDS}", "another norm")

@@ -63,7 +63,7 @@ def train(
     data: Annotated[
         str,
         typer.Argument(
-            help="Name of a data set (see `asymcert datasets`), a table's file, or a folder with one of images or texts each."
+            help="Name of a data set (see `asymcert datasets`), a table's file, or a folder with one of files a class."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Run folder to make, or to continue after an interruption.")],

@@ -27,6 +27,9 @@ class FeatureConvexDetector(TableDetector):
     network is trained on them with a term for the certified radius, and its threshold is chosen on a part of the
     training data held back.
 
+    Vectors that another model made of texts or images are columns of numbers like others: l2 radii are then about the
+    vectors, and say nothing of changes of the text or image that they were made of.
+
     Parameters
     ----------
     sensitive : label, default=None

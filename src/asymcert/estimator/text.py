@@ -17,7 +17,7 @@ from asymcert.datasets import BinaryData
 from asymcert.datasets.scaling import TableScaling
 from asymcert.estimator.base import CPU, Detector
 from asymcert.estimator.frames import as_texts, is_frame
-from asymcert.evaluate.text import TextExplanation, explain_text
+from asymcert.evaluate.text import TextExplanation, explain_texts
 from asymcert.models.text import TextClassifier
 from asymcert.texts.codes import portions
 from asymcert.texts.options import TextOptions
@@ -54,8 +54,8 @@ class TextDetector(Detector):
     sensitive : label, default=None
         The class an adversary wants to escape from ("spam"); by default the greater of the two labels.
     preset : {"text", "text-words", "text-edits", "text-monotone", "text-plain"}, default="text"
-        Recipe of training: for a few added words, for more of them, for words added or removed; so that no word speaks
-        against the sensitive class; or for accuracy alone.
+        Recipe of training: for added words and edits alike, for added words, for edits; so that no word speaks against
+        the sensitive class; or for accuracy alone.
     target_words : int, default=None
         Added words whose worst choice counts in the loss. None, here and below: as the preset has it.
     target_edits : int, default=None
@@ -96,8 +96,9 @@ class TextDetector(Detector):
     least_texts : int, default=2
         Texts that a word, pair or part must be in to be a feature.
     class_weight : dict, "balanced" or None, default=None
-        What the classes weigh in training, as in scikit-learn. A dict also moves the threshold: the
-        classes' shares of errors are then in the inverse ratio of their weights, unless `max_fpr` says where it is.
+        What the classes weigh in training, as in scikit-learn; None as the preset has it. A dict also moves the
+        threshold: the classes' shares of errors are then in the inverse ratio of their weights, unless `max_fpr` says
+        where it is.
     max_fpr : float, default=None
         Most false alarms on the data held back, as a share; by default the threshold balances accuracies there.
     validation_fraction : float, default=0.2
@@ -245,7 +246,7 @@ class TextDetector(Detector):
         return certify(self.model_, self._inputs(X), threat, method, **options)
 
     @undisturbed(CPU)
-    def explain(self, X: Any, cuts: int = 1) -> list[TextExplanation]:
+    def explain(self, X: Any, cuts: int = 1, search: bool = True) -> list[TextExplanation]:
         """What carries each verdict, how many edits it outlasts, and the cheapest edited text that is known to undo it.
 
         Parameters
@@ -254,14 +255,16 @@ class TextDetector(Detector):
             Texts.
         cuts
             Tangent planes of certificates; more take longer and prove more.
+        search
+            Whether to search for the cheapest edited text, which takes most of the time.
         """
         check_is_fitted(self)
-        return [explain_text(self.model_, text, cuts) for text in self._frame(X, reset=False).to_series()]
+        return explain_texts(self.model_, self._frame(X, reset=False).to_series().to_list(), cuts, search)
 
     def _train(self, data: BinaryData, seed: int) -> TextClassifier:
         chosen = {name: value for name in RECIPE if (value := getattr(self, name)) is not None}
         chosen |= {} if self.epochs is None else {"validate_every": self.epochs}
-        chosen["class_weight"] = "balanced" if self.class_weight == "balanced" else "none"
+        chosen |= {"sensitive_weight": 1.0} if self.class_weight == "balanced" else {}
         recipe = kind_of(KIND).recipe(data, self.preset, false_positive_rate=self._rate, **chosen)
         return train(data, KIND, config=recipe, seed=seed)
 

@@ -25,7 +25,9 @@ def store_alerts(run: RunFolder, model: BinaryClassifier, texts: Sequence[str], 
     problem = TextProblem(model, model.scaling.windows.encoder)
     alerts = rows.filter("prediction", *run.own).unique(ALERT_KEY, maintain_order=True)
     fresh = alerts.join(run.read(ALERTS), on=ALERT_KEY, how="anti")
-    words = [word_shares(problem, str(texts[index]), margin)[:KEPT] for index, margin in fresh["index", "margin"].rows()]
+    words = [
+        word_shares(problem, str(texts[index]), margin)[:KEPT] for index, margin in fresh["index", "margin"].rows()
+    ]
     kept = {
         "text": pl.Series([texts[index][:LONGEST] for index in fresh["index"]], dtype=pl.String),
         "words": pl.Series([[each.word for each in own] for own in words], dtype=pl.List(pl.String)),

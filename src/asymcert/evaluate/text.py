@@ -11,9 +11,9 @@ from asymcert._checks import refuse
 from asymcert.attacks.texts.cheapest import cheapest_edit
 from asymcert.attacks.texts.prices import described
 from asymcert.attacks.texts.problem import TextProblem
-from asymcert.attacks.texts.supply import Supply
 from asymcert.attacks.texts.trial import ChangedText
-from asymcert.certify import certify
+from asymcert.certify.texts import Words
+from asymcert.datasets.scaling import TableScaling
 from asymcert.datasets.text_columns import LONGEST
 from asymcert.evaluate.text_audit import prices_of, problem_of
 from asymcert.evaluate.words import WordShare, word_shares
@@ -80,42 +80,48 @@ class TextExplanation:
         return parts | {"words": [vars(each) for each in self.words], "evasion": told}
 
 
-def explain_text(model: BinaryClassifier, text: str, cuts: int = 1, supply: Supply | None = None) -> TextExplanation:
-    """Certify one text against each of `EDITS`, and search for a text that undoes its verdict.
+def explain_texts(
+    model: BinaryClassifier, texts: Sequence[str], cuts: int = 1, search: bool = True
+) -> list[TextExplanation]:
+    """Certify each text against each of `EDITS`, and search for texts that undo their verdicts.
 
     Parameters
     ----------
     model
         Classifier of texts, with its encoder in its scaling.
-    text
-        As it was written.
+    texts
+        As they were written.
     cuts
         Tangent planes of certificates, see method ``words``.
-    supply
-        What may be added in the search besides words of the vocabulary.
+    search
+        Whether to search, which takes most of the time.
 
     Raises
     ------
     InputError
-        The model is not one of texts, or the text is longer than they are.
+        The model is not one of texts, a text is longer than they are, or `cuts` is no number of planes.
     """
-    problem = problem_of(model)
-    if len(text) > LONGEST:
-        raise refuse("text", f"of at most {LONGEST} characters", len(text), "Shorten it.")
+    problem, certifier = problem_of(model), Words(cuts)
+    for text in texts:
+        if len(text) > LONGEST:
+            raise refuse("text", f"of at most {LONGEST} characters", len(text), "Shorten it.")
+    return [_explained(problem, certifier, text, search) for text in texts]
+
+
+def _explained(problem: TextProblem, certifier: Words, text: str, search: bool) -> TextExplanation:
     x, margin = problem.inputs([text]), float(problem.margins([text])[0])
     if not margin > 0:
         return TextExplanation(margin, {}, False, False, "", [], None)
-    threats = [edits_of(problem, kinds) for kinds in EDITS]
-    radii = [float(certify(model, x, threat, cuts=cuts).radius) for threat in threats]
-    outlasts = dict(zip(EDITS.values(), radii, strict=True))
-    sentences = bool(certify(model, x, edits_of(problem, (), sentences=True)).radius > 0)
+    assert problem.model.scaling is not None
+    threats = usual_edits(problem.model.scaling)
+    radii = [float(each.radius) for each in certifier.certify(problem.model, x, threats)]
+    outlasts, sentences = dict(zip(EDITS.values(), radii, strict=False)), any(radii[len(EDITS) :])
     undecoded = TextProblem(problem.model, replace(problem.encoder, decoded=False))
     disguises = bool(undecoded.margins([text])[0] > 0)
     promise = _promise(problem.encoder, outlasts, sentences, disguises)
-    words = word_shares(problem, text, margin)
-    found = cheapest_edit(problem, text, prices_of(problem, threats[-1]), supply=supply)
-    evasion = found if found.undoes else None
-    return TextExplanation(margin, outlasts, sentences, disguises, promise, words, evasion)
+    evasion = cheapest_edit(problem, text, prices_of(problem, threats[len(EDITS) - 1])) if search else None
+    evasion = evasion if evasion and evasion.undoes else None
+    return TextExplanation(margin, outlasts, sentences, disguises, promise, word_shares(problem, text, margin), evasion)
 
 
 def _promise(encoder: TextEncoder, outlasts: Mapping[str, float], sentences: bool, disguises: bool) -> str:
@@ -138,8 +144,10 @@ def _listed(parts: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
 
 
-def edits_of(problem: TextProblem, kinds: tuple[str, ...], sentences: bool = False) -> ThreatModel:
-    """An adversary who makes these edits; where sentences are scored, their marks stay as they are."""
-    assert problem.model.scaling is not None
-    marks_stay = problem.encoder.windows != "whole"
-    return TableThreat(problem.model.scaling).words(kinds, sentences=sentences, marks_stay=marks_stay)
+def usual_edits(scaling: TableScaling) -> list[ThreatModel]:
+    """Adversaries who make `EDITS`, and where sentences are scored one who adds whole ones; their marks then stay."""
+    assert scaling.windows is not None
+    by_sentence = scaling.windows.encoder.windows != "whole"
+    table = TableThreat(scaling)
+    alone = [table.words((), sentences=True, marks_stay=True)] if by_sentence else []
+    return [*(table.words(kinds, marks_stay=by_sentence) for kinds in EDITS), *alone]

@@ -24,7 +24,7 @@ from asymcert.models.base import BinaryClassifier
 from asymcert.models.text import TextClassifier
 from asymcert.runs.folder import RunFolder
 from asymcert.runs.rows import KEY, TEXT_SCHEMA, threat_key
-from asymcert.runs.tables import TEXTS
+from asymcert.runs.tables import SCHEMAS, TEXTS
 from asymcert.threats.model import ThreatModel
 
 if TYPE_CHECKING:
@@ -153,6 +153,7 @@ def resumed(
 ) -> pl.DataFrame:
     """Rows of an attack on certificates: those that the run's table has, and the others, attacked and stored now."""
     stored = run.read(table)
+    stored = SCHEMAS[table].to_frame() if stored.is_empty() else stored
     same = (pl.col("attack") == attack) & (pl.col("fraction") == fraction) & (pl.col("seed") == seed)
     known = stored.filter(same).join(certificates, on=list(KEY), how="semi")
     parts = [known]

@@ -16,6 +16,7 @@ from asymcert.models.base import BinaryClassifier, described
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.models.parts import describe_score, grouped, restored_score
 from asymcert.texts.codes import KINDS, UNIT
+from asymcert.texts.encoder import SENTENCE, WHOLE
 
 CODES_PER_WINDOW = 16  # of usual texts, for estimates of memory
 
@@ -57,6 +58,16 @@ class WindowCodes:
         filled = ((numbers > 0) & ~begins).flatten()
         owner = begins.nonzero()[:, 0]
         return cls(owner, UNIT - numbers[begins], window[filled], numbers.flatten()[filled] - 1)
+
+    @property
+    def whole(self) -> Tensor:
+        """Bool (w,): windows that are all of a text."""
+        return self.kind == WHOLE
+
+    @property
+    def sentences(self) -> Tensor:
+        """Bool (w,): windows that are sentences of a text itself."""
+        return self.kind == SENTENCE
 
     @property
     def starts(self) -> Tensor:

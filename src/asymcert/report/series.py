@@ -230,7 +230,10 @@ def _series(rows: pl.DataFrame, known: Mapping[str, ThreatModel]) -> tuple[Serie
         parts = [methods[kind], adversary.partition(" ")[2] if len(threats) > 1 else ""]
         parts += [line["model_digest"][:8] if len(copies) > 1 else ""]
         parts += [f"{_samples(line)} samples" if len({_samples(other) for other in panel.to_dicts()}) > 1 else ""]
-        colour = kinds.index(kind) + (models.index(line["model_digest"]) if len(copies) > 1 else 0)
+        copy = models.index(line["model_digest"]) if len(copies) > 1 else 0
+        colour, dash = kinds.index(kind) + copy, threats.index(key)
+        if unit_of(key, line["norm"]) == WORDS:  # many adversaries, few methods
+            colour, dash = dash + copy, kinds.index(kind)
         own = rows.filter(*(pl.col(name) == line[name] for name in SERIES))
         result.append(
             Series(
@@ -242,7 +245,7 @@ def _series(rows: pl.DataFrame, known: Mapping[str, ThreatModel]) -> tuple[Serie
                 certified_accuracy(own),
                 line,
                 COLOURS[colour % len(COLOURS)],
-                DASHES[threats.index(key) % len(DASHES)],
+                DASHES[dash % len(DASHES)],
             )
         )
     return tuple(result)
