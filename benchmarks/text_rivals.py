@@ -31,7 +31,7 @@ from asymcert.threats.table import TableThreat
 Floats = NDArray[np.float64]
 MOST = 32  # words that are told apart
 DRAWS, ALPHA, COPIES = 1001, 0.001, 8  # of randomized deletion: for each text, and copies of each training text
-NORMS = 12  # minorants of a margin that is divided by a norm
+NORMS = 5  # minorants of a margin that is divided by a norm
 ADDED, EDITED = ("add",), ("add", "remove")
 
 
@@ -67,7 +67,7 @@ def certified(model: TextClassifier, split: Split) -> Found:
 def tfidf(data: BinaryData, seed: int, inverse_penalty: float = 10.0) -> Judge:
     """TF-IDF of words and pairs, divided by its norm, and logistic regression; nothing is drawn."""
     rows = presences(data, data.train)
-    idf = np.log((1 + rows.shape[0]) / (1 + np.bincount(rows.indices, minlength=rows.shape[1]))) + 1.0
+    idf = np.log((1 + len(data.train)) / (1 + np.asarray(rows.sum(0))[0])) + 1.0
     base = LogisticRegression(C=inverse_penalty, max_iter=1000)
     base.fit(normalize(rows.multiply(idf).tocsr()), data.train.y.numpy())
     return partial(divided, data, base, idf)
@@ -84,7 +84,7 @@ def divided(data: BinaryData, base: LogisticRegression, idf: Floats, split: Spli
     val, own = (presences(data, part).multiply(idf).tocsr() for part in (data.val, split))
     scores = [torch.from_numpy(base.decision_function(normalize(rows))) for rows in (val, own)]
     threshold = balanced_threshold(scores[0], data.val.y)
-    c, norm = max(0.0, threshold - float(base.intercept_[0])), norm_of(own, axis=1)
+    c, norm = max(0.0, threshold - float(np.ravel(base.intercept_)[0])), np.asarray(norm_of(own, axis=1))
     found = [
         certified(linear(data, base.coef_[0] * idf - c / (2.0 * s) * idf**2, -c * s / 2.0), split)
         for s in np.quantile(norm[norm > 0], np.linspace(0.0, 1.0, NORMS))
@@ -107,7 +107,7 @@ def deletion(data: BinaryData, seed: int, kept: float) -> Judge:
     generator, size = np.random.default_rng(seed), len(encoder_of(data).vocabulary.words)
     copies = [text[generator.random(len(text)) < kept] for text in known_words(data, data.train) for _ in range(COPIES)]
     base = LogisticRegression(C=1.0, solver="liblinear").fit(counts(copies, size), data.train.y.numpy().repeat(COPIES))
-    return partial(voted, data, base.coef_[0], float(base.intercept_[0]), kept, generator)
+    return partial(voted, data, base.coef_[0], float(np.ravel(base.intercept_)[0]), kept, generator)
 
 
 def voted(

@@ -16,7 +16,7 @@ from asymcert.models.text import TextClassifier, WindowCodes
 from asymcert.texts.canonical import CanonicalForm
 from asymcert.texts.codes import packed
 from asymcert.texts.encoder import TextEncoder
-from asymcert.texts.vocabulary import Vocabulary
+from asymcert.texts.vocabulary import GRAM, PAIR, WORD, Vocabulary
 from asymcert.threats.table_words import word_edits
 from asymcert.training.models import kind_of, model_for
 from asymcert.training.text import TextScore
@@ -83,31 +83,40 @@ def test_windows_are_chosen_and_thinned(data):
     )
 
 
-STEPS = {  # per edit: features of words gained and lost, of pairs, of parts
-    "add": (1, 0, 2, 1, 20, 0),
-    "remove": (0, 1, 1, 2, 0, 20),
-    "replace": (1, 1, 2, 2, 20, 20),
-}
+GAINS = {"add": (1, 2, 20), "remove": (0, 1, 0), "replace": (1, 2, 20)}  # features of words, of pairs, of parts
+
+
+def greatest(values, count):
+    return sum(sorted(values, reverse=True)[:count])
+
+
+def removals(cost):
+    """Costs of removals of words one by one: of each word, a pair that it ends and one that it begins."""
+    families, own = VOCABULARY.families, [*VOCABULARY.words, *(word for word, _ in VOCABULARY.often)]
+    of_words = list(zip(own, cost[families == WORD], strict=True))
+    of_pairs = list(zip(VOCABULARY.pairs, cost[families == PAIR], strict=True))
+    for word in VOCABULARY.words:
+        kinds = [[value for each, value in of_words if each == word]]
+        kinds += [[value for pair, value in of_pairs if pair[side] == word] for side in (0, 1)]
+        for step in itertools.zip_longest(*(sorted(values, reverse=True) for values in kinds), fillvalue=0.0):
+            yield sum(step)
 
 
 @pytest.mark.parametrize(("kinds", "count"), [(("add",), 2), (("remove",), 1), (("add", "remove", "replace"), 3)])
 def test_falls_are_the_greatest_over_all_choices_of_edits(kinds, count):
-    generator = torch.Generator().manual_seed(0)
+    generator, families = torch.Generator().manual_seed(0), VOCABULARY.families
     slope = torch.randn(6, len(VOCABULARY), generator=generator)
     present = torch.rand(6, len(VOCABULARY), generator=generator) < 0.4
     (fall,) = WordFalls([(word_edits([COLUMN], kinds), count)])(slope, present)
     for row in range(6):
+        gained = np.where(present[row], 0.0, -slope[row]).clip(min=0.0)
+        lost = np.where(present[row], slope[row], 0.0).clip(min=0.0)
         expected = 0.0
-        for plan in itertools.product(kinds, repeat=count):
-            room, total = np.sum([STEPS[kind] for kind in plan], 0), 0.0
-            for number, (family, lost) in enumerate(itertools.product(range(3), (False, True))):
-                own = [
-                    float(slope[row, feature] if lost else -slope[row, feature])
-                    for feature in np.nonzero(VOCABULARY.families == family)[0]
-                    if bool(present[row, feature]) == lost
-                ]
-                total += sum(sorted((max(value, 0.0) for value in own), reverse=True)[: room[number]])
-            expected = max(expected, total)
+        for plan in itertools.combinations_with_replacement(kinds, count):
+            room, added = np.sum([GAINS[kind] for kind in plan], 0), plan.count("add")
+            total = sum(greatest(gained[families == family], room[family]) for family in (WORD, PAIR, GRAM))
+            total += greatest(lost[families == PAIR], added) + greatest(removals(lost), count - added)
+            expected = max(expected, total + greatest(lost[families == GRAM], 20 * (count - added)))
         assert float(fall[row]) == pytest.approx(expected, rel=1e-5)
 
 
