@@ -37,7 +37,7 @@ SPACES = re.compile(r" (?=[ ,;:.!?)])")  # none before another, none before a ma
 
 def table_of_characters() -> Characters:
     """The table of this Python's Unicode."""
-    from asymcert.texts.look import characters  # takes a second, and none where a model brings its own
+    from asymcert.texts.look import characters  # takes a while, and none where a model brings its own
 
     return characters()
 

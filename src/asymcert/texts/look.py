@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import lru_cache
 
 from confusable_homoglyphs.confusables import confusables_data
 
@@ -44,7 +44,7 @@ OF_THEIR_OWN = ("CJK ", "HIRAGANA ", "KATAKANA ", "YI SYLLABLE ")  # written wit
 
 @lru_cache(1)
 def characters() -> Characters:
-    """The table of this Python's Unicode; it takes about a second to make."""
+    """The table of this Python's Unicode; it takes about half a second to make."""
     becomes: dict[str, list[str]] = {}
     dropped, apart = Ranges(), Ranges()
     for code in (code for part in ASSIGNED for code in part):
@@ -71,12 +71,11 @@ class Ranges:
 def settled(character: str) -> str:
     """What a character becomes in the end: every part of it becomes itself, symbols with a space on both sides."""
     before, target = character, look(character)
-    while target != before:
+    while target and target != before:
         before, target = target, "".join(map(look, target))
-    return "".join(f" {one} " if stands_apart(one) else one for one in target)
+    return target and "".join(f" {one} " if stands_apart(one) else one for one in target)
 
 
-@cache
 def stands_apart(character: str) -> bool:
     """Whether a character that stays is no letter of a word: a currency, an emoji, an ideograph."""
     if character.isascii():
@@ -85,7 +84,6 @@ def stands_apart(character: str) -> bool:
     return symbol or unicodedata.name(character, "").startswith(OF_THEIR_OWN)
 
 
-@cache
 def look(character: str) -> str:
     """One step: what the character is seen as."""
     kind = unicodedata.category(character)
