@@ -24,7 +24,8 @@ from asymcert.certify.tangent import Tangent
 from asymcert.certify.texts import usable, within_window
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.models.text import TextClassifier, WindowCodes
-from asymcert.proofs.checker import Claim, Model
+from asymcert.proofs.checker import Claim
+from asymcert.proofs.checker_model import Model
 from asymcert.proofs.checker_network import RefusedError
 from asymcert.proofs.prices import best_prices
 from asymcert.threats.model import ThreatModel
