@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from asymcert._checks import check_number, option, refuse
 from asymcert.datasets import BinaryData
-from asymcert.threats.words import GRAM, KINDS, PAIR, STEPS, WORD
+from asymcert.threats.words import KINDS, STEPS
 from asymcert.training.recipe import Recipe, instead
 
-RISING = {"none": (), "parts": (PAIR, GRAM), "all": (WORD, PAIR, GRAM)}  # families that only raise the score
+RISING = ("none", "parts", "all")  # features that only raise the score: parts are all but those of plain words
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class TextConfig(Recipe):
         ("add", "remove"), "target_edits: kind, one of add, remove, replace; repeat for more."
     )
     words_weight: float = option(1.0, "text: share of the loss of sensitive texts that is of texts so edited.")
-    rising: str = option("parts", "text: features that never lower the score,", tuple(RISING))
+    rising: str = option("parts", "text: features that never lower the score,", RISING)
     label_smoothing: float = option(0.0, "Share of every label that is spread over both classes.")
     sensitive_weight: float = option(0.15, "text: weight in the loss of all sensitive texts together, others have 1.")
     dropout: float = option(0.3, "Share of features that training leaves out at random.")
