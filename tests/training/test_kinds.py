@@ -266,6 +266,7 @@ TEXT = {
     "target_edits": 2,
     "edits": ("replace",),
     "words_weight": 0.5,
+    "edits_weight": 0.9,
     "rising": "all",
     "label_smoothing": 0.2,
     "sensitive_weight": 0.2,

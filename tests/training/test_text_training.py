@@ -141,6 +141,14 @@ def test_the_fall_is_that_of_the_window_with_the_greatest_score(data):
     assert loss.requires_grad
 
 
+def test_a_batch_without_sensitive_texts_has_no_falls(data):
+    own, harmless = objective(data, target_words=2, target_edits=1), data.train.x[~data.train.y][:8]
+    own.share = 1.0
+    loss = own(harmless, torch.zeros(8, dtype=torch.int64), torch.Generator().manual_seed(0))
+    plain = objective(data)(harmless, torch.zeros(8, dtype=torch.int64), torch.Generator().manual_seed(0))
+    torch.testing.assert_close(loss, plain)
+
+
 def test_it_learns_and_the_words_outlast_more_edits_when_trained_for_them(data):
     losses, outlasting = [], []
     for target in (0, 3):

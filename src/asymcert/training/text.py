@@ -43,7 +43,7 @@ class TextScore(Objective):
         rises = ~(falling & np.ones(len(vocabulary), bool))
         self.score = started(ConvexMLP((len(vocabulary),), self.recipe.hidden, signs=rises.astype(int).tolist()))
         if self.recipe.adversaries:
-            known = [(word_edits([column], kinds), count) for kinds, count in self.recipe.adversaries]
+            known = [(word_edits([column], kinds), count) for kinds, count, _ in self.recipe.adversaries]
             self.falls = WordFalls(known, torch.from_numpy(rises))
         others = float((~data.train.y).sum() / data.train.y.sum())  # to one sensitive text
         self.weighing = Weighing(self.recipe.label_smoothing, (1.0, self.recipe.sensitive_weight * others))
@@ -63,8 +63,9 @@ class TextScore(Objective):
             return loss
         rows = sensitive.nonzero()[:, 0]
         moved = [scores.index_add(0, rows, -self.share * fall) for fall in falls]
-        edited = torch.stack([classification_loss(each, sensitive, self.weighing) for each in moved]).mean()
-        return torch.lerp(loss, edited, self.recipe.words_weight)
+        edited = torch.stack([classification_loss(each, sensitive, self.weighing) for each in moved])
+        weights = edited.new_tensor([weight for _, _, weight in self.recipe.adversaries])
+        return torch.lerp(loss, edited @ weights, self.recipe.words_weight)
 
     def planes(self, windows: WindowCodes, chosen: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Scores (n,) of texts, and how far those of `chosen` ones, bool (n,), fall by each adversary's worst edits."""

@@ -27,6 +27,7 @@ class TextConfig(Recipe):
         ("add", "remove"), "target_edits: kind, one of add, remove, replace; repeat for more."
     )
     words_weight: float = option(1.0, "text: share of the loss of sensitive texts that is of texts so edited.")
+    edits_weight: float = option(0.25, "text: share of that part that target_edits has, target_words the rest.")
     rising: str = option("parts", "text: features that never lower the score,", RISING)
     label_smoothing: float = option(0.0, "Share of every label that is spread over both classes.")
     sensitive_weight: float = option(0.15, "text: weight in the loss of all sensitive texts together, others have 1.")
@@ -35,7 +36,7 @@ class TextConfig(Recipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("warmup", "words_weight", "label_smoothing"):
+        for name in ("warmup", "words_weight", "edits_weight", "label_smoothing"):
             check_number(name, getattr(self, name), 0.0, 1.0)
         check_number("dropout", self.dropout, 0.0, 0.99)
         if not 0 < len(set(self.edits) & set(KINDS)) == len(self.edits):
@@ -49,10 +50,11 @@ class TextConfig(Recipe):
                 raise refuse(name, "left out for texts", getattr(self, name))
 
     @property
-    def adversaries(self) -> list[tuple[Sequence[str], int]]:
-        """Kinds of edits that training counts, and how many of them."""
-        both = ((("add",), self.target_words), (self.edits, self.target_edits))
-        return [(kinds, count) for kinds, count in both if count]
+    def adversaries(self) -> list[tuple[Sequence[str], int, float]]:
+        """Kinds of edits that training counts, how many of them, and their share of the loss of edited texts."""
+        share = self.edits_weight if self.target_words and self.target_edits else float(self.target_edits > 0)
+        both = ((("add",), self.target_words, 1.0 - share), (self.edits, self.target_edits, share))
+        return [(kinds, count, weight) for kinds, count, weight in both if count]
 
 
 UPDATES = 400  # of the optimiser, about

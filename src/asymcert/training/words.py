@@ -75,7 +75,7 @@ def _padded(values: Tensor, row: Tensor, rows: int) -> Tensor:
     """Values (m,) of rows, ascending, one row each: (rows, most of a row)."""
     sizes = row.bincount(minlength=rows)
     place = torch.arange(len(row), device=row.device) - (sizes.cumsum(0) - sizes)[row]
-    return values.new_zeros(rows, int(sizes.max())).index_put((row, place), values)
+    return values.new_zeros(rows, max(sizes.tolist(), default=0)).index_put((row, place), values)
 
 
 def _sums(values: Tensor, room: Tensor) -> Tensor:
