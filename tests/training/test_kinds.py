@@ -308,6 +308,7 @@ NEEDS = {
 }
 OTHER_NEEDS = {
     ("text", "edits"): {"target_edits": 1},
+    ("text", "edits_weight"): {"target_edits": 1},
     ("text", "false_positive_rate"): {"epochs": 12, "rising": "all", "learning_rate": 0.05},
     ("cayley", "width"): RESNET,
     ("linf-net", "depth"): {},

@@ -56,7 +56,10 @@ def sums(values: Tensor, most: int) -> Tensor:
 
 
 def _with_pairs(words: Tensor, pairs: Tensor, ends: Tensor, edits: WordEdits, most: int) -> Tensor:
-    """As `sums` of the words with their pairs: what comes first of each word, and what comes again of any.
+    """As `sums` of the words with their pairs: the lesser of two bounds.
+
+    One sums what comes first of each word, and what comes again of any. The other charges each word once, with all of
+    its pairs: whichever words are put in or taken out, no more of them are distinct.
 
     `words` (n, d) has the falls by words, `pairs` (n, pairs, 2) what each pair takes from its two words, `ends`.
     """
@@ -65,7 +68,9 @@ def _with_pairs(words: Tensor, pairs: Tensor, ends: Tensor, edits: WordEdits, mo
     first, again = zip(*(_best_and_rest(values, group, len(word)) for values, group in lists), strict=True)
     again = [values.topk(min(most, values.shape[1]), dim=1).values for values in again]
     repeats = torch.stack([torch.nn.functional.pad(values, (0, most - values.shape[1])) for values in again]).sum(0)
-    return sums(torch.cat((torch.stack(first).sum(0)[:, word], repeats), 1) * up(8), most)
+    apart = sums(torch.cat((torch.stack(first).sum(0)[:, word], repeats), 1) * up(8), most)
+    whole = torch.stack([torch.zeros_like(words).index_add(1, group, values) for values, group in lists]).sum(0)
+    return apart.minimum(sums(torch.nn.functional.pad(whole, (0, most)) * up(2 * words.shape[1] + 8), most))
 
 
 def _best_and_rest(values: Tensor, group: Tensor, groups: int) -> tuple[Tensor, Tensor]:
