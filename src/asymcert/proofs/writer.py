@@ -158,7 +158,7 @@ def _windows(model: TextClassifier, x_row: Tensor, threat: ThreatModel) -> list[
     certificate = Tangent().certify(
         model.inner, windows.dense(model.features, torch.float64), [within_window(threat, model.features)]
     )[0]
-    radius = torch.where(usable(windows.kind, threat), certificate.radius, 0.0)
+    radius = torch.where(usable(windows, threat), certificate.radius, 0.0)
     order = radius.argsort(descending=True, stable=True)
     return order[radius[order] > 0].tolist()
 
