@@ -18,7 +18,7 @@ from asymcert.threats.model import ThreatModel
 from contracts.models import random_mlp
 
 CHECKER = Path(inspect.getfile(main))
-BLOCKED = ("torch", "safetensors", "scipy", "polars", "sklearn", "asymcert", "fractions", "decimal")
+BLOCKED = ("torch", "safetensors", "scipy", "polars", "sklearn", "asymcert")
 
 
 @pytest.fixture

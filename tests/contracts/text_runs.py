@@ -16,7 +16,7 @@ TEXTS = (*SPAM, MARKUP, *HARMLESS)
 KINDS = ((("add",), False), (("add", "remove"), False), ((), True))
 
 
-def text_run(path, kinds=KINDS, audited=False):
+def text_run(path, kinds=KINDS, audited=False, proofs=None):
     """A folder with certificates of `TEXTS` against kinds of edits, with or without sentences, and attacks on them."""
     model = additive("both")
     problem = TextProblem(model, model.scaling.columns[0].encoder)
@@ -28,7 +28,7 @@ def text_run(path, kinds=KINDS, audited=False):
     run.save_model(model)
     table = TableThreat(model.scaling)
     threats = [table.words(edits, sentences=sentences, marks_stay=True) for edits, sentences in kinds]
-    evaluate(model, split, run, threats, data_digest="data", seed=0)
+    evaluate(model, split, run, threats, data_digest="data", seed=0, proofs=proofs)
     if audited:
         audit(model, split, run, threats[:1])
     return run

@@ -33,7 +33,7 @@ def test_radii_are_in_words(data):
     assert plot.title == "number of words"
     assert [row[0] for row in plot.table.rows] == [str(count) for count in WORD_COUNTS]
     assert plot.figure.layout.xaxis.range[1] <= 1.04 * WORD_COUNTS[-1]
-    assert dict(content(data)["numbers"])["inf"] == "median radius, words"
+    assert dict(content(data)["numbers"])["inf"] == "median radius, words add marks"
 
 
 def test_whole_sentences_are_said_in_a_line(data):

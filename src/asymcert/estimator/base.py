@@ -58,8 +58,8 @@ class Detector(ClassifierMixin, BaseEstimator, ABC):
         """X, checked, as a frame; `reset` learns its columns."""
 
     @abstractmethod
-    def _fit_scaling(self, frame: pl.DataFrame) -> TableScaling:
-        """How columns become inputs."""
+    def _scaled(self, frame: pl.DataFrame) -> tuple[Tensor, TableScaling]:
+        """Inputs of the rows to train on, and how columns become them."""
 
     @undisturbed(CPU)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -76,11 +76,10 @@ class Detector(ClassifierMixin, BaseEstimator, ABC):
         """
         self._check_parameters()
         frame, y, weight = self._rows(X, y, sample_weight)
-        scaling = self._fit_scaling(frame)
         random, sensitive = check_random_state(self.random_state), torch.as_tensor(y == self.sensitive_)
         names = str(self.sensitive_), str(self._other)
-        x, share = scaling.transform(frame), self.validation_fraction
-        data = held_back(x, sensitive, weight, share, random, names, scaling)
+        x, scaling = self._scaled(frame)
+        data = held_back(x, sensitive, weight, self.validation_fraction, random, names, scaling)
         if self.max_fpr is not None:
             check_resolution(self.max_fpr, data.val.y)
         model = self._weighed(self._train(data, int(random.randint(2**31 - 1))), data)

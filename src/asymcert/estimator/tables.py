@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import torch
 from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
 
 from asymcert._checks import check_choice, check_count, refuse
 from asymcert._floats import undisturbed
@@ -153,8 +154,9 @@ class TableDetector(Detector, ABC):
         names = getattr(self, "feature_names_in_", [f"x{place}" for place in range(self.n_features_in_)])
         return as_frame(X, names)
 
-    def _fit_scaling(self, frame: pl.DataFrame) -> TableScaling:
-        return fit_scaling(frame, None if self.impute == REFUSE else self.impute, self.max_categories)
+    def _scaled(self, frame: pl.DataFrame) -> tuple[Tensor, TableScaling]:
+        scaling = fit_scaling(frame, None if self.impute == REFUSE else self.impute, self.max_categories)
+        return scaling.transform(frame), scaling
 
     def _recipe(self, samples: int, batch_size: int) -> dict[str, Any]:
         """The fields of any recipe, for that many training samples."""

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import polars as pl
 from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
 
 from asymcert._checks import refuse
 from asymcert._floats import undisturbed
@@ -240,7 +241,8 @@ class TextDetector(Detector):
             As in `asymcert.certify`.
         """
         check_is_fitted(self)
-        kept = self.windows != "whole" if marks_stay is None else marks_stay
+        assert self.scaling_.windows is not None
+        kept = self.scaling_.windows.encoder.windows != "whole" if marks_stay is None else marks_stay
         kinds = [edits] if isinstance(edits, str) else edits
         threat = TableThreat(self.scaling_).words(kinds, protected, sentences=sentences, marks_stay=kept)
         return certify(self.model_, self._inputs(X), threat, method, **options)
@@ -280,11 +282,12 @@ class TextDetector(Detector):
         (name,) = getattr(self, "feature_names_in_", [COLUMN])
         return pl.DataFrame({name: pl.Series(texts, dtype=pl.String)})
 
-    def _fit_scaling(self, frame: pl.DataFrame) -> TableScaling:
+    def _scaled(self, frame: pl.DataFrame) -> tuple[Tensor, TableScaling]:
         options = TextOptions(**{item.name: getattr(self, item.name) for item in fields(TextOptions)})
         scaling = TableScaling.fit(frame, texts=options, windows=True)
         assert scaling.windows is not None
-        return replace(scaling, columns=(replace(scaling.windows, width=scaling.transform(frame).shape[1]),))
+        x = scaling.transform(frame)
+        return x, replace(scaling, columns=(replace(scaling.windows, width=x.shape[1]),))
 
     @undisturbed(CPU)
     def _margin(self, X: Any) -> np.ndarray:

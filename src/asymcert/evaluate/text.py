@@ -132,7 +132,8 @@ def _promise(encoder: TextEncoder, outlasts: Mapping[str, float], sentences: boo
     certified = [f"The verdict stands under {_listed(stands)}{kept}."] if stands else []
     changes = [*DISGUISES, *(name for option, name in FOLDED.items() if getattr(encoder.form, option))]
     marks = "punctuation" if encoder.windows == "whole" else "punctuation inside sentences"
-    hidden = f"It stands under any change of {_listed(changes)}, and of {marks} that leaves the words as they are."
+    listed = _listed([*changes, marks])
+    hidden = f"It stands under every change of {listed} that leaves the words, as the guard reads them, as they are."
     return " ".join([*certified, *([hidden] if disguises else [])])
 
 

@@ -18,10 +18,12 @@ import numpy as np
 if __package__:
     from asymcert.proofs import checker_maps as maps
     from asymcert.proofs import checker_network as own
+    from asymcert.proofs import checker_words as words
     from asymcert.proofs.checker_counts import Columns
 else:  # run as a script, where only numpy is installed
     import checker_maps as maps  # pyright: ignore[reportMissingImports]
     import checker_network as own  # pyright: ignore[reportMissingImports]
+    import checker_words as words  # pyright: ignore[reportMissingImports]
     from checker_counts import Columns  # pyright: ignore[reportMissingImports]
 
 demand, gamma, ordered_sum = own.demand, own.gamma, own.ordered_sum
@@ -30,8 +32,10 @@ LEAST = {"float32": 2.0**-126, "float64": 2.0**-1022}  # normal numbers: what is
 GREATEST = {"float32": 2.0**110, "float64": 2.0**1000}  # leaves room for sums before they are averaged
 LAYOUTS = {"F64": "<f8", "BOOL": "|b1", "I8": "|i1", "I64": "<i8"}
 FIELDS = {"format", "model", "threshold", "dtype", "norm", "input", "radius", "sensitive"}
-COUNTED = {"groups", "exclusive"}
-PARTS = {"x", "anchors", "weights", "price", "lower", "upper", "cost", "mutable", "direction", *COUNTED}
+OF_TEXTS = {"edits", "window"}  # fields of proofs of texts
+COUNTED, EDITED = {"groups", "exclusive"}, {"family", "ends", "protected"}
+MADE = {"x", "anchors", "weights"}
+PARTS = {*MADE, "price", "lower", "upper", "cost", "mutable", "direction", *COUNTED}
 MOST, MOST_EACH = 2**22, 16  # values of an array: 32 MB, and so many for each value in the files
 PROBLEMS = OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, MemoryError
 
@@ -80,8 +84,13 @@ class Model:
         demand(metadata["format"] == 2, "the model's format is unknown to this checker")
         self.threshold, self.sensitive = float.fromhex(metadata["threshold"]), metadata["classes"][1]
         self.shape, self.tensors, self.described = own.shape_of(metadata["input_shape"]), tensors, metadata["score"]
-        self.map = maps.FeatureMap(metadata["feature_map"], tensors, self.shape)
-        self.network = own.Network(self.described, tensors)
+        self.network, self.encoder, self.words = own.Network(self.described, tensors), None, None
+        if metadata.get("kind") == "TextClassifier":  # the greatest score of a text's windows; a proof is about one
+            self.encoder, self.shape = metadata["scaling"]["columns"][0]["encoder"], self.network.shape
+            self.words = words.Features.of(self.encoder["vocabulary"])
+            demand(self.words.family.shape == self.shape, "the vocabulary is for other features", ValueError)
+        described = metadata["feature_map"] if self.encoder is None else {"kind": "Identity"}
+        self.map = maps.FeatureMap(described, tensors, self.shape)
         demand(self.map.out_shape == self.network.shape, "the score is for other features", ValueError)
         self._bounds = {}
 
@@ -103,19 +112,26 @@ class Claim:
     """What a proof says of a model, and the bounds from which it follows or not."""
 
     def __init__(self, model, metadata, tensors):
-        demand(set(metadata) == FIELDS and metadata["format"] == 1, "the proof's format is unknown to this checker")
-        demand({"x", "anchors", "weights"} <= set(tensors) <= PARTS, "the proof lacks a part, or has one too many")
+        known = FIELDS <= set(metadata) <= FIELDS | OF_TEXTS and metadata["format"] == 1
+        demand(known and ("window" in metadata) == (model.encoder is not None), "the proof's format is unknown")
+        parts = PARTS if "edits" not in metadata else MADE | EDITED if model.encoder is None else MADE | {"protected"}
+        optional = set() if model.encoder is None else {"anchors"}  # by default the window
+        demand(MADE - optional <= set(tensors) <= parts, "the proof lacks a part, or has one too many")
         demand(metadata["model"] == model.digest, "the proof is for another model")
         self.norm, self.radius, threshold = (_number(metadata[name]) for name in ("norm", "radius", "threshold"))
         demand(threshold == model.threshold, "the proof is for another threshold")
         demand(metadata["sensitive"] == model.sensitive, "the proof is for the other class")
-        self.model, self.dtype, self.tensors = model, metadata["dtype"], tensors
+        self.model, self.dtype, self.tensors, self.kind = model, metadata["dtype"], tensors, words.WHOLE
         demand(self.norm >= 1 or self.norm == 0, "the norm is below 1")
         demand(self.radius > 0, "the radius is not positive")
         self._check_deployed()
-        self._check_input(metadata["input"])
+        self.place = metadata.get("window")
+        self._check_input(metadata["input"], self.place)
         self._check_size()
-        self._check_threat()
+        demand("edits" in metadata or model.encoder is None, "the proof of a text is not about edits of words")
+        self.edits = self._edits(metadata["edits"]) if "edits" in metadata else None
+        if self.edits is None:
+            self._check_threat()
         with np.errstate(over="raise", invalid="raise", divide="raise"):
             self.slope, self.constant, self.growth, self.spill = model.bounds(self.dtype)
             self.up = 1.0 + gamma(2 * self.slope.size + 64)
@@ -144,13 +160,17 @@ class Claim:
             fits = least < part.divisors.min() and part.divisors.max() < GREATEST[self.dtype]
             demand(fits, "a feature map's number is out of range")
 
-    def _check_input(self, digest):
-        shape, weights = self.model.shape, self.tensors["weights"]
-        self.x = self._part("x", shape)
-        demand(self.tensors["x"].shape == shape, "x has the wrong shape")
+    def _check_input(self, digest, place):
+        sent, shape, weights = self.tensors["x"], self.model.shape, self.tensors["weights"]
+        self.x = self._part("x", shape if place is None else (sent.size,))
+        demand(sent.shape == self.x.shape, "x has the wrong shape")
         demand(hashlib.sha256(self.x.tobytes()).hexdigest() == digest, "the digest of x does not fit")
+        if place is not None:
+            self.kind, self.x = words.window(self.x, place, self.model.words)
         demand(weights.ndim == 1 and weights.size > 0, "weights have the wrong shape")
-        self.weights, self.anchors = self._part("weights", weights.shape), self._part("anchors", (weights.size, *shape))
+        self.weights = self._part("weights", weights.shape)
+        touched = (weights.size, *shape)
+        self.anchors = self._part("anchors", touched, None if place is None else np.broadcast_to(self.x, touched))
         demand((self.weights >= 0).all(), "a weight is negative")
         demand(abs(ordered_sum(self.weights) - 1.0) <= 2.0**-50, "the weights do not sum to 1")
 
@@ -161,6 +181,20 @@ class Claim:
         wide = max(math.prod(network.shape), self.x.size)
         fits = max(rows * wide, network.held) <= MOST + MOST_EACH * sent
         demand(fits, "too large for what was sent", own.TooLargeError)
+
+    def _edits(self, described):
+        """Edits of the words of x, and the box of 0 and 1 that all inputs stay in that they can flip."""
+        shape, features, tensors = self.model.shape, self.model.words, self.tensors
+        demand(self.norm == 0 and len(shape) == 1, "edits of words are not counted in this norm")
+        if features is None:
+            described = dict(described)
+            features = words.Features(tensors["family"], tensors["ends"], described.pop("grams"))
+            demand(features.family.shape == shape, "family has the wrong shape")
+        edits = words.Edits(described, _number, features, self._part("protected", shape, False, "|b1"), self.x)
+        edits.check_window(self.kind, self.model.encoder and self.model.encoder["windows"])
+        self.cost, self.price = np.ones(shape), np.zeros(shape)
+        self.lower, self.upper = (np.where(edits.mutable, end, self.x) for end in (0.0, 1.0))
+        return edits
 
     def _check_threat(self):
         shape, x = self.model.shape, self.x
@@ -248,8 +282,10 @@ class Claim:
             low, high, budget, fall = self.vertices(radius)
             error = self.rounding(radius, low, high)
             if self.norm == 0:
-                flipped = self.falls(1.0 - self.x[None], np.zeros((1, *self.x.shape)))
-                drops = self.columns.drops(fall.max(0).ravel(), flipped.ravel(), self.mutable.ravel())
+                flipped = self.falls(1.0 - self.x[None], np.zeros((1, *self.x.shape))).ravel()
+                if self.edits is not None:
+                    return (self.edits.bound(flipped, radius) + error) * self.up
+                drops = self.columns.drops(fall.max(0).ravel(), flipped, self.mutable.ravel())
                 return (self.columns.bound(drops, radius) + error) * self.up
             if math.isinf(self.norm):
                 return (self._total(np.maximum(fall.max(0), 0.0)) + error) * self.up
@@ -308,7 +344,9 @@ def confirm(model, path):
     """Check one proof, and print its radius."""
     claim = Claim(model, *read_container(path, "asymcert-proof"))
     claim.check()
-    say(f"{path}: l{claim.norm:g} radius {floored(claim.radius)} ({claim.radius.hex()}) CONFIRMED")
+    size = f"l{claim.norm:g}" if claim.edits is None else f"edits ({claim.edits})"
+    place = "" if claim.place is None else f"window {claim.place}, "
+    say(f"{path}: {place}{size} radius {floored(claim.radius)} ({claim.radius.hex()}) CONFIRMED")
 
 
 def main(arguments=None):

@@ -199,18 +199,19 @@ class Network:
         demand(options.pop("batch_norm") is False, "the network is not folded")
         self.residual, self.pool = kind == "ConvexConvNet", Pool(1)
         first = _operator(pick.pop("first.weight"), count(options.pop("stride", 1), math.inf), self.shape)
-        depth = count(options.pop("depth") if self.residual else len(options.pop("hidden")), len(pick))
+        depth = count(options.pop("depth") if self.residual else len(options.pop("hidden")), len(pick), self.residual)
         if self.residual:
             width, pool = count(options.pop("pool_size"), min(first.out_shape[1:])), options.pop("pool")
             demand(pool in ("max", "average"), f"pooling {pool} is unknown to this checker")
             self.pool = Pool(width, 1.0 / width**2 if pool == "average" else 1.0 if self.spill else None)
-        for implied in ("channels", "first_kernel", "kernel", "passthrough", "monotone"):  # by the weights
+        for implied in ("channels", "first_kernel", "kernel", "passthrough", "monotone", "signs"):  # by the weights
             options.pop(implied, None)
         source = first.out_shape if self.residual else self.shape
         direct = [pick.pop(f"direct.{index}.weight", None) for index in range(depth)]
         self.free = [first, *(Nothing() if part is None else _operator(part, 1, source) for part in direct)]
         names = [f"hidden.{index}" for index in range(depth)]
-        names[-1] = "readout" if self.residual else names[-1]
+        if self.residual:
+            names[-1] = "readout"
         weights = [pick.pop(f"{name}.weight") for name in names]
         demand(all((weight >= 0).all() for weight in weights), "a weight that must be nonnegative is negative")
         layers = [first]
@@ -219,7 +220,7 @@ class Network:
             seen = (channels, *(side // (self.pool.width if weight.ndim == 2 else 1) for side in sides))
             layers.append(_operator(weight, 1, seen))
         same = not self.residual or len({layer.out_shape for layer in layers[:-1]}) == 1
-        demand(same, "a weight has the wrong shape", ValueError)
+        demand(same and layers[-1].out_shape == (1,), "a weight has the wrong shape", ValueError)
         self.inner, biases = layers[1:], [pick.pop(f"{name}.bias") for name in ("first", *names)]
         self.bias = [bias.reshape(layer.bias_shape) for layer, bias in zip(layers, biases, strict=True)]
 
@@ -247,6 +248,8 @@ class Network:
     def _evaluate(self, v):
         s = self.free[0](v) + self.bias[0]
         source = s if self.residual else v  # what the free connections of later layers see
+        if not self.inner:  # affine
+            return s[0], self.free[0].back(np.ones(1)) + self.spill, max(v.max(), s[0])
         masks, peak, z = [s > 0], max(v.max(), s.max()), np.where(s > 0, s, 0.0)
         for inner, free, bias in zip(self.inner[:-1], self.free[1:-1], self.bias[1:-1], strict=True):
             s = inner(z) + bias + free(source)

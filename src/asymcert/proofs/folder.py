@@ -14,6 +14,7 @@ from asymcert.certify import Certificate
 from asymcert.certify.base import expect
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.models.text import TextClassifier
 from asymcert.proofs.checker import Model
 from asymcert.proofs.writer import as_checked, write_proofs
 from asymcert.runs.rows import Origin, threat_key
@@ -65,7 +66,8 @@ class Proofs:
         """
         if not self.folders:
             return
-        model = expect(model, FeatureConvexClassifier, "proof")
+        if not isinstance(model, TextClassifier):
+            model = expect(model, FeatureConvexClassifier, "proof")
         self.checked = self.checked or as_checked(model)
         for certificate in certificates:
             write_proofs(self.folders[threat_key(certificate.threat)], model, x, certificate, index, self.checked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import json
 import math
@@ -16,18 +17,23 @@ import torch
 from safetensors.numpy import save_file
 from torch import Tensor
 
-from asymcert._checks import check_finite, check_inputs, refuse
+from asymcert._checks import check_finite, refuse
 from asymcert._files import replacing
 from asymcert.certify.base import Certificate
+from asymcert.certify.tangent import Tangent
+from asymcert.certify.texts import usable, within_window
 from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.models.text import TextClassifier, WindowCodes
 from asymcert.proofs.checker import Claim, Model
 from asymcert.proofs.checker_network import RefusedError
 from asymcert.proofs.prices import best_prices
 from asymcert.threats.model import ThreatModel
+from asymcert.threats.words import WordEdits
 
 FORMAT = 1
 KEY = "asymcert-proof"
 LAYOUTS = {"mutable": torch.bool, "direction": torch.int8, "groups": torch.int64, "exclusive": torch.bool}
+LAYOUTS |= {"family": torch.int8, "ends": torch.int64, "protected": torch.bool}
 DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 
 
@@ -75,7 +81,7 @@ def write_proof(
 
 def write_proofs(
     folder: str | Path,
-    model: FeatureConvexClassifier,
+    model: FeatureConvexClassifier | TextClassifier,
     x: Tensor,
     certificate: Certificate,
     index: Tensor | None = None,
@@ -90,7 +96,8 @@ def write_proofs(
     model, x
         What was certified: the classifier, and inputs of shape (n, *input_shape).
     certificate
-        Of these inputs. Its cuts are used where it has any; else the tangent plane at the sample.
+        Of these inputs. Its cuts are used where it has any; else the tangent plane at the sample. Of a text it is that
+        of the window for which the radius is greatest.
     index
         Int64 (n,): numbers that the files are named by; 0, 1, and so on by default.
     checked
@@ -107,7 +114,7 @@ def write_proofs(
     InputError
         `x` does not fit the model, or another number of samples was certified.
     """
-    x = check_inputs(x, model.input_shape)
+    x = model.checked(x)
     if len(x) != len(certificate):
         raise refuse("x", f"the {len(certificate)} inputs that were certified", f"{len(x)} inputs")
     folder, checked = Path(folder), checked or as_checked(model)
@@ -115,21 +122,48 @@ def write_proofs(
     numbers = range(len(x)) if index is None else index.tolist()
     paths: list[Path | None] = [None] * len(x)
     for row in (certificate.radius > 0).nonzero().flatten().tolist():
-        anchors = x[row : row + 1] if certificate.anchors is None else certificate.anchors[row]
-        weights = torch.ones(1) if certificate.weights is None else certificate.weights[row]
         path = folder / f"{numbers[row]:06d}.proof"
-        try:
-            proved = _write(path, checked, model, x[row], certificate.threat, anchors, weights) > 0
-        except RefusedError:
-            proved = False
-        if proved:
+        if _prove(path, checked, model, x[row], certificate, row):
             paths[row] = path
         else:
             path.unlink(missing_ok=True)
     return paths
 
 
-def as_checked(model: FeatureConvexClassifier) -> Model:
+def _prove(
+    path: Path,
+    checked: Model,
+    model: FeatureConvexClassifier | TextClassifier,
+    x_row: Tensor,
+    certificate: Certificate,
+    row: int,
+) -> bool:
+    """Whether a proof of the sample was written: of a text, by the first window of which the checker confirms one."""
+    threat, anchors, weights = certificate.threat, certificate.anchors, certificate.weights
+    anchors = x_row[None] if anchors is None else anchors[row]
+    weights = torch.ones(1) if weights is None else weights[row]
+    places = _windows(model, x_row, threat) if isinstance(model, TextClassifier) else [None]
+    for place in places:
+        try:
+            if _write(path, checked, model, x_row, threat, anchors, weights, place) > 0:
+                return True
+        except RefusedError:
+            continue
+    return False
+
+
+def _windows(model: TextClassifier, x_row: Tensor, threat: ThreatModel) -> list[int]:
+    """Windows of a text that certify it, those of the greatest radius first."""
+    windows = WindowCodes.of(x_row[None])
+    certificate = Tangent().certify(
+        model.inner, windows.dense(model.features, torch.float64), [within_window(threat, model.features)]
+    )[0]
+    radius = torch.where(usable(windows, threat), certificate.radius, 0.0)
+    order = radius.argsort(descending=True, stable=True)
+    return order[radius[order] > 0].tolist()
+
+
+def as_checked(model: FeatureConvexClassifier | TextClassifier) -> Model:
     """The model as the checker reads it from a file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
@@ -140,19 +174,29 @@ def as_checked(model: FeatureConvexClassifier) -> Model:
 def _write(
     path: Path,
     checked: Model,
-    model: FeatureConvexClassifier,
+    model: FeatureConvexClassifier | TextClassifier,
     x_row: Tensor,
     threat: ThreatModel,
     anchors: Tensor,
     weights: Tensor,
+    place: int | None = None,
 ) -> float:
-    """Write a file unless its radius, which is returned, would be 0; a `RefusedError` where the checker says why."""
+    """Write a file unless its radius, which is returned, would be 0; a `RefusedError` where the checker says why.
+
+    The proof of a text is about its window of the given place, and the plane touches there.
+    """
     metadata, tensors = _contents(checked, model, x_row, threat, anchors, weights)
+    if threat.edits is not None:
+        metadata["edits"], parts = _edits(threat.edits, place is None)
+        tensors = {name: tensors[name] for name in ("x", "anchors", "weights")} | parts
+    if place is not None:
+        metadata["window"] = place
+        del tensors["anchors"]
     try:
         claim = Claim(checked, metadata, tensors)
     except FloatingPointError:  # a network that overflows
         return 0.0
-    price, radius = _best(claim)
+    price, radius = _best(claim) if threat.edits is None else _dearest(claim, threat.edits)
     if radius == 0:
         return 0.0
     metadata["radius"] = radius.hex()
@@ -164,14 +208,17 @@ def _write(
 
 
 def _contents(
-    checked: Model, model: FeatureConvexClassifier, x_row: Tensor, threat: ThreatModel, anchors: Tensor, weights: Tensor
+    checked: Model,
+    model: FeatureConvexClassifier | TextClassifier,
+    x_row: Tensor,
+    threat: ThreatModel,
+    anchors: Tensor,
+    weights: Tensor,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Metadata and tensors, with any radius and price."""
-    if threat.edits is not None:
-        raise refuse("threat", "without edits of words, of which there are no proofs", "one with them")
     if model.dtype not in DTYPES:
         raise refuse("model", "deployed in float32 or float64", str(model.dtype))
-    x = _array(check_inputs(x_row[None], model.input_shape)[0])
+    x = _array(model.checked(x_row[None])[0])
     check_finite("anchors", anchors)
     if not bool((weights >= 0).all()) or not math.isclose(float(weights.sum()), 1.0, rel_tol=1e-6):
         raise refuse("weights", "nonnegative and of sum 1", "other weights")
@@ -198,6 +245,16 @@ def _contents(
     return metadata, tensors
 
 
+def _edits(edits: WordEdits, families: bool) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Metadata and tensors that say of edits what they are; and of inputs, unless the model does."""
+    parts = ("family", "protected") if families else ("protected",)
+    tensors = {name: getattr(edits, name) for name in parts} | ({"ends": edits.words} if families else {})
+    described = {"kinds": {kind: price.hex() for kind, price in edits.kinds.items()}}
+    described |= {"sentences": edits.sentences, "marks_stay": edits.marks_stay}
+    described |= {"grams": edits.grams_per_word} if families else {}
+    return described, {name: _array(part, LAYOUTS[name]) for name, part in tensors.items() if part is not None}
+
+
 def _array(values: Tensor, dtype: torch.dtype = torch.float64) -> np.ndarray:
     return values.detach().cpu().to(dtype).contiguous().numpy()
 
@@ -216,6 +273,15 @@ def _best(claim: Claim) -> tuple[np.ndarray, float]:
     if claim.norm == 0 and (claim.columns.price == claim.columns.price[0]).all():  # whole columns
         best = free, math.floor(best[1] / claim.columns.price[0]) * float(claim.columns.price[0])
     return best
+
+
+def _dearest(claim: Claim, edits: WordEdits) -> tuple[np.ndarray, float]:
+    """No prices of inputs, and the greatest price of edits that the checker confirms; 0 if none."""
+    if _holds(claim, claim.price, math.inf):
+        return claim.price, math.inf
+    prices = edits.plans.price.unique().tolist()
+    confirmed = bisect.bisect_left(prices, True, key=lambda price: not _holds(claim, claim.price, price))
+    return claim.price, prices[confirmed - 1] if confirmed else 0.0
 
 
 def _holds(claim: Claim, price: np.ndarray, radius: float) -> bool:

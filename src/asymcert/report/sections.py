@@ -9,9 +9,10 @@ from asymcert.evaluate.formatting import floor_percent, floor_significant
 from asymcert.report.detector import at_rates, calibration_plot, figures_table, fragile_alerts, ranking_plots
 from asymcert.report.gallery import strips
 from asymcert.report.plots import Plot, curve_plot, radius_plot, surface_plot, training_plots
-from asymcert.report.series import ReportData, by_unit, threat_text
+from asymcert.report.series import ReportData, by_unit, threat_text, with_curves
 from asymcert.report.tables import audit_table, summary_table, units_table
 from asymcert.report.texts import attacks_table, carriers_table, sentence_notes, undone_table
+from asymcert.threats.model import WORDS
 
 
 def content(data: ReportData) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def plots_of(data: ReportData) -> dict[str, list[Plot]]:
     return {
         "curve": [curve_plot(panel, data.overlay) for panel in data.panels.values()],
         "surface": [plot for plot in surfaces if plot is not None],
-        "rate": [curve_plot(panel, {}) for panel in by_unit(rated).values()],
+        "rate": [curve_plot(panel, {}) for panel in by_unit(with_curves(rated)).values()],
         "ranking": [plot for series, judged in drawn for plot in ranking_plots(series, judged)],
         "calibration": [plot for plot in calibrations[:1] if plot is not None],
         "radii": [radius_plot(panel) for panel in data.panels.values()],
@@ -59,9 +60,10 @@ def _at_a_glance(data: ReportData) -> list[tuple[str, str]]:
     numbers = [(floor_percent(line["accuracy_sensitive"]), f"of class {facts.sensitive} recognised")]
     if line["n_other"]:
         numbers.append((floor_percent(line["accuracy_other"]), f"of class {facts.other} recognised"))
-    for unit, panel in by_unit(data.widest).items():
-        best = max(series.summary["median_radius"] for series in panel)
-        numbers.append((floor_significant(best), f"median radius, {unit}"))
+    for unit, panel in by_unit(with_curves(data.widest)).items():
+        best = max(panel, key=lambda series: series.summary["median_radius"])
+        adversary = best.adversary if unit == WORDS else unit
+        numbers.append((floor_significant(best.summary["median_radius"]), f"median radius, {adversary}"))
     return numbers
 
 

@@ -110,8 +110,8 @@ class ReportData:
 
     @property
     def panels(self) -> dict[str, list[Series]]:
-        """Series by unit, norms ascending; those that are 0 or infinite alone only where there are no others."""
-        return by_unit([each for each in self.series if not each.only_sentences] or self.series)
+        """Series by unit, norms ascending."""
+        return by_unit(with_curves(self.series))
 
 
 def read_report_data(run: RunFolder, overlay: Mapping[str, pl.DataFrame] | None = None) -> ReportData:
@@ -141,6 +141,11 @@ def read_report_data(run: RunFolder, overlay: Mapping[str, pl.DataFrame] | None 
     judged = tuple(judge(run, item.rows) if item.summary["n_other"] else None for item in series)
     log, curves = run.read_log(), _checked_overlay(overlay)
     return ReportData(facts, series, gallery, audit, attacked, alerts, log, curves, judged)
+
+
+def with_curves(series: Sequence[Series]) -> Sequence[Series]:
+    """Without those whose radii are 0 or infinite by their nature, unless there are no others."""
+    return [each for each in series if not each.only_sentences] or series
 
 
 def by_unit(series: Sequence[Series]) -> dict[str, list[Series]]:

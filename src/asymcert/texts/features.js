@@ -1,5 +1,5 @@
-// Canonical form, words, sentences and views of texts: what asymcert.texts does in Python, for the same results.
-// `stored` is the canonical form as a model stores it (CanonicalForm.to_dict() in Python, as JSON).
+// From texts to features, as asymcert.texts does it in Python and for the same results.
+// `stored` is an encoder as a model stores it (TextEncoder.to_dict() in Python, as JSON), or the part of it that is named.
 
 const RULES = 1;
 const [HANGUL, VOWELS, TAILS, SYLLABLES] = [0xac00, 21, 28, 11172];
@@ -91,7 +91,7 @@ const SENTENCE_END = expression(
   String.raw`[.!?](?<![.!?].)(?:(?<!(?<![a-z0-9])[a-z]\.)(?<!(?<![a-z0-9])(?:mr|ms|dr|st|vs|no)\.)`,
   String.raw`(?<!(?<![a-z0-9])(?:mrs|etc)\.)|(?=[.!?]))[.!?]*["')\]]*(?=${END})`,
 );
-const NUMBER = /[0-9](?:[0-9]{3,}|(?<![^ \n].)[0-9]{2}(?![^ \n]))/gu;
+const DIGITS = /(?<![^ \n])([0-9]+)(?![^ \n])|[0-9]+/gu;
 
 const typed = (text) => text.replace(ADDRESS, " \x01 ").replace(LINK, " \x00 ");
 const split = (text) => text.split(/[ \n]+/u).filter((word) => word);
@@ -99,9 +99,8 @@ const split = (text) => text.split(/[ \n]+/u).filter((word) => word);
 function spread(text) {
   return text
     .replace(/['`]/gu, "")
-    .replace(/["#&()*+,\-./:;<=>@[\\\]^_{|}~%]/gu, " ")
-    .replace(/[!?$]/gu, " $& ")
-    .replace(NUMBER, (number) => ` <n${Math.min(number.length, 12)}> `)
+    .replace(/[!-&(-\/:-@\[-_{-~]/gu, " $& ")
+    .replace(DIGITS, (_, alone) => (alone ? `<n${Math.min(alone.length, 12)}>` : "#"))
     .replaceAll("\x00", "<url>")
     .replaceAll("\x01", "<email>");
 }
@@ -111,11 +110,10 @@ export function wordsOf(form) {
   return split(spread(typed(form)));
 }
 
-/** The words of each sentence of a canonical form, at most `longest` at a time. */
-export function sentencesOf(form, longest = 40) {
-  const sentences = spread(typed(form).replace(SENTENCE_END, "$&\n")).split("\n").map(split);
-  const cut = (words) => words.flatMap((_, i) => (i % longest ? [] : [words.slice(i, i + longest)]));
-  return sentences.flatMap(cut);
+/** The words of each sentence of a canonical form. */
+export function sentencesOf(form) {
+  const sentences = typed(form).replace(SENTENCE_END, "$&\n").split("\n");
+  return sentences.map((sentence) => split(spread(sentence))).filter((words) => words.length);
 }
 
 const NAMED = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: " " };
@@ -175,4 +173,75 @@ function rot13(text) {
     const code = letter.charCodeAt(0);
     return String.fromCharCode((code & 31) > 13 ? code - 13 : code + 13);
   });
+}
+
+const [WHOLE, SENTENCE, DECODED] = [0, 1, 2]; // what a window is: all of a text, one of its sentences, or decoded
+const EDGE = " "; // before and after a word in its parts
+const COUNTS = 2 ** 20; // more than occurrences that are told apart
+
+/**
+ * The function from a text to its windows, `{kind, features}` each; features are ascending numbers of a row's ones.
+ *
+ * The greatest score of the windows is the text's.
+ */
+export function encoder(stored) {
+  const form = canonicalForm(stored.form);
+  const features = vocabulary(stored.vocabulary);
+  const parts = (own) => {
+    const sentences = stored.windows === "whole" ? [] : sentencesOf(own);
+    const whole = stored.windows !== "sentences" || !sentences.length ? [[WHOLE, wordsOf(own)]] : [];
+    return [...whole, ...sentences.map((words) => [SENTENCE, words])];
+  };
+  return (text) => {
+    const own = form(text);
+    const others = stored.decoded ? new Set(viewsOf(text).slice(1).map(form)) : new Set();
+    others.delete(own);
+    const decoded = [...others].sort(byCodePoint).flatMap(parts);
+    const windows = [...parts(own), ...decoded.map(([, words]) => [DECODED, words])];
+    return windows.map(([kind, words]) => ({ kind, features: features(words) }));
+  };
+}
+
+/** The function from a list of words to the ascending numbers of its features. */
+function vocabulary({ words, often, pairs, grams, longest }) {
+  const number = new Map(words.map((word, place) => [word, place]));
+  const numbered = (list, key, first) => new Map(list.map((one, place) => [key(...one), first + place]));
+  const repeated = numbered(often, (word, least) => number.get(word) * COUNTS + least, words.length);
+  const pairKey = (left, right) => number.get(left) * words.length + number.get(right);
+  const beside = numbered(pairs, pairKey, words.length + often.length);
+  const parts = new Map(grams.map((gram, place) => [gram, words.length + often.length + pairs.length + place]));
+  const lengths = [...new Set(grams.map((gram) => Array.from(gram).length))];
+  return (list) => {
+    const found = new Set();
+    const times = new Map();
+    let left;
+    for (const word of list) {
+      const own = number.get(word);
+      if (own !== undefined) {
+        times.set(own, (times.get(own) ?? 0) + 1);
+        found.add(own).add(repeated.get(own * COUNTS + times.get(own)));
+        if (left !== undefined) found.add(beside.get(left * words.length + own));
+      }
+      left = own;
+      if (lengths.length) for (const part of partsOf(word, lengths, longest)) found.add(parts.get(part));
+    }
+    found.delete(undefined);
+    return [...found].sort((one, other) => one - other);
+  };
+}
+
+/** Parts, of some lengths, of the first `longest` letters of a word; typed words have none. */
+function partsOf(word, lengths, longest) {
+  if (word.startsWith("<")) return [];
+  const letters = Array.from(word);
+  const edged = [EDGE, ...letters.slice(0, longest), ...(letters.length > longest ? [] : [EDGE])];
+  const ofLength = (length) => edged.slice(length - 1).map((_, start) => edged.slice(start, start + length).join(""));
+  return lengths.flatMap(ofLength);
+}
+
+function byCodePoint(one, other) {
+  const [left, right] = [Array.from(one), Array.from(other)];
+  const place = left.findIndex((letter, i) => letter !== right[i]);
+  if (place < 0) return left.length - right.length;
+  return place < right.length ? left[place].codePointAt(0) - right[place].codePointAt(0) : 1;
 }

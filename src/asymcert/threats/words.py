@@ -57,7 +57,7 @@ class WordEdits:
 
     Examples
     --------
-    >>> edits = WordEdits({"add": 1, "remove": 2.5}, torch.tensor([0, 0, 1]))
+    >>> edits = WordEdits({"add": 1, "remove": 2.5}, torch.tensor([0, 0]))
     >>> edits.describe()
     'add+remove price'
     """
