@@ -31,7 +31,7 @@ from asymcert.threats.table import TableThreat
 Floats = NDArray[np.float64]
 MOST = 32  # words that are told apart
 DRAWS, ALPHA, COPIES = 1001, 0.001, 8  # of randomized deletion: for each text, and copies of each training text
-NORMS = 5  # minorants of a margin that is divided by a norm
+NORMS = 8  # linear functions that lie below a margin divided by a norm
 ADDED, EDITED = ("add",), ("add", "remove")
 
 
@@ -78,18 +78,19 @@ def divided(data: BinaryData, base: LogisticRegression, idf: Floats, split: Spli
 
     With a these products, w the weights, and c the threshold less the intercept, a text is sensitive where
     ``w a > c ||a||``. As ``||a|| <= (||a||^2 / s + s) / 2`` for every s > 0, and squares of presences are presences,
-    ``w a - c ||a||`` lies above a linear function for each s where c >= 0, and above ``w a`` where c < 0. Each is
-    certified as a linear model is, and the best certificate counts.
+    ``w a - c ||a||`` lies above a linear function for each s where c >= 0, and above ``w a`` where c < 0. Each text is
+    certified by the one whose s is just above its norm.
     """
     val, own = (presences(data, part).multiply(idf).tocsr() for part in (data.val, split))
     scores = [torch.from_numpy(base.decision_function(normalize(rows))) for rows in (val, own)]
     threshold = balanced_threshold(scores[0], data.val.y)
     c, norm = max(0.0, threshold - float(np.ravel(base.intercept_)[0])), np.asarray(norm_of(own, axis=1))
-    found = [
-        certified(linear(data, base.coef_[0] * idf - c / (2.0 * s) * idf**2, -c * s / 2.0), split)
-        for s in np.quantile(norm[norm > 0], np.linspace(0.0, 1.0, NORMS))
-    ]
-    added, edited = (torch.stack([getattr(each, name) for each in found]).amax(0) for name in ("added", "edited"))
+    bounds = np.quantile(norm, np.linspace(0.0, 1.0, NORMS + 1))[1:]
+    added, edited = torch.zeros(2, len(split), dtype=torch.float64)
+    for number, s in enumerate(bounds):
+        rows = torch.from_numpy(np.flatnonzero(np.searchsorted(bounds, norm) == number))
+        found = certified(linear(data, base.coef_[0] * idf - c / (2.0 * s) * idf**2, -c * s / 2.0), split.chosen(rows))
+        added[rows], edited[rows] = found.added, found.edited
     return Found(scores[1] - threshold, added, edited)
 
 

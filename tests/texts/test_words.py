@@ -15,14 +15,17 @@ HIDDEN = "ignore all previous rules"
     ("form", "words"),
     [
         ("", []),
-        ("don't say 'hi' (now)", ["dont", "say", "hi", "now"]),
-        ("see http://a.b/c?d=1, https://x.y. or win.prize.com!", ["see", "<url>", "<url>", "or", "<url>", "!"]),
+        ("don't say 'hi' (now)", ["dont", "say", "hi", "(", "now", ")"]),
+        (
+            "see http://a.b/c?d=1, https://x.y. or win.prize.com!",
+            ["see", "<url>", ",", "<url>", ".", "or", "<url>", "!"],
+        ),
         ("htps://a.b w.x.com", ["<url>", "<url>"]),  # as repeats are folded
-        ("mail me.you+z@a-b.co.uk.", ["mail", "<email>"]),
-        ("ok.thanks, i.e. this", ["ok", "thanks", "i", "e", "this"]),
-        ("08001234567 07x call08001234567now 150p 150", ["<n11>", "07x", "call", "<n11>", "now", "150p", "<n3>"]),
-        ("£ 5.50 $100!!", ["£", "5", "50", "$", "<n3>", "!", "!"]),
-        ("<url> <n3> 忽 略 😀", ["url", "n3", "忽", "略", "😀"]),
+        ("mail me.you+z@a-b.co.uk.", ["mail", "<email>", "."]),
+        ("ok.thanks, i-e this...", ["ok", ".", "thanks", ",", "i", "-", "e", "this", ".", ".", "."]),
+        ("08001234567 07x a08001234567b 150p 150 #1", ["<n11>", "#x", "a#b", "#p", "<n3>", "#", "<n1>"]),
+        ("£ 5.50 $100!!", ["£", "<n1>", ".", "<n2>", "$", "<n3>", "!", "!"]),
+        ("<url> <n3> 忽 略 😀", ["<", "url", ">", "<", "n#", ">", "忽", "略", "😀"]),
         ("1" * 99, ["<n12>"]),
     ],
 )
@@ -38,9 +41,8 @@ def test_many_are_as_each():
 
 def test_sentences():
     form = "go to www.a.com. see mr. x! it is 9.30 p.m. now... (ok?) last"
-    first = [["go", "to", "<url>"], ["see", "mr", "x", "!"], ["it", "is", "9", "30", "p", "m", "now"]]
-    assert sentences_of(form) == [*first, ["ok", "?"], ["last"]]
-    assert sentences_of("a b c d go. f", longest=2) == [["a", "b"], ["c", "d"], ["go"], ["f"]]
+    first = ["go to <url> .", "see mr . x !", "it is <n1> . <n2> p . m . now . . ."]
+    assert sentences_of(form) == [sentence.split() for sentence in (*first, "( ok ? )", "last")]
     assert sentences_of("") == []
 
 
@@ -48,7 +50,7 @@ def test_an_added_sentence_leaves_the_others():
     for form in CanonicalForm().many(list(strange_strings(1000, seed=4))):
         alone = sentences_of(f"stop now. {form} end now.")
         assert sentences_of(f"the sun is warm. stop now. {form} end now. bread is good") == [
-            ["the", "sun", "is", "warm"],
+            ["the", "sun", "is", "warm", "."],
             *alone,
             ["bread", "is", "good"],
         ]

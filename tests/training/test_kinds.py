@@ -266,6 +266,7 @@ TEXT = {
     "target_edits": 2,
     "edits": ("replace",),
     "words_weight": 0.5,
+    "edits_weight": 0.9,
     "rising": "all",
     "label_smoothing": 0.2,
     "sensitive_weight": 0.2,
@@ -307,6 +308,7 @@ NEEDS = {
 }
 OTHER_NEEDS = {
     ("text", "edits"): {"target_edits": 1},
+    ("text", "edits_weight"): {"target_edits": 1},
     ("text", "false_positive_rate"): {"epochs": 12, "rising": "all", "learning_rate": 0.05},
     ("cayley", "width"): RESNET,
     ("linf-net", "depth"): {},

@@ -60,7 +60,7 @@ class WordDrops:
             raise refuse("edits", "without whole sentences for features of whole texts", "with them", remedy)
         flip = 1.0 - 2.0 * x
         fall = torch.where(_possible(edits, x), pieces.falls_at(slope, error, x, flip).clamp(min=0.0), 0.0)
-        return cls(edits, fall, flip, falls_with_pairs(fall, x, edits))
+        return cls(edits, fall, flip, falls_with_pairs(fall, x, edits, edits.plans.counts))
 
     def radius(self, amount: Tensor) -> Tensor:
         """The price up to which, itself included, no edits bring the plane down by `amount` (n,): (n,)."""

@@ -53,12 +53,13 @@ def export(
     · asymcert export runs/a --vnnlib properties --radius 0.02 --limit 100
     """
     from asymcert.export.certified_graph import to_certified_onnx
-    from asymcert.export.onnx_graph import save_onnx, to_onnx
+    from asymcert.export.onnx_graph import save_encoder, save_onnx, to_onnx
     from asymcert.export.vnnlib import write_properties
 
     _check_complete(onnx, onnx_certified, vnnlib, radius)
     opened, written = Run(run, data_dir), {}
     model = opened.model
+    folders = {path.parent: None for path in (onnx, onnx_certified) if path is not None}
     deployed = copy.deepcopy(model).float() if float32 else model
     if onnx is not None:
         path = output_file("--onnx", onnx, opened.folder.own_files)
@@ -69,6 +70,8 @@ def export(
         path = output_file("--onnx-certified", onnx_certified, opened.folder.own_files)
         written["onnx_certified"] = str(save_onnx(to_certified_onnx(model, adversary, raw), path))
         written["threat"] = adversary.describe()
+    files = [str(path) for folder in folders for path in save_encoder(model, folder)]
+    written |= {"features": files} if files else {}
     if vnnlib is not None and radius is not None:
         samples = chosen_split(opened.data, split, limit)
         adversary = _threat(model, norm or norm_name(math.inf), threat, box, edits)

@@ -29,9 +29,11 @@ from asymcert.export.count_graph import add_count
 from asymcert.export.feature_maps import add_distances, add_map
 from asymcert.export.graph import Graph, facts
 from asymcert.export.networks import add_margin_of_logits
+from asymcert.export.onnx_graph import of_window
 from asymcert.export.scores import add_score
 from asymcert.export.table_inputs import add_inputs
 from asymcert.export.tangent_graph import Falls, TangentRadius
+from asymcert.export.word_graph import add_edits
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.distance_net import DistanceClassifier
 from asymcert.models.feature_convex import FeatureConvexClassifier
@@ -53,7 +55,8 @@ def to_certified_onnx(
     ----------
     model
         Feature-convex, for the radius of `ClosedForm`, or of `Tangent` where that is its default (steep ramps, counted
-        columns); or an l_inf-distance net without a head, for that of `DistanceLipschitz`.
+        columns); of texts, for the edits of words that one window outlasts, see `add_edits`; or an l_inf-distance net
+        without a head, for that of `DistanceLipschitz`.
     threat
         The adversary that the radius is about.
     raw
@@ -73,9 +76,11 @@ def to_certified_onnx(
 
     Sound when these are, the graph being run in IEEE double precision.
     """
+    described, model = facts(model), of_window(model)
     threat.check(torch.empty(0, *model.input_shape))
-    if threat.edits is not None:
-        raise refuse("threat", "without edits of words, which graphs do not count", "one with them", "Use to_onnx.")
+    if threat.edits is not None and not threat.edits.kinds:
+        remedy = "No added sentence changes a window: where one of a sentence is sensitive, the text stays so."
+        raise refuse("threat", "of some kind of edits", "one of added sentences alone", remedy)
     if model.dtype != torch.float64:
         raise refuse("model", "in float64", str(model.dtype), "Call .double(): the graph then is the classifier.")
     model = model if model.device.type == "cpu" else copy.deepcopy(model).cpu()  # constants are worked out there
@@ -91,8 +96,8 @@ def to_certified_onnx(
         remedy = "Export the margin alone with to_onnx."
         raise refuse("model", "feature-convex or an l_inf-distance net", type(model).__name__, remedy)
     _radius(graph, x, threat, graph.op("Sub", radius, graph.number(lost)) if lost else radius)
-    described = columns | {"threat": json.dumps(threat.to_dict()), "method": method}
-    return graph.model(["margin", "sensitive", "radius"], facts(model) | described)
+    described |= columns | {"threat": json.dumps(threat.to_dict()), "method": method}
+    return graph.model(["margin", "sensitive", "radius"], described)
 
 
 def _closed_form(graph: Graph, x: str, model: FeatureConvexClassifier, threat: ThreatModel) -> str:
@@ -120,7 +125,9 @@ def _tangent(graph: Graph, x: str, model: FeatureConvexClassifier, threat: Threa
     per_unit, constant = _errors(rounding, model, threat)
     falls = Falls(graph, model, rounding, x, features, gradient())
     amount = _margin_less(graph, x, per_unit, constant)
-    if threat.norm == 0:
+    if threat.edits is not None:
+        radius = add_edits(falls, threat.edits, amount)
+    elif threat.norm == 0:
         radius = add_count(falls, threat, amount)
     else:
         radius = TangentRadius(falls, threat, amount, rate * (1.0 + MARGIN)).add()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from importlib import resources
 from pathlib import Path
 
 import onnx
@@ -18,6 +20,9 @@ from asymcert.models.distance_net import DistanceClassifier
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.models.lipschitz import LipschitzClassifier
 from asymcert.models.relu import ReluClassifier
+from asymcert.models.text import TextClassifier
+
+ENCODER, SCRIPT = "features.json", "features.js"
 
 
 def to_onnx(model: BinaryClassifier, verdict: bool = True, raw: bool | None = None) -> onnx.ModelProto:
@@ -31,7 +36,8 @@ def to_onnx(model: BinaryClassifier, verdict: bool = True, raw: bool | None = No
     Parameters
     ----------
     model
-        Feature-convex, an l_inf-distance net, a plain ReLU network, or an orthogonal network without convolutions.
+        Feature-convex, an l_inf-distance net, a plain ReLU network, or an orthogonal network without convolutions. Of a
+        classifier of texts the graph takes windows (batch, features), as `TextEncoder.rows_of_windows` makes them.
     verdict
         Whether ``sensitive`` is an output. Verifiers take graphs of one output.
     raw
@@ -48,10 +54,16 @@ def to_onnx(model: BinaryClassifier, verdict: bool = True, raw: bool | None = No
     InputError
         A model, or a part of it, that has no such graph.
     """
+    described, model = facts(model), of_window(model)
     graph = Graph(model.dtype, model.input_shape)
-    x, described = add_inputs(graph, model, raw)
+    x, columns = add_inputs(graph, model, raw)
     graph.verdict(_add_scores(graph, model, x), model.threshold)
-    return graph.model(["margin", "sensitive"] if verdict else ["margin"], facts(model) | described)
+    return graph.model(["margin", "sensitive"] if verdict else ["margin"], described | columns)
+
+
+def of_window(model: BinaryClassifier) -> BinaryClassifier:
+    """What judges one window's features, 0 or 1 each, of a classifier of texts; other classifiers as they are."""
+    return model.inner if isinstance(model, TextClassifier) else model
 
 
 def _add_scores(graph: Graph, model: BinaryClassifier, x: str) -> str:
@@ -66,6 +78,23 @@ def _add_scores(graph: Graph, model: BinaryClassifier, x: str) -> str:
         return add_lipschitz(graph, model, x)
     remedy = "Smoothed and split classifiers vote over many copies of an input; their base alone is not what they say."
     raise refuse("model", "of a kind whose margin is one graph", type(model).__name__, remedy)
+
+
+def save_encoder(model: BinaryClassifier, folder: str | Path) -> list[Path]:
+    """Write what turns texts into a graph's inputs: ``features.json``, which holds the encoder, and ``features.js``.
+
+    In JavaScript ``encoder(features)`` is the function from a text to its windows; in Python it is
+    ``TextEncoder.from_dict(features).rows_of_windows``. Nothing is written for a classifier that reads no texts alone.
+    """
+    if model.scaling is None or model.scaling.windows is None:
+        return []
+    encoder = json.dumps(model.scaling.windows.encoder.to_dict(), sort_keys=True)
+    script = resources.files("asymcert").joinpath("texts", SCRIPT).read_text(encoding="utf-8")
+    paths = [Path(folder) / ENCODER, Path(folder) / SCRIPT]
+    for path, text in zip(paths, (encoder, script), strict=True):
+        with replacing(path) as partial:
+            partial.write_text(text, encoding="utf-8")
+    return paths
 
 
 def save_onnx(graph: onnx.ModelProto, path: str | Path) -> Path:

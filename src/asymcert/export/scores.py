@@ -67,6 +67,8 @@ def _mlp(graph: Graph, score: ConvexMLP, v: str) -> tuple[str, Gradient]:
             s = graph.op("Gemm", v, graph.number(direct[index]), s, transB=1)
 
     def gradient() -> str:
+        if not hidden:  # affine
+            return graph.op("Add", graph.op("Mul", v, graph.number(0.0)), graph.number(score.first.weight))
         by_units = graph.number(hidden[-1].weight)  # (1, width), then (n, width)
         total = graph.number(direct[-1]) if direct else None  # (1, d), then (n, d)
         for index in range(len(hidden) - 1, -1, -1):

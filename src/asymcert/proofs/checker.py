@@ -8,10 +8,8 @@ those of the network of absolute weights.
 
 import argparse
 import hashlib
-import json
 import math
 import sys
-from pathlib import Path
 
 import numpy as np
 
@@ -20,17 +18,16 @@ if __package__:
     from asymcert.proofs import checker_network as own
     from asymcert.proofs import checker_words as words
     from asymcert.proofs.checker_counts import Columns
+    from asymcert.proofs.checker_model import LEAST, UNIT, Model, number, read_container
 else:  # run as a script, where only numpy is installed
     import checker_maps as maps  # pyright: ignore[reportMissingImports]
     import checker_network as own  # pyright: ignore[reportMissingImports]
     import checker_words as words  # pyright: ignore[reportMissingImports]
     from checker_counts import Columns  # pyright: ignore[reportMissingImports]
+    from checker_model import LEAST, UNIT, Model, number, read_container  # pyright: ignore[reportMissingImports]
 
 demand, gamma, ordered_sum = own.demand, own.gamma, own.ordered_sum
-UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}
-LEAST = {"float32": 2.0**-126, "float64": 2.0**-1022}  # normal numbers: what is below may be flushed to zero
 GREATEST = {"float32": 2.0**110, "float64": 2.0**1000}  # leaves room for sums before they are averaged
-LAYOUTS = {"F64": "<f8", "BOOL": "|b1", "I8": "|i1", "I64": "<i8"}
 FIELDS = {"format", "model", "threshold", "dtype", "norm", "input", "radius", "sensitive"}
 OF_TEXTS = {"edits", "window"}  # fields of proofs of texts
 COUNTED, EDITED = {"groups", "exclusive"}, {"family", "ends", "protected"}
@@ -38,74 +35,6 @@ MADE = {"x", "anchors", "weights"}
 PARTS = {*MADE, "price", "lower", "upper", "cost", "mutable", "direction", *COUNTED}
 MOST, MOST_EACH = 2**22, 16  # values of an array: 32 MB, and so many for each value in the files
 PROBLEMS = OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, MemoryError
-
-
-def read_container(path, key):
-    """Metadata and tensors of a safetensors file: header length, JSON header, data without gaps."""
-    demand(Path(path).is_file(), "no such file, or no plain one", ValueError)
-    data = Path(path).read_bytes()
-    start = 8 + int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:start], object_pairs_hook=_unique)
-    metadata = json.loads(header.pop("__metadata__")[key], object_pairs_hook=_unique)
-    tensors, offset = {}, 0
-    for name, part in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
-        begin, end = part["data_offsets"]
-        demand(begin == offset, "overlapping tensors or gaps between them", ValueError)
-        flat, offset = np.frombuffer(data[start + begin : start + end], LAYOUTS[part["dtype"]]), end
-        tensors[name] = flat.reshape(own.shape_of(part["shape"]))
-    demand(start + offset == len(data), "too short or too long", ValueError)
-    return metadata, tensors
-
-
-def _unique(pairs):
-    if len(dict(pairs)) != len(pairs):
-        raise ValueError("a name occurs twice")
-    return dict(pairs)
-
-
-def _number(text):
-    """The number of the one way to write it in hexadecimal."""
-    demand(float.fromhex(text).hex() == text, f"{text} is not a hexadecimal number as Python writes it")
-    return float.fromhex(text)
-
-
-class Model:
-    """A model file whose digest fits its contents."""
-
-    def __init__(self, path):
-        metadata, tensors = read_container(path, "asymcert")
-        self.digest = metadata.pop("digest", None)
-        digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
-        for name in sorted(tensors):
-            demand(tensors[name].dtype == np.float64, "a weight is not float64")
-            demand(np.isfinite(tensors[name]).all(), "a weight is NaN or infinite")
-            digest.update(f"{name} torch.float64 {tensors[name].shape}".encode() + tensors[name].tobytes())
-        demand(self.digest == digest.hexdigest(), "the model's digest does not fit its contents")
-        demand(metadata["format"] == 2, "the model's format is unknown to this checker")
-        self.threshold, self.sensitive = float.fromhex(metadata["threshold"]), metadata["classes"][1]
-        self.shape, self.tensors, self.described = own.shape_of(metadata["input_shape"]), tensors, metadata["score"]
-        self.network, self.encoder, self.words = own.Network(self.described, tensors), None, None
-        if metadata.get("kind") == "TextClassifier":  # the greatest score of a text's windows; a proof is about one
-            self.encoder, self.shape = metadata["scaling"]["columns"][0]["encoder"], self.network.shape
-            self.words = words.Features.of(self.encoder["vocabulary"])
-            demand(self.words.family.shape == self.shape, "the vocabulary is for other features", ValueError)
-        described = metadata["feature_map"] if self.encoder is None else {"kind": "Identity"}
-        self.map = maps.FeatureMap(described, tensors, self.shape)
-        demand(self.map.out_shape == self.network.shape, "the score is for other features", ValueError)
-        self._bounds = {}
-
-    def bounds(self, dtype):
-        """Slope and constant of all absolute terms, and how large intermediate values can grow: once for each type.
-
-        And what one operation can lose by underflow, so large that gamma of the terms covers it.
-        """
-        if dtype not in self._bounds:
-            spill, up = self.network.roundings * LEAST[dtype] / UNIT[dtype], 1.0 + gamma(self.network.roundings)
-            absolute = own.Network(self.described, self.tensors, spill)
-            constant, slope, lowest = absolute.evaluate(np.zeros(absolute.shape))
-            growth = absolute.evaluate(np.ones(absolute.shape))[2]
-            self._bounds[dtype] = slope * up, constant * up + abs(self.threshold), (lowest * up, growth * up), spill
-        return self._bounds[dtype]
 
 
 class Claim:
@@ -118,7 +47,7 @@ class Claim:
         optional = set() if model.encoder is None else {"anchors"}  # by default the window
         demand(MADE - optional <= set(tensors) <= parts, "the proof lacks a part, or has one too many")
         demand(metadata["model"] == model.digest, "the proof is for another model")
-        self.norm, self.radius, threshold = (_number(metadata[name]) for name in ("norm", "radius", "threshold"))
+        self.norm, self.radius, threshold = (number(metadata[name]) for name in ("norm", "radius", "threshold"))
         demand(threshold == model.threshold, "the proof is for another threshold")
         demand(metadata["sensitive"] == model.sensitive, "the proof is for the other class")
         self.model, self.dtype, self.tensors, self.kind = model, metadata["dtype"], tensors, words.WHOLE
@@ -190,7 +119,7 @@ class Claim:
             described = dict(described)
             features = words.Features(tensors["family"], tensors["ends"], described.pop("grams"))
             demand(features.family.shape == shape, "family has the wrong shape")
-        edits = words.Edits(described, _number, features, self._part("protected", shape, False, "|b1"), self.x)
+        edits = words.Edits(described, number, features, self._part("protected", shape, False, "|b1"), self.x)
         edits.check_window(self.kind, self.model.encoder and self.model.encoder["windows"])
         self.cost, self.price = np.ones(shape), np.zeros(shape)
         self.lower, self.upper = (np.where(edits.mutable, end, self.x) for end in (0.0, 1.0))

@@ -15,7 +15,7 @@ from asymcert.certify.base import expect
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.models.text import TextClassifier
-from asymcert.proofs.checker import Model
+from asymcert.proofs.checker_model import Model
 from asymcert.proofs.writer import as_checked, write_proofs
 from asymcert.runs.rows import Origin, threat_key
 from asymcert.threats.model import ThreatModel

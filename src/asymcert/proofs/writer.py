@@ -24,7 +24,8 @@ from asymcert.certify.tangent import Tangent
 from asymcert.certify.texts import usable, within_window
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.models.text import TextClassifier, WindowCodes
-from asymcert.proofs.checker import Claim, Model
+from asymcert.proofs.checker import Claim
+from asymcert.proofs.checker_model import Model
 from asymcert.proofs.checker_network import RefusedError
 from asymcert.proofs.prices import best_prices
 from asymcert.threats.model import ThreatModel
@@ -158,7 +159,7 @@ def _windows(model: TextClassifier, x_row: Tensor, threat: ThreatModel) -> list[
     certificate = Tangent().certify(
         model.inner, windows.dense(model.features, torch.float64), [within_window(threat, model.features)]
     )[0]
-    radius = torch.where(usable(windows.kind, threat), certificate.radius, 0.0)
+    radius = torch.where(usable(windows, threat), certificate.radius, 0.0)
     order = radius.argsort(descending=True, stable=True)
     return order[radius[order] > 0].tolist()
 

@@ -101,10 +101,24 @@ class TextEncoder:
 
     def rows(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Features of whole texts, each 0 or 1: (n, number of features)."""
-        found = TextEncoder(self.form, self.vocabulary).encode(texts)
-        rows = np.zeros((len(texts), len(self.vocabulary)), np.float32)
-        rows[found.owner.repeat(np.diff(found.ends)), found.features] = 1.0
-        return rows
+        return TextEncoder(self.form, self.vocabulary).rows_of_windows(texts)[0]
+
+    def rows_of_windows(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], Windows]:
+        """Features of all windows of texts, each 0 or 1, (w, number of features), and whose and what the windows are.
+
+        Rows are what exported graphs take. The greatest score of a text's windows is the text's.
+
+        Examples
+        --------
+        >>> encoder = TextEncoder(CanonicalForm(), Vocabulary(("fre", "now")), "sentences")
+        >>> rows, windows = encoder.rows_of_windows(["Now! FREE.", "hello"])
+        >>> rows.tolist(), windows.owner.tolist()
+        ([[0.0, 1.0], [1.0, 0.0], [0.0, 0.0]], [0, 0, 1])
+        """
+        found = self.encode(texts)
+        rows = np.zeros((len(found.owner), len(self.vocabulary)), np.float32)
+        rows[np.arange(len(rows)).repeat(np.diff(found.ends)), found.features] = 1.0
+        return rows, found
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form."""

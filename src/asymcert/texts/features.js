@@ -91,7 +91,7 @@ const SENTENCE_END = expression(
   String.raw`[.!?](?<![.!?].)(?:(?<!(?<![a-z0-9])[a-z]\.)(?<!(?<![a-z0-9])(?:mr|ms|dr|st|vs|no)\.)`,
   String.raw`(?<!(?<![a-z0-9])(?:mrs|etc)\.)|(?=[.!?]))[.!?]*["')\]]*(?=${END})`,
 );
-const NUMBER = /[0-9](?:[0-9]{3,}|(?<![^ \n].)[0-9]{2}(?![^ \n]))/gu;
+const DIGITS = /(?<![^ \n])([0-9]+)(?![^ \n])|[0-9]+/gu;
 
 const typed = (text) => text.replace(ADDRESS, " \x01 ").replace(LINK, " \x00 ");
 const split = (text) => text.split(/[ \n]+/u).filter((word) => word);
@@ -99,9 +99,8 @@ const split = (text) => text.split(/[ \n]+/u).filter((word) => word);
 function spread(text) {
   return text
     .replace(/['`]/gu, "")
-    .replace(/["#&()*+,\-./:;<=>@[\\\]^_{|}~%]/gu, " ")
-    .replace(/[!?$]/gu, " $& ")
-    .replace(NUMBER, (number) => ` <n${Math.min(number.length, 12)}> `)
+    .replace(/[!-&(-\/:-@\[-_{-~]/gu, " $& ")
+    .replace(DIGITS, (_, alone) => (alone ? `<n${Math.min(alone.length, 12)}>` : "#"))
     .replaceAll("\x00", "<url>")
     .replaceAll("\x01", "<email>");
 }
@@ -113,8 +112,8 @@ export function wordsOf(form) {
 
 /** The words of each sentence of a canonical form. */
 export function sentencesOf(form) {
-  const sentences = spread(typed(form).replace(SENTENCE_END, "$&\n")).split("\n").map(split);
-  return sentences.filter((words) => words.length);
+  const sentences = typed(form).replace(SENTENCE_END, "$&\n").split("\n");
+  return sentences.map((sentence) => split(spread(sentence))).filter((words) => words.length);
 }
 
 const NAMED = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: " " };

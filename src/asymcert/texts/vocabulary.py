@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asymcert._checks import check_count, check_known, refuse
+from asymcert.texts.words import is_plain
 
 WORD, PAIR, GRAM = 0, 1, 2  # families of features
 EDGE = " "  # stands before and after a word in its parts
@@ -201,6 +202,12 @@ class Vocabulary:
         """`WORD`, `PAIR` or `GRAM` for each feature."""
         sizes = (len(self.words) + len(self.often), len(self.pairs), len(self.grams))
         return np.repeat(np.array((WORD, PAIR, GRAM), np.int8), sizes)
+
+    @property
+    def plain(self) -> NDArray[np.bool_]:
+        """Bool for each feature: one of words of a language; not of marks, numbers, typed words, pairs, parts."""
+        own = [is_plain(word) for word in (*self.words, *(word for word, _ in self.often))]
+        return np.append(own, np.zeros(len(self) - len(own), bool)).astype(bool)
 
     @property
     def ends(self) -> Integers:

@@ -1,6 +1,6 @@
-"""Words of a canonical form, and its sentences; addresses and long numbers are typed words.
+"""Words of a canonical form, and its sentences; addresses and numbers are typed words, and marks are words.
 
-A word is what stands between separators, of ASCII alone; all else, letters of other scripts too, is part of words.
+Spaces and the marks of ASCII separate words; all else, letters of other scripts too, is part of words.
 `features.js` repeats these rules.
 """
 
@@ -21,22 +21,23 @@ SENTENCE_END = re.compile(
     r"""[.!?](?<![.!?].)(?:(?<!(?<![a-z0-9])[a-z]\.)(?<!(?<![a-z0-9])(?:mr|ms|dr|st|vs|no)\.)"""
     r"""(?<!(?<![a-z0-9])(?:mrs|etc)\.)|(?=[.!?]))[.!?]*["')\]]*(?=[ \n]|(?![^\n]))"""
 )
-NUMBER = re.compile(r"[0-9](?:[0-9]{3,}|(?<![^ \n].)[0-9]{2}(?![^ \n]))")
+DIGITS = re.compile(r"(?<![^ \n])([0-9]+)(?![^ \n])|[0-9]+")
 LONGEST_NUMBER = 12  # digits, from which on all numbers are one word
-SPLIT = str.maketrans(dict.fromkeys('"#&()*+,-./:;<=>@[\\]^_{|}~%', " ") | dict.fromkeys("'`", None))
-OF_THEIR_OWN = ("!", "?", "$")
+MARK = re.compile(r"[!-&(-/:-@\[-_{-~]")
+APOSTROPHES = str.maketrans("", "", "'`")
 
 
 def words_of(form: str) -> list[str]:
     """The words of a canonical form, in their order.
 
-    Apostrophes are left out of words; `!`, `?`, `$` and the currencies and emoji that a form sets apart are words;
-    numbers of three digits or more are the word of their length, as ``<n11>`` for a telephone number.
+    Apostrophes are left out of words; every other mark of ASCII is a word, as are the currencies and emoji that a form
+    sets apart. A number is the word of its length, as ``<n11>`` for a telephone number, and digits inside a word are
+    ``#``: "150p" is ``#p``.
 
     Examples
     --------
     >>> words_of("you've won $500! call 08001234567 or see www.prize.com/now.")
-    ['youve', 'won', '$', '<n3>', '!', 'call', '<n11>', 'or', 'see', '<url>']
+    ['youve', 'won', '$', '<n3>', '!', 'call', '<n11>', 'or', 'see', '<url>', '.']
     """
     return _spread(_typed(form)).split()
 
@@ -61,7 +62,7 @@ def sentences_of(form: str) -> list[list[str]]:
     Examples
     --------
     >>> sentences_of("see www.a.com. ask dr. who, at 9.30! ok")
-    [['see', '<url>'], ['ask', 'dr', 'who', 'at', '9', '30', '!'], ['ok']]
+    [['see', '<url>', '.'], ['ask', 'dr', '.', 'who', ',', 'at', '<n1>', '.', '<n2>', '!'], ['ok']]
     """
     parts = _spread(SENTENCE_END.sub(lambda found: f"{found.group()}\n", _typed(form))).split("\n")
     return [words for words in map(str.split, parts) if words]
@@ -78,14 +79,23 @@ def _typed(text: str) -> str:
 
 def _spread(text: str) -> str:
     """`text` as words with spaces between; line breaks stay."""
-    text = text.translate(SPLIT)
-    for mark in OF_THEIR_OWN:
-        text = text.replace(mark, f" {mark} ")
-    text = NUMBER.sub(_length, text)
+    text = MARK.sub(r" \g<0> ", text.translate(APOSTROPHES))
+    text = DIGITS.sub(_typed_digits, text)
     for sign, word in TYPED.items():
         text = text.replace(sign, word)
     return text
 
 
-def _length(number: re.Match[str]) -> str:
-    return f" <n{min(len(number.group()), LONGEST_NUMBER)}> "
+def _typed_digits(found: re.Match[str]) -> str:
+    return f"<n{min(len(found[1]), LONGEST_NUMBER)}>" if found[1] else "#"
+
+
+def is_plain(word: str) -> bool:
+    """Whether a word is one of a language: no mark, no number, nothing typed.
+
+    Examples
+    --------
+    >>> [is_plain(word) for word in ("free", "prize", "!", "#p", "<url>")]
+    [True, True, False, False, False]
+    """
+    return any(map(str.isalpha, word)) and not any(letter.isascii() and not letter.isalpha() for letter in word)

@@ -13,7 +13,7 @@ from torch import nn
 from asymcert._checks import check_choice, check_count, check_known, check_number, option, refuse
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
-SCHEDULES = ("one-cycle", "cosine", "exponential", "constant")
+SCHEDULES = ("one-cycle", "cosine", "linear", "exponential", "constant")
 KEEP = ("last", "best", "accurate")
 RISE = 0.25  # one-cycle: part of training at which the rate peaks
 
@@ -89,6 +89,8 @@ class Recipe:
             return 1.0
         if self.schedule == "exponential":
             return self.decay**epoch
+        if self.schedule == "linear":
+            return 1.0 - progress
         if self.schedule == "cosine":
             return 0.5 * (1.0 + math.cos(math.pi * progress))
         if progress < RISE:

@@ -18,7 +18,7 @@ from asymcert.threats.table_words import word_edits
 from asymcert.training.kind import Kind
 from asymcert.training.losses import Weighing, classification_loss
 from asymcert.training.objective import Objective
-from asymcert.training.text_config import PRESETS, RISING, TextConfig, for_texts
+from asymcert.training.text_config import PRESETS, TextConfig, for_texts
 from asymcert.training.words import WordFalls
 
 START = 0.02  # standard deviation of the weights of features at the start
@@ -38,12 +38,13 @@ class TextScore(Objective):
         assert data.scaling is not None
         column = data.scaling.windows
         assert column is not None
-        vocabulary, rising = column.encoder.vocabulary, RISING[self.recipe.rising]
-        self.score = started(ConvexMLP((len(vocabulary),), self.recipe.hidden))
-        self.score.set_signs(np.isin(vocabulary.families, rising).astype(int).tolist())
+        vocabulary = column.encoder.vocabulary
+        falling = {"none": True, "parts": vocabulary.plain, "all": False}[self.recipe.rising]
+        rises = ~(falling & np.ones(len(vocabulary), bool))
+        self.score = started(ConvexMLP((len(vocabulary),), self.recipe.hidden, signs=rises.astype(int).tolist()))
         if self.recipe.adversaries:
-            known = [(word_edits([column], kinds), count) for kinds, count in self.recipe.adversaries]
-            self.falls = WordFalls(known, rising)
+            known = [(word_edits([column], kinds), count) for kinds, count, _ in self.recipe.adversaries]
+            self.falls = WordFalls(known, torch.from_numpy(rises))
         others = float((~data.train.y).sum() / data.train.y.sum())  # to one sensitive text
         self.weighing = Weighing(self.recipe.label_smoothing, (1.0, self.recipe.sensitive_weight * others))
         return self
@@ -62,8 +63,9 @@ class TextScore(Objective):
             return loss
         rows = sensitive.nonzero()[:, 0]
         moved = [scores.index_add(0, rows, -self.share * fall) for fall in falls]
-        edited = torch.stack([classification_loss(each, sensitive, self.weighing) for each in moved]).mean()
-        return torch.lerp(loss, edited, self.recipe.words_weight)
+        edited = torch.stack([classification_loss(each, sensitive, self.weighing) for each in moved])
+        weights = edited.new_tensor([weight for _, _, weight in self.recipe.adversaries])
+        return torch.lerp(loss, edited @ weights, self.recipe.words_weight)
 
     def planes(self, windows: WindowCodes, chosen: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Scores (n,) of texts, and how far those of `chosen` ones, bool (n,), fall by each adversary's worst edits."""
@@ -75,8 +77,13 @@ class TextScore(Objective):
         if self.falls is None:
             return scores, []
         (slope,) = torch.autograd.grad(scores.sum(), sums, create_graph=True)
-        present = windows.only(best[chosen]).dense(len(table), torch.bool)
-        return scores, self.falls(slope[chosen] @ table.T, present)
+        return scores, self.falls(slope[chosen], table, windows.only(best[chosen]))
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Of the weights, those of features alone decay."""
+        features = [weight for _, weight in self.score.from_input()]
+        others = [weight for weight in self.parameters() if not any(weight is own for own in features)]
+        return self.recipe.optimizer_for([{"params": features}, {"params": others, "weight_decay": 0.0}])
 
     def project_(self) -> None:
         """The score's."""
@@ -108,10 +115,14 @@ class TextScore(Objective):
 @torch.no_grad()
 def started(score: ConvexMLP) -> ConvexMLP:
     """The score with weights that suit binary features, of which a text has a few: drawn by torch's generator."""
-    for _, weight in score.from_input():
-        nn.init.normal_(weight, std=START)
+    raises = torch.tensor(score.signs, dtype=torch.bool)
+    for name, weight in score.from_input():
+        nn.init.normal_(weight, std=START if name == "first" else 0.0)
+        weight[:, raises] = weight[:, raises].abs() / 2
+    nn.init.zeros_(score.first.bias)
     for layer in score.layers[1:]:
         nn.init.constant_(layer.weight, 1.0 / math.sqrt(layer.in_features))
+        nn.init.zeros_(layer.bias)
     return score
 
 
