@@ -69,6 +69,7 @@ MISTAKES = {  # language and adversary by whom it shows, and what is computed in
 def test_brute_force_catches_a_mistake(monkeypatch, mistake):
     name, adversary, wrong = MISTAKES[mistake]
     module = sys.modules["asymcert.certify.words"]
+
     def mistaken(fall, x, edits, counts):
         fall, edits = wrong(fall, x, edits)
         return falls_with_pairs(fall, x, edits, counts)

@@ -8,24 +8,28 @@ from numpy.typing import NDArray
 
 from asymcert.errors import DataError
 
-HELD_OUT = 0.2  # of all rows for test, then of the rest for validation
+HELD_OUT = 0.2  # of all rows for test, then, unless told otherwise, of the rest for validation
 
 Rows = NDArray[np.int64]
 
 
-def three_way(y: NDArray[np.bool_], groups: Rows | None, seed: int, name: str) -> tuple[Rows, Rows, Rows]:
-    """Row numbers of train, validation and test: 64, 16 and 20 per cent of the rows; see `hold_out`."""
+def three_way(
+    y: NDArray[np.bool_], groups: Rows | None, seed: int, name: str, validation: float = HELD_OUT
+) -> tuple[Rows, Rows, Rows]:
+    """Row numbers of train, validation and test, by default 64, 16 and 20 per cent of the rows; see `hold_out`."""
     generator = torch.Generator().manual_seed(seed)
     groups = np.arange(len(y)) if groups is None else groups
     rest, test = hold_out(y, groups, generator, name)
-    train, val = hold_out(y[rest], groups[rest], generator, name)
+    train, val = hold_out(y[rest], groups[rest], generator, name, validation)
     return rest[train], rest[val], test
 
 
-def two_way(y: NDArray[np.bool_], groups: Rows | None, seed: int, name: str) -> tuple[Rows, Rows]:
-    """Row numbers of train and validation: 80 and 20 per cent of the rows; see `hold_out`."""
+def two_way(
+    y: NDArray[np.bool_], groups: Rows | None, seed: int, name: str, validation: float = HELD_OUT
+) -> tuple[Rows, Rows]:
+    """Row numbers of train and validation, by default 80 and 20 per cent of the rows; see `hold_out`."""
     generator = torch.Generator().manual_seed(seed)
-    return hold_out(y, np.arange(len(y)) if groups is None else groups, generator, name)
+    return hold_out(y, np.arange(len(y)) if groups is None else groups, generator, name, validation)
 
 
 def mixed(y: NDArray[np.bool_], seed: int) -> Rows:
@@ -39,8 +43,10 @@ def mixed(y: NDArray[np.bool_], seed: int) -> Rows:
     return np.argsort(place, kind="stable")
 
 
-def hold_out(y: NDArray[np.bool_], groups: Rows, generator: torch.Generator, name: str) -> tuple[Rows, Rows]:
-    """Split rows in two parts; the second has about `HELD_OUT` of each class.
+def hold_out(
+    y: NDArray[np.bool_], groups: Rows, generator: torch.Generator, name: str, share: float = HELD_OUT
+) -> tuple[Rows, Rows]:
+    """Split rows in two parts; the second has about the given share of each class.
 
     Parameters
     ----------
@@ -52,6 +58,8 @@ def hold_out(y: NDArray[np.bool_], groups: Rows, generator: torch.Generator, nam
         Draws the order in which groups are taken.
     name
         Of the data, for the error.
+    share
+        Of the second part.
 
     Returns
     -------
@@ -72,13 +80,13 @@ def hold_out(y: NDArray[np.bool_], groups: Rows, generator: torch.Generator, nam
             few = f"a class has {len(members)} distinct rows left, where each part needs one"
             raise DataError(f"{name}: too few rows to split: {few}. Add rows of it.")
         order = torch.randperm(len(members), generator=generator).numpy()
-        held[_take(members[order], sizes)] = True
+        held[_take(members[order], sizes, share)] = True
     return np.flatnonzero(~held[group_of_row]), np.flatnonzero(held[group_of_row])
 
 
-def _take(members: Rows, sizes: Rows) -> list[int]:
+def _take(members: Rows, sizes: Rows, share: float) -> list[int]:
     """Groups, in order, whose sizes add up to at most the share to hold out; at least one."""
-    wanted = round(HELD_OUT * int(sizes[members].sum()))
+    wanted = round(share * int(sizes[members].sum()))
     taken: list[int] = []
     for group in members.tolist():
         if sizes[group] <= wanted:

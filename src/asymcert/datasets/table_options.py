@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from asymcert._checks import check_choice, check_count, option, refuse, several
+from asymcert._checks import check_choice, check_count, check_number, option, refuse, several
 from asymcert.datasets.column_plan import INFINITE
 from asymcert.datasets.scaling import IMPUTATIONS, SCALINGS
 from asymcert.datasets.table_files import RAGGED
@@ -35,6 +35,7 @@ class TableOptions(TextOptions):
     ragged: str = option("refuse", "Table: lines of too few or too many fields.", RAGGED)
     columns: str | None = option(None, "Table: file that says what each column is, such as a run's columns.toml.")
     limit: int | None = option(None, "Table: use only so many rows, drawn at random with the classes' shares.", low=1)
+    validation: float = option(0.2, "Table: share of the rows that are not for test by which thresholds are chosen.")
     clean: bool = option(True, "Table: recognise marks, dates, addresses and identifiers, or take columns as they are.")
 
     def __post_init__(self) -> None:
@@ -50,6 +51,7 @@ class TableOptions(TextOptions):
         check_count("categories", self.categories)
         for name in ("words", "limit"):
             check_count(name, 1 if getattr(self, name) is None else getattr(self, name))
+        check_number("validation", self.validation, 0.01, 0.9)
         if self.label in self.drop:
             raise refuse("drop", "without the label column", repr(self.drop))
         for pair in self.label_map:

@@ -95,6 +95,8 @@ least_texts
         A file that says what columns are, see `Plan.to_toml`; others are recognised.
     limit
         Use only so many rows, drawn at random with the classes' shares.
+    validation
+        Share of the rows that are not test rows by which thresholds, and where it is asked for epochs, are chosen.
     clean
         False takes columns as they are, numbers or text: nothing is recognised or left out.
 
@@ -149,7 +151,7 @@ def _split(
         files[0] = _taken(files[0], np.sort(mixed(files[0][1], source.seed)[: options.limit]))
     comparable = words_by(options) if options.words is None else sorted_words
     groups = same_rows([frame for frame, _, _ in files], texts, comparable)[0]
-    chosen = (three_way if len(files) == 1 else two_way)(files[0][1], groups, source.seed, name)
+    chosen = (three_way if len(files) == 1 else two_way)(files[0][1], groups, source.seed, name, options.validation)
     parts = [*(_taken(files[0], rows) for rows in chosen), *files[1:]]
     gaps = _gaps(files[0][0]) if options.clean and options.impute is None else {}
     fits = {"impute": options.impute, "categories": options.categories, "words": options.words, "gaps": gaps}
