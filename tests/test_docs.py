@@ -1,14 +1,10 @@
 """What the documentation says is run: doctests, the README's Python, the examples."""
 
-import contextlib
 import doctest
 import importlib.util
-import io
 import os
 import pkgutil
 import re
-import runpy
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +15,7 @@ from typer.testing import CliRunner
 import asymcert
 from asymcert.cli.app import app
 from asymcert.threats.file import KEYS
+from contracts.examples import printed_by
 from estimator.messages import messages
 
 ROOT = Path(__file__).parents[1]
@@ -77,7 +74,7 @@ def _help(command: str) -> str:
 
 def test_data_frame_example():
     """A detector from a data frame catches most, and its graph gives on raw rows what it gives itself."""
-    printed = _run("examples/detector_from_dataframe.py")
+    printed = printed_by("detector_from_dataframe.py")
     assert float(re.search(r"AUC +([\d.]+)", printed)[1]) > 0.95
     one, two = (int(share) for share in re.findall(r"columns he controls: (\d+) %", printed))
     assert one > two > 0
@@ -88,7 +85,7 @@ def test_data_frame_example():
 def test_texts_example(tmp_path):
     """Alerts say what they outlast, also of a message that the detector has not seen."""
     pl.DataFrame(dict(zip(("text", "label"), messages(200), strict=True))).write_csv(tmp_path / "messages.csv")
-    printed = _run("examples/detector_of_texts.py", str(tmp_path / "messages.csv"))
+    printed = printed_by("detector_of_texts.py", str(tmp_path / "messages.csv"))
     assert float(re.search(r"AUC +([\d.]+)", printed)[1]) > 0.95
     one, three, ten = (float(share) for share in re.findall(r"added words +([\d.]+) %", printed))
     assert one >= three >= ten
@@ -97,13 +94,13 @@ def test_texts_example(tmp_path):
 
 
 def test_image_example():
-    printed = _run("examples/image_classifier.py")
+    printed = printed_by("image_classifier.py")
     assert printed.count("attacks that broke one: 0") == 3
 
 
 @pytest.mark.skipif("ASYMCERT_DATA" not in os.environ, reason="ASYMCERT_DATA does not point to the published data")
 def test_spam_example():
-    printed = _run("examples/spam_filter.py")
+    printed = printed_by("spam_filter.py")
     caught = float(re.search(r"spam caught +([\d.]+) %", printed)[1])
     passed = float(re.search(r"ham let pass +([\d.]+) %", printed)[1])
     assert min(caught, passed) > 88
@@ -112,7 +109,7 @@ def test_spam_example():
 @pytest.mark.skipif("ASYMCERT_DATA" not in os.environ, reason="ASYMCERT_DATA does not point to the published data")
 def test_append_only_example():
     """It runs, prints what docs/threat_models.md says up to the numbers, and the numbers carry the argument."""
-    printed = _run("examples/append_only.py")
+    printed = printed_by("append_only.py")
     documented = re.search(r"<!-- output: append_only -->\n```text\n(.*?)```", THREATS, re.S)[1]
     first, second = (re.sub(r"[\d.]+", "0", text).split("  it stands")[0] for text in (printed, documented))
     assert first == second
@@ -128,13 +125,3 @@ def test_append_only_example():
 def test_threat_model_keys_are_documented():
     table = THREATS.partition("## Keys")[2].partition("Single numbers")[0]
     assert set(re.findall(r"`([a-z_]+)`", table)) == set(KEYS)
-
-
-def _run(example: str, *arguments: str) -> str:
-    """What an example prints that is run as a script, in this process: to import torch anew takes several seconds."""
-    printed = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
-        patch.chdir(ROOT)
-        patch.setattr(sys, "argv", [example, *arguments])
-        runpy.run_path(example, run_name="__main__")
-    return printed.getvalue()

@@ -1,4 +1,5 @@
 import csv
+import io
 import json
 import os
 import random
@@ -6,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import polars as pl
@@ -18,13 +20,26 @@ from asymcert.evaluate import RunFolder
 FAST = ["--epochs", "6", "--hidden", "8"]
 
 
-def run(*arguments: object, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run the command line as a user does, in a fresh process."""
+def run(*arguments: object, cwd: Path, code: int = 0) -> tuple[str, str]:
+    """What the command line prints and says, run in this process: to import torch anew takes several seconds."""
+    out, error = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(error):
+        patch.chdir(cwd)
+        patch.setenv("COLUMNS", "200")
+        patch.setattr(sys, "argv", ["asymcert", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+    assert stopped.value.code == code, out.getvalue() + error.getvalue()
+    return out.getvalue(), error.getvalue()
+
+
+def run_afresh(*arguments: object, cwd: Path, code: int = 0) -> tuple[str, str]:
+    """The same as a user does it, in a process of its own."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
     command = [sys.executable, "-m", "asymcert", *map(str, arguments)]
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == code, done.stdout + done.stderr
-    return done
+    return done.stdout, done.stderr
 
 
 def help_of(command: str) -> str:
@@ -39,7 +54,7 @@ def place(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def demo(place) -> Path:
     """The demo's run folder, made once."""
-    run("demo", "--out", "demo", "--quiet", cwd=place)
+    run_afresh("demo", "--out", "demo", "--quiet", cwd=place)
     return place / "demo"
 
 
@@ -65,7 +80,7 @@ def table(place) -> Path:
 
 
 def test_demo_writes_page_and_pictures_and_reaches_95_percent(demo, place):
-    rows = json.loads(run("evaluate", "demo", "--json", "--quiet", cwd=place).stdout)
+    rows = json.loads(run("evaluate", "demo", "--json", "--quiet", cwd=place)[0])
     assert [row["norm"] for row in rows] == [1.0, 2.0, "inf"]
     for row in rows:
         assert row["accuracy_sensitive"] >= 0.95
@@ -81,15 +96,15 @@ def test_demo_writes_page_and_pictures_and_reaches_95_percent(demo, place):
 
 def test_table_from_train_to_report(table, place):
     run("train", table, "--label", "class", "--sensitive", "malware", "--out", "table", *FAST, cwd=place)
-    certified = json.loads(run("certify", "table", "--norm", "1.5", "--json", cwd=place).stdout)
+    certified = json.loads(run("certify", "table", "--norm", "1.5", "--json", cwd=place)[0])
     assert [row["threat"] for row in certified] == ["l1.5 box[0,1]"]
-    audited = json.loads(run("audit", "table", "--norm", "2", "--json", cwd=place).stdout)
+    audited = json.loads(run("audit", "table", "--norm", "2", "--json", cwd=place)[0])
     assert audited["attacked"] > 0
     assert audited["successes"] == 0
     run("certify", "table", "--norm", "2", "--method", "closed-form", cwd=place)
-    grid = json.loads(run("surface", "table", "--json", cwd=place).stdout)
+    grid = json.loads(run("surface", "table", "--json", cwd=place)[0])
     assert 0 <= grid[0]["other_accuracy"] <= 1
-    assert Path(place / json.loads(run("report", "table", "--json", cwd=place).stdout)["page"]).exists()
+    assert Path(place / json.loads(run("report", "table", "--json", cwd=place)[0])["page"]).exists()
 
 
 def test_broken_certificate_is_a_red_line_and_exit_code_1(demo, place):
@@ -101,9 +116,9 @@ def test_broken_certificate_is_a_red_line_and_exit_code_1(demo, place):
     folder.save_model(source.load_model())
     rows = source.read("certificates")
     folder.append("certificates", rows.with_columns(radius=pl.col("radius") * 3))
-    done = run("audit", "broken", "--norm", "2", "--json", "--quiet", cwd=place, code=1)
-    assert json.loads(done.stdout)["successes"] > 0
-    first, *each = done.stderr.splitlines()
+    out, error = run_afresh("audit", "broken", "--norm", "2", "--json", "--quiet", cwd=place, code=1)
+    assert json.loads(out)["successes"] > 0
+    first, *each = error.splitlines()
     assert "attacks broke a certificate:" in first
     assert all("test sample" in line and "l2 box[0,1], closed-form, radius" in line for line in each)
     assert each
@@ -125,8 +140,8 @@ def test_killed_training_continues(place):
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (place / "killed" / "model.safetensors").exists()
-    refused = run(*arguments[:4], "--epochs", "4", "--quiet", cwd=place, code=2)
-    assert "another config (epochs 3000, not 4)" in refused.stderr
+    _, error = run(*arguments[:4], "--epochs", "4", "--quiet", cwd=place, code=2)
+    assert "another config (epochs 3000, not 4)" in error
 
 
 def test_evaluation_is_not_done_twice(demo, place):
@@ -172,13 +187,8 @@ def test_config_fields_are_options():
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_a_mistake_is_one_line_and_exit_code_2(demo, table, place, arguments, said, monkeypatch, capsys):
-    monkeypatch.chdir(place)
-    monkeypatch.setattr(sys, "argv", ["asymcert", *arguments])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    error = capsys.readouterr().err
-    assert stopped.value.code == 2
+def test_a_mistake_is_one_line_and_exit_code_2(demo, table, place, arguments, said):
+    _, error = run(*arguments, cwd=place, code=2)
     assert said in error
     assert len(error.strip().splitlines()) == 1
 
@@ -190,5 +200,5 @@ def test_tampered_model_is_refused(demo, place):
     content = bytearray((demo / "model.safetensors").read_bytes())
     content[-5] ^= 1
     (folder / "model.safetensors").write_bytes(content)
-    done = run("certify", "tampered", cwd=place, code=2)
-    assert "digest does not match" in done.stderr
+    _, error = run("certify", "tampered", cwd=place, code=2)
+    assert "digest does not match" in error

@@ -1,13 +1,8 @@
 """The pictures of docs/theory.md can be drawn."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+from contracts.examples import printed_by
 
 
 @pytest.mark.parametrize(
@@ -19,9 +14,5 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 )
 def test_picture_is_drawn(tmp_path, script, options, printed):
     path = tmp_path / "picture.png"
-    command = [sys.executable, str(EXAMPLES / script), "--out", str(path), *options]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert printed in done.stdout
+    assert printed in printed_by(script, "--out", str(path), *options)
     assert path.read_bytes().startswith(b"\x89PNG")
