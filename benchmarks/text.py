@@ -63,7 +63,6 @@ GOALS = {
     "prompt": (0.996, 0.93, np.nan, np.nan, 0.95, 0.90, np.nan, 0.85, np.nan, np.nan, np.nan),
 }
 WORDS = (1, 3, 10)
-VALIDATION = 0.125  # of what is not test: 70, 10 and 20 per cent of distinct texts
 HEADER = f"{'':34}AUC    caught bal.   +1    +3    +10   +-1   +-3   +-10  sent. CPU s"
 STRENGTHS: tuple[dict[str, Any], ...] = (
     {"preset": "text-plain"},
@@ -111,7 +110,7 @@ def main() -> None:
 
 def loaded(folder: Path, name: str, seed: int, **options: Any) -> BinaryData:
     file, sensitive = TABLES[name]
-    return load_table(folder / file, "label", sensitive, text=("text",), seed=seed, validation=VALIDATION, **options)
+    return load_table(folder / file, "label", sensitive, text=("text",), seed=seed, **options)
 
 
 def median(splits: Sequence[BinaryData], seeds: Sequence[int], label: str, method: Method) -> tuple[float, ...]:
