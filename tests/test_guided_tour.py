@@ -15,6 +15,7 @@ from asymcert.models.feature_convex import FeatureConvexClassifier
 SOURCE = Path(asymcert.__file__).parent
 # What classifiers, scores, maps, threats and certificates are, and checks of arguments: read for their docstrings.
 CONTRACTS = {
+    "threats/parts.py",
     "_checks.py",
     "models/base.py",
     "convex/base.py",

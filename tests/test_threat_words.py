@@ -10,30 +10,28 @@ from asymcert.cli.options import parse_edits
 from asymcert.cli.steps import threats_for
 from asymcert.convex import ConvexMLP
 from asymcert.datasets.columns import NumericColumn
+from asymcert.datasets.text_columns import TextColumn
 from asymcert.errors import InputError
 from asymcert.features import Identity
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.runs.rows import threat_key
+from asymcert.texts.canonical import CanonicalForm
+from asymcert.texts.encoder import TextEncoder
+from asymcert.texts.vocabulary import Vocabulary
 from asymcert.threats.file import parse_threat, read_threat
 from asymcert.threats.model import ThreatModel
 from asymcert.threats.table import TableThreat
 
-VOCABULARY = SimpleNamespace(
-    words=("free", "now", "prize"),
-    often=(("now", 2),),
-    families=np.array([0, 0, 0, 0, 1, 2, 2], np.int8),
-    ends=np.array([[0, 1]]),
-    grams_per_word=9,
-)
+VOCABULARY = Vocabulary(("free", "now", "prize"), (("now", 2),), (("free", "now"),), (" fr", "fre"), longest=9)
 
 
 def column(name, vocabulary=VOCABULARY):
-    return SimpleNamespace(name=name, inputs=7, encoder=SimpleNamespace(vocabulary=vocabulary))
+    return TextColumn(name, None, TextEncoder(CanonicalForm(), vocabulary))
 
 
 def table(*columns):
     """The scaling of a table with these columns, and a classifier of its inputs."""
-    scaling = SimpleNamespace(columns=columns, dtype=np.float32, plan=None)
+    scaling = SimpleNamespace(columns=columns, dtype=np.float32, plan=None, windows=None)
     inputs = sum(own.inputs for own in columns)
     model = FeatureConvexClassifier(Identity(), ConvexMLP((inputs,), (4,)), input_shape=(inputs,))
     model.scaling = scaling

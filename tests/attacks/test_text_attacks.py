@@ -113,7 +113,7 @@ def test_moves_make_texts_of_few_edits(move):
     made = list(MOVES[move][0](text, ["home", "lunch", "dear", "the"], np.random.default_rng(0)))
     costs = [prices.between([asked.words(text)], [asked.words(each)]) for each in made]
     assert len(set(made)) > 3
-    assert 0 < max(costs) <= 2
+    assert 0 < max(costs) <= (3 if move == "cuts" else 2)  # a mark in a word makes three of it
     assert move == "cuts" or 1 in costs
 
 

@@ -63,6 +63,7 @@ def test_texts_alone_become_windows(tmp_path, name):
 
 def test_each_option_of_texts_changes_the_inputs(tmp_path):
     more = [f" n o w s33 co{'o' * (n % 3)}l now now" for n in range(len(ROWS))]
+    more = [f"{end} {'bcdfghjk'[n // 8]}a{'lmnprstv'[n % 8]}e" for n, end in enumerate(more)]  # w7 is read as w8 is
     path = write(tmp_path / "t.csv", [row | {"body": row["body"] + end} for row, end in zip(ROWS, more, strict=True)])
     changes = {
         **{"windows": "sentences", "word_counts": 3, "word_pairs": False, "word_parts": "3", "fold_digits": False},

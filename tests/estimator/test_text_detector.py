@@ -99,7 +99,7 @@ def test_pipeline_search_and_cross_validation():
 
 
 def test_disguises_make_no_difference(fitted):
-    plain, hidden = "win cash prize now", "W\u0456N  cas\u200bh, prize... n\uff4fw"
+    plain, hidden = "win cash prize now", "W\u0456N  cas\u200bh  Prize\u00a0n\uff4fw"
     assert fitted.decision_function([plain]) == fitted.decision_function([hidden]) > 0
     assert fitted.certify([plain]) == fitted.certify([hidden])
 

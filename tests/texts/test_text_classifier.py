@@ -40,7 +40,7 @@ def test_a_margin_is_the_greatest_of_its_windows(dtype):
 def test_windows_are_what_texts_consist_of():
     assert WindowCodes.of(inputs()).kind.tolist() == [0, 1, 1, 0, 1, 0, 0, 1, 1, 1, 0, 1, 1]
     windows = [words for _, words in ENCODER.windows_of("Do  YOU. Home")]
-    assert windows == [["do", "you", "home"], ["do", "you"], ["home"]]
+    assert windows == [["do", "you", ".", "home"], ["do", "you", "."], ["home"]]
 
 
 def test_a_saved_classifier_is_itself(tmp_path):

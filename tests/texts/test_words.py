@@ -106,8 +106,11 @@ def test_forms_and_words_are_about_as_quick_as_hashing():
         "hashing": HashingVectorizer().transform,
         "words": lambda texts: words_of_many(form.many(texts)),
     }.items():
-        start = time.process_time()
-        encode(texts)
-        seconds[name] = time.process_time() - start
+        tries = []
+        for _ in range(3):  # the first one has memory to fetch
+            start = time.process_time()
+            encode(texts)
+            tries.append(time.process_time() - start)
+        seconds[name] = min(tries)
     print(f"words / hashing: {seconds['words'] / seconds['hashing']:.2f}")
     assert seconds["words"] < 2.5 * seconds["hashing"]

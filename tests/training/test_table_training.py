@@ -1,7 +1,6 @@
 """Training on tables: falls by columns, monotone columns, rare classes, the default recipe at any number of rows."""
 
 import itertools
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -130,8 +129,10 @@ def test_an_additive_score_has_no_hidden_layers():
 
 @pytest.mark.parametrize("rows", [2, 20, 320, 2944, 20_154, 64_000, 320_000])
 def test_batches_and_passes_fit_the_rows(rows):
-    data = SimpleNamespace(name="t", scaling=(), input_shape=(4,), train=range(rows))
-    recipe = preset_for(data)
+    y = torch.arange(rows) % 2 == 0
+    split = Split(torch.zeros(rows, 4), y)
+    scaling = TableScaling(tuple(NumericColumn(name, None, 0.0, 1.0) for name in "abcd"))
+    recipe = preset_for(BinaryData("t", split, split, split, "bad", "good", scaling=scaling))
     steps = rows // recipe.batch_size * recipe.epochs
     assert 1 <= recipe.batch_size <= rows
     assert 200 <= steps <= 1000

@@ -21,10 +21,9 @@ SENTENCE_END = re.compile(
     r"""[.!?](?<![.!?].)(?:(?<!(?<![a-z0-9])[a-z]\.)(?<!(?<![a-z0-9])(?:mr|ms|dr|st|vs|no)\.)"""
     r"""(?<!(?<![a-z0-9])(?:mrs|etc)\.)|(?=[.!?]))[.!?]*["')\]]*(?=[ \n]|(?![^\n]))"""
 )
-DIGITS = re.compile(r"(?<![^ \n])([0-9]+)(?![^ \n])|[0-9]+")
+DIGITS = re.compile(r"[0-9]+")
 LONGEST_NUMBER = 12  # digits, from which on all numbers are one word
-MARK = re.compile(r"[!-&(-/:-@\[-_{-~]")
-APOSTROPHES = str.maketrans("", "", "'`")
+MARKS = '!"#$%&()*+,-./:;<=>?@[\\]^_{|}~'
 
 
 def words_of(form: str) -> list[str]:
@@ -79,7 +78,9 @@ def _typed(text: str) -> str:
 
 def _spread(text: str) -> str:
     """`text` as words with spaces between; line breaks stay."""
-    text = MARK.sub(r" \g<0> ", text.translate(APOSTROPHES))
+    text = text.replace("'", "").replace("`", "")
+    for mark in MARKS:  # many times as quick as a regular expression
+        text = text.replace(mark, f" {mark} ")
     text = DIGITS.sub(_typed_digits, text)
     for sign, word in TYPED.items():
         text = text.replace(sign, word)
@@ -87,7 +88,9 @@ def _spread(text: str) -> str:
 
 
 def _typed_digits(found: re.Match[str]) -> str:
-    return f"<n{min(len(found[1]), LONGEST_NUMBER)}>" if found[1] else "#"
+    start, end = found.span()
+    alone = not f"{found.string[max(0, start - 1) : start]}{found.string[end : end + 1]}".strip(" \n")
+    return f"<n{min(end - start, LONGEST_NUMBER)}>" if alone else "#"
 
 
 def is_plain(word: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -53,8 +54,7 @@ def word_edits(
         start += len(parts[-1][0])
     family, ends, kept = (torch.cat(part) for part in zip(*parts, strict=True))
     grams = max(column.encoder.vocabulary.grams_per_word for column in known)
-    priced = kinds if isinstance(kinds, Mapping) else dict.fromkeys(kinds, 1.0)
-    return WordEdits(priced, family, kept if protected else None, grams, ends, **options)
+    return WordEdits(cast(Mapping[str, float], kinds), family, kept if protected else None, grams, ends, **options)
 
 
 def _of_texts(column: EncodedColumn, start: int, protected: set[str]) -> tuple[Tensor, Tensor, Tensor]:
