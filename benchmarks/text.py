@@ -64,13 +64,7 @@ GOALS = {
 }
 WORDS = (1, 3, 10)
 HEADER = f"{'':34}AUC    caught bal.   +1    +3    +10   +-1   +-3   +-10  sent. CPU s"
-STRENGTHS: tuple[dict[str, Any], ...] = (
-    {"preset": "text-plain"},
-    {"target_words": 3},
-    {"target_words": 10, "target_edits": 3, "words_weight": 0.9},
-    {"target_edits": 3},
-    {"target_words": 10, "target_edits": 10},
-)
+STRENGTHS = ((0, 0), (3, 0), (10, 3), (0, 3), (10, 10))  # added and edited words that training counts
 TUNED = tuple(itertools.product((0.15, 0.5), (0.03, 0.3)))  # weight of sensitive texts, weight decay
 Method = Callable[[BinaryData, int], Judge]
 METHODS: dict[str, Method] = {
@@ -152,12 +146,10 @@ def figures_of(found: Found, split: Split) -> tuple[float, ...]:
 def fronts() -> dict[str, Method]:
     """Ours and the linear model, by what training counts."""
     methods: dict[str, Method] = {}
-    for strength in STRENGTHS:
-        label = strength.get(
-            "preset", f"{strength.get('target_words', 0)} added, {strength.get('target_edits', 0)} edits"
-        )
-        methods[f"ours, {label}"] = partial(convex, **strength)
-        methods[f"linear, {label}"] = partial(tuned, **strength)
+    for words, edits in STRENGTHS:
+        recipe = {"target_words": words, "target_edits": edits}
+        methods[f"ours, {words} added, {edits} edited"] = partial(convex, **recipe)
+        methods[f"linear, {words} added, {edits} edited"] = partial(tuned, **recipe)
     return methods
 
 
@@ -172,7 +164,7 @@ def tuned(data: BinaryData, seed: int, **recipe: Any) -> Judge:
 
 
 def draw(drawn: dict[str, dict[str, tuple[float, ...]]], path: Path) -> None:
-    """Balanced accuracy against survival, of added and of edited words."""
+    """Balanced accuracy against survival, of added and of edited words, by how many of both training counts."""
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(len(drawn), 2, figsize=(8, 3.2 * len(drawn)), dpi=150, squeeze=False)
@@ -181,8 +173,12 @@ def draw(drawn: dict[str, dict[str, tuple[float, ...]]], path: Path) -> None:
             row, ((5, "any 10 words added"), (7, "any 3 words added or removed")), strict=True
         ):
             for kind, colour, marker in (("ours", "#0072b2", "o"), ("linear", "#d55e00", "s")):
-                points = sorted((values[2], values[place]) for label, values in found.items() if label.startswith(kind))
-                axis.plot(*(100 * np.array(points).T), label=kind, color=colour, marker=marker, markersize=5)
+                shown = {label: values for label, values in found.items() if label.startswith(kind)}
+                points = 100 * np.array([(values[2], values[place]) for values in shown.values()])
+                axis.scatter(*points.T, label=kind, color=colour, marker=marker, s=24)
+                for label, point in zip(shown, points, strict=True):
+                    words = "+".join(word for word in label.split() if word.isdigit())
+                    axis.annotate(words, point, (4, 3), textcoords="offset points", fontsize=7, color=colour)
             axis.set(xlabel="balanced accuracy, %", ylabel=f"{table}: stay caught, %", title=edits)
             axis.grid(alpha=0.3)
             axis.spines[["top", "right"]].set_visible(False)
