@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from asymcert._checks import check_choice, refuse
 from asymcert.texts.canonical import CanonicalForm
-from asymcert.texts.views import views_of
+from asymcert.texts.views import turned, views_of
 from asymcert.texts.vocabulary import Vocabulary
 from asymcert.texts.words import sentences_of, words_of, words_of_many
 
@@ -87,7 +87,8 @@ class TextEncoder:
             for kind, part in self._parts(form, words):
                 yield number, kind, part
             if self.decoded:
-                others = self.form.many(views_of(texts[number])[1:])
+                others = [form, *self.form.many(views_of(texts[number])[1:])]
+                others += self.form.many([turned(other) for other in others])
                 for other in sorted({*others} - {form}):
                     for _, part in self._parts(other, words_of(other)):
                         yield number, DECODED, part

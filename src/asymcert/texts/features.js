@@ -119,11 +119,10 @@ export function sentencesOf(form) {
 const NAMED = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: " " };
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/** The text itself, then what it says decoded once, twice, and turned by 13 letters. */
+/** The text itself, then what it says decoded once and twice. */
 export function viewsOf(text) {
   const once = decoded(text);
-  const views = [text, once, decoded(once)];
-  return [...new Set([...views, ...views.map(rot13)])];
+  return [...new Set([text, once, decoded(once)])];
 }
 
 function decoded(text) {
@@ -194,7 +193,8 @@ export function encoder(stored) {
   };
   return (text) => {
     const own = form(text);
-    const others = stored.decoded ? new Set(viewsOf(text).slice(1).map(form)) : new Set();
+    const forms = stored.decoded ? viewsOf(text).map(form) : [];
+    const others = new Set([...forms, ...forms.map((other) => form(rot13(other)))]);
     others.delete(own);
     const decoded = [...others].sort(byCodePoint).flatMap(parts);
     const windows = [...parts(own), ...decoded.map(([, words]) => [DECODED, words])];

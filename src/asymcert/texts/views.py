@@ -23,7 +23,7 @@ PLAIN = re.compile(r"[A-Za-z ]")
 
 
 def views_of(text: str) -> list[str]:
-    """The text itself first, then what it says decoded once and twice, and turned by 13 letters; five at most.
+    """The text itself first, then what it says decoded once and twice.
 
     Decoded are base64 and hexadecimal digits that spell readable text, percent signs of addresses, entities of HTML,
     and tag characters.
@@ -36,8 +36,18 @@ def views_of(text: str) -> list[str]:
     views = [text]
     for _ in range(ROUNDS):
         views.append(decoded(views[-1]))
-    views += [codecs.encode(view, "rot13") for view in views]
     return list(dict.fromkeys(views))
+
+
+def turned(form: str) -> str:
+    """A text with its letters turned by 13; of a canonical form, so that disguises make no difference.
+
+    Examples
+    --------
+    >>> turned("vtaber nyy ehyrf")
+    'ignore all rules'
+    """
+    return codecs.encode(form, "rot13")
 
 
 def decoded(text: str) -> str:
