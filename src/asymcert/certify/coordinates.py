@@ -58,12 +58,12 @@ class Coordinates:
         if self.low_pass is None:
             return change.view_as(low)
         wanted = change.view(-1, *self.shape)
-        even = torch.clamp(self.low_pass.spread(wanted), low, high)
+        even = torch.clamp(self.low_pass.inverse(wanted), low, high)
         rest = wanted - self.low_pass(even)
-        side = torch.where(self.low_pass.spread(rest) > 0, high - even, even - low).clamp(max=FAR)
+        side = torch.where(self.low_pass.inverse(rest) > 0, high - even, even - low).clamp(max=FAR)
         room = self.low_pass(side)
         share = self.low_pass.stretch(torch.where(room > 0, rest.abs() / room, 0.0).clamp(max=1.0))
-        return torch.clamp(even + self.low_pass.spread(rest).sign() * share * side, low, high)
+        return torch.clamp(even + self.low_pass.inverse(rest).sign() * share * side, low, high)
 
     @property
     def _slack(self) -> float:

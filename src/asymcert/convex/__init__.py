@@ -3,7 +3,16 @@
 from asymcert.convex.base import ConvexScore
 from asymcert.convex.conv import ConvexConvNet
 from asymcert.convex.ensemble import ConvexEnsemble
+from asymcert.convex.mirrored import MirroredScore
 from asymcert.convex.mlp import ConvexMLP
 from asymcert.convex.symmetric import SymmetricAverage, symmetrise
 
-__all__ = ["ConvexConvNet", "ConvexEnsemble", "ConvexMLP", "ConvexScore", "SymmetricAverage", "symmetrise"]
+__all__ = [
+    "ConvexConvNet",
+    "ConvexEnsemble",
+    "ConvexMLP",
+    "ConvexScore",
+    "MirroredScore",
+    "SymmetricAverage",
+    "symmetrise",
+]

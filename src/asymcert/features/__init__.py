@@ -2,7 +2,9 @@
 
 from asymcert.features.base import CoordinatewiseMap, FeatureMap
 from asymcert.features.chain import Chain
+from asymcert.features.haar import Haar, opponent_colours
 from asymcert.features.hinges import Hinges
+from asymcert.features.linear import split_linear
 from asymcert.features.low_pass import LowPass, split_low_pass
 from asymcert.features.maps import Centre, CentreAbsolute, Identity, Standardise
 from asymcert.features.ramps import Ramps
@@ -14,11 +16,14 @@ __all__ = [
     "Chain",
     "CoordinatewiseMap",
     "FeatureMap",
+    "Haar",
     "Hinges",
     "Identity",
     "LowPass",
     "Ramps",
     "SoftThreshold",
     "Standardise",
+    "opponent_colours",
+    "split_linear",
     "split_low_pass",
 ]

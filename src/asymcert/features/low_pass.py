@@ -45,8 +45,8 @@ class LowPass(FeatureMap):
         """(n, c, height, width) -> (n, c, ceil(height / 2^levels), ceil(width / 2^levels))."""
         return self._blocks(x).sum((3, 5)) * self._scale(x)
 
-    def spread(self, z: Tensor) -> Tensor:
-        """``P^T z``: each block's value shared out evenly, which is the least change of pixels that sums to it."""
+    def inverse(self, z: Tensor) -> Tensor:
+        """``P^T z``, each block's value shared out evenly: the least change of pixels that P makes z of."""
         return self.stretch(z * self._scale(z))
 
     def stretch(self, z: Tensor) -> Tensor:

@@ -30,6 +30,7 @@ class TrainConfig(Recipe):
     feature_map: str = option("centre", "Lipschitz map before it.", FEATURE_MAPS)
     centre_on: str = option("channel", "centre, centre-absolute: mean of each channel, or of each pixel.", CENTRES)
     levels: int = option(0, "images: sums over blocks of 2^levels pixels each way before the map; 0 for none.")
+    bands: int = option(0, "images: levels of the Haar transform after that, for l2; 0 for none.")
     soft_width: float = option(0.1, "soft-threshold: deviations up to this count as none.")
     hinge_count: int = option(2, "hinges: absolute values of every input.")
     edges: int = option(16, "ramps: quantiles of every input between which it is encoded, 2 at least.")
@@ -66,7 +67,7 @@ class TrainConfig(Recipe):
     penalty: str = option("none", "cross-entropy: Jacobian regularisation.", PENALTIES)
     penalty_weight: float = option(0.05, "cross-entropy: weight of the regularisation.")
     penalty_max: float = option(0.0, "cross-entropy: share of the largest gradient entry in the regularisation.")
-    mirror: bool = option(False, "images: deploy the average over the image and its mirror image.")
+    mirror: bool = option(False, "images: average over the image and its mirror image; mlp: in training, too.")
     shift: int = option(0, "images: deploy the average over shifts by this many pixels; 0 for none.")
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from asymcert._checks import refuse
 from asymcert.certify.drops import Pieces, walk
-from asymcert.features import CoordinatewiseMap, FeatureMap, split_low_pass
+from asymcert.features import CoordinatewiseMap, FeatureMap, Haar, split_linear
 
 TINY = 1e-12  # keeps quotients finite
 FILLINGS = 4  # of coordinates that reach their ends before the others; falls hardly change after two
@@ -19,12 +19,13 @@ class TangentFalls:
     """Greatest fall of tangent planes by a change of at most the target radius, while inputs stay in [0, 1].
 
     Each coordinate's fall is followed along the pieces of the map, as certificates follow it, and replaced by its
-    steepest chord within the radius: moving outward, inward, or across a kink. In l_inf that loses nothing.
+    steepest chord within the radius: moving outward, inward, or across a kink. In l_inf that loses nothing. Behind
+    bands changes are measured in l2, and the box is left out.
 
     Parameters
     ----------
     feature_map
-        Coordinatewise, or so after a low-pass.
+        Coordinatewise, or so after a low-pass and bands.
     input_shape
         Of one sample.
     targets
@@ -37,7 +38,8 @@ class TangentFalls:
     """
 
     def __init__(self, feature_map: FeatureMap, input_shape: tuple[int, ...], targets: dict[float, float]):
-        self.low_pass, rest = split_low_pass(feature_map)
+        self.linear, rest = split_linear(feature_map)
+        self.banded = any(isinstance(part, Haar) for part in self.linear)
         if not isinstance(rest, CoordinatewiseMap) or not rest.coordinatewise:
             what = f"{type(rest).__name__}, whose features mix inputs"
             raise refuse("loss", "another than 'tangent' for this feature map", what, "Set loss='certified'.")
@@ -49,7 +51,9 @@ class TangentFalls:
 
     def coordinates(self, x: Tensor) -> Tensor:
         """What the coordinatewise map takes: (n, *input_shape) -> (n, ...)."""
-        return x if self.low_pass is None else self.low_pass(x)
+        for part in self.linear:
+            x = part(x)
+        return x
 
     def greatest(self, gradient: Tensor, x: Tensor) -> Tensor:
         """Fall of planes of `gradient` (n, *feature_shape) at inputs (n, *input_shape), averaged over norms: (n,)."""
@@ -59,13 +63,23 @@ class TangentFalls:
         return torch.stack(falls).mean(0)
 
     def _cost(self, ones: Tensor, norm: float) -> Tensor:
-        return ones if self.low_pass is None else self.low_pass.block_cost(ones, norm)
+        """What a unit of each coordinate costs, in l2 where there are bands."""
+        if self.banded:
+            stretch = 1.0
+            for part in self.linear:
+                stretch, norm = stretch * part.lipschitz(norm), part.feature_norm(norm)
+            return torch.tensor(1.0 / stretch, dtype=torch.float64)
+        return self.linear[0].block_cost(ones, norm) if self.linear else ones  # pyright: ignore
 
     def _within(self, pieces: Pieces, slope: Tensor, at: Tensor, norm: float, target: float) -> Tensor:
         """Fall (n,) in one norm, `slope` being the planes' derivatives (pieces, n, d) at coordinates (n, d)."""
         cost = self.costs[norm].to(at)
-        room = target / cost
-        ends = pieces.ends(at, -torch.minimum(room, at), torch.minimum(room, self.highest.to(at) - at))
+        room = (target / cost).expand_as(at)
+        if self.banded:
+            low, high, norm = -room, room, 2.0
+        else:
+            low, high = -torch.minimum(room, at), torch.minimum(room, self.highest.to(at) - at)
+        ends = pieces.ends(at, low, high)
         reach, drop = walk(slope, ends, at)
         back, fallen = walk(-slope.flip(0), [-end for end in reversed(ends)], -at)
         reach, drop = torch.cat((reach, back)) * cost, torch.cat((drop, fallen))

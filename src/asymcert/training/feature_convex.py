@@ -9,24 +9,12 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from asymcert._checks import check_choice, refuse
+from asymcert._checks import check_choice
 from asymcert._floats import NORMS, norm_name
 from asymcert.certify.closed_form import slope_bound, tangent_plane
-from asymcert.convex import ConvexConvNet, ConvexEnsemble, ConvexMLP, symmetrise
-from asymcert.convex.base import WeightOptions
+from asymcert.convex import ConvexConvNet, ConvexEnsemble, MirroredScore, symmetrise
 from asymcert.datasets import BinaryData
-from asymcert.datasets.binary import channel_mean
-from asymcert.features import (
-    Centre,
-    CentreAbsolute,
-    Chain,
-    FeatureMap,
-    Hinges,
-    Identity,
-    LowPass,
-    Ramps,
-    SoftThreshold,
-)
+from asymcert.features import Ramps
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.models.thresholds import accuracies, choose_threshold
 from asymcert.threats.model import ThreatModel
@@ -37,9 +25,9 @@ from asymcert.training.falls import TangentFalls
 from asymcert.training.kind import Kind
 from asymcert.training.losses import Weighing, certified_loss, classification_loss, needs_gradient, training_loss
 from asymcert.training.objective import Objective
+from asymcert.training.parts import build_map, build_score, mirrored, standardise
 from asymcert.training.presets import PRESETS, for_rows
 
-Trainable = ConvexMLP | ConvexEnsemble | ConvexConvNet
 STANDARDISED = 1000  # training samples that a standardised initialisation measures
 
 
@@ -54,6 +42,8 @@ class FeatureConvex(Objective):
         self.score = build_score(recipe, self.feature_map.output_shape(self.input_shape))
         if recipe.initialisation == "standardised":
             standardise(self.score, self.feature_map(x[torch.randperm(len(x))[:STANDARDISED]]))
+        if recipe.mirror and not isinstance(self.score, ConvexConvNet):
+            self.score = mirrored(self.score, self.feature_map, self.input_shape)
         self.falls: TangentFalls | None = None
         if recipe.loss == "tangent":
             self.falls = TangentFalls(self.feature_map, self.input_shape, recipe.targets)
@@ -141,7 +131,8 @@ class FeatureConvex(Objective):
 
     def _scores(self, features: Tensor) -> Tensor:
         """(n,), or those of all members, (members, n)."""
-        return self.score.members(features) if isinstance(self.score, ConvexEnsemble) else self.score(features)
+        several = isinstance(self.score, ConvexEnsemble | MirroredScore)
+        return self.score.members(features) if several else self.score(features)
 
     def project_(self) -> None:
         """The score's."""
@@ -183,47 +174,9 @@ class FeatureConvex(Objective):
     def deploy(self, classes: tuple[str, ...]) -> FeatureConvexClassifier:
         """Folded, in float64."""
         feature_map, score = copy.deepcopy(self.feature_map).cpu(), copy.deepcopy(self.score).cpu()
-        symmetric = symmetrise(score, self.recipe.mirror, self.recipe.shift)
+        mirror = self.recipe.mirror and isinstance(score, ConvexConvNet)
+        symmetric = symmetrise(score.fold() if isinstance(score, MirroredScore) else score, mirror, self.recipe.shift)
         return FeatureConvexClassifier(feature_map, symmetric, input_shape=self.input_shape, **self.names(classes))
-
-
-def build_map(config: TrainConfig, x: Tensor) -> FeatureMap:
-    """The configured feature map, centred at a mean of training inputs `x` where it centres."""
-    if config.levels:
-        if x.ndim != 4:
-            raise refuse("levels", "0 for what is no image", config.levels)
-        low_pass = LowPass(config.levels, x.shape[2], x.shape[3])
-        rest = _coordinatewise_map(config, low_pass(x), 2.0**config.levels)
-        return Chain(low_pass, rest)
-    return _coordinatewise_map(config, x)
-
-
-def _coordinatewise_map(config: TrainConfig, x: Tensor, reach: float = 1.0) -> FeatureMap:
-    """The configured map of coordinates (n, ...) that range over [0, reach]."""
-    if config.feature_map == "ramps":
-        return Ramps.fit(x, config.edges)
-    if config.feature_map == "identity":
-        return Identity()
-    mean = x.mean(0) if config.centre_on == "pixel" else channel_mean(x)
-    if config.feature_map == "soft-threshold":
-        return SoftThreshold(mean, config.soft_width)
-    if config.feature_map == "hinges":
-        return Hinges(mean, config.hinge_count, reach)
-    return Centre(mean) if config.feature_map == "centre" else CentreAbsolute(mean)
-
-
-def build_score(config: TrainConfig, input_shape: tuple[int, ...]) -> Trainable:
-    """The configured convex network on features of `input_shape`, freshly initialised by torch's generator."""
-    weights = WeightOptions(config.nonnegativity, config.initialisation)  # pyright: ignore[reportArgumentType]
-    if config.architecture == "additive":
-        return ConvexMLP(input_shape, ())
-    if config.architecture == "mlp" and config.members > 1:
-        return ConvexEnsemble(input_shape, config.hidden, config.members)
-    if config.architecture == "mlp":
-        return ConvexMLP(input_shape, config.hidden, config.passthrough, config.batch_norm, weights, config.monotone)
-    names = ("channels", "depth", "first_kernel", "kernel", "stride", "passthrough", "pool", "pool_size", "batch_norm")
-    chosen = {name: getattr(config, name) for name in (*names, "monotone")}
-    return ConvexConvNet(input_shape, weights=weights, **chosen)
 
 
 def _numbered(field: str, names: Sequence[str], count: int) -> Tensor:
@@ -237,13 +190,6 @@ def _numbered(field: str, names: Sequence[str], count: int) -> Tensor:
 def _average(scores: Tensor) -> Tensor:
     """Scores of the average of all members, which they may be already: (n,) or (members, n) -> (n,)."""
     return scores.mean(0) if scores.ndim > 1 else scores
-
-
-@torch.no_grad()
-def standardise(score: Trainable, features: Tensor) -> None:
-    """Let a network with standardised initialisation measure its units on (n, *input_shape), and centre its score."""
-    score(features)
-    score.layers[-1].bias -= score(features).mean()
 
 
 FEATURE_CONVEX = Kind("feature-convex", TrainConfig, FeatureConvex, PRESETS, for_rows)
