@@ -6,10 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from asymcert._checks import refuse
-from asymcert.certify.coordinates import Coordinates
 from asymcert.convex import ConvexConvNet, ConvexMLP, ConvexScore, SymmetricAverage
 from asymcert.errors import InputError
-from asymcert.features import CoordinatewiseMap
+from asymcert.features import CoordinatewiseMap, split_low_pass
 from asymcert.models.feature_convex import FeatureConvexClassifier
 
 
@@ -25,11 +24,11 @@ def check_composition_convex(model: FeatureConvexClassifier) -> None:
     InputError
         Says what is in the way, and names the method to use instead.
     """
-    coordinates = Coordinates(model.feature_map, model.input_shape)
-    feature_map = coordinates.rest
+    low_pass, feature_map = split_low_pass(model.feature_map)
     if not isinstance(feature_map, CoordinatewiseMap) or not feature_map.coordinatewise:
         raise _cannot(f"{type(feature_map).__name__}, whose features mix inputs")
-    bent = _bent_features(feature_map, coordinates.shape)
+    shape = model.input_shape if low_pass is None else low_pass.output_shape(model.input_shape)
+    bent = _bent_features(feature_map, shape)
     if bool(bent.any()):
         _check_nondecreasing(model.score, bent)
 

@@ -5,31 +5,32 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from asymcert._floats import UNIT
-from asymcert.features import FeatureMap, LowPass, split_low_pass
+from asymcert._floats import UNIT, up
+from asymcert.features import LowPass
 
 FAR = 1e15  # change of one coordinate where nothing limits the adversary
 
 
 class Coordinates:
-    """What the coordinatewise part of a feature map takes, and what an adversary in x can do to it.
+    """What a plane's fall is followed along, and what an adversary in x can do to it.
 
-    Of a low-pass P that is ``z = P x``. A change costs in z what the cheapest change of pixels with that sum costs, and
-    each sum stays between the sums of the pixels' least and greatest changes; in l_inf and l1 with equal costs nothing
-    is lost by that.
+    Behind a low-pass P and a map that bends these are the sums ``z = P x``. A change costs in z what the cheapest
+    change of pixels with that sum costs, and each sum stays between the sums of the pixels' least and greatest changes;
+    in l_inf and l1 with equal costs nothing is lost by that. Where nothing bends, planes are followed in x itself.
 
     Parameters
     ----------
-    feature_map
-        Of a classifier, in float64.
+    low_pass
+        What comes first, in float64; None if nothing does.
     input_shape
         Of one sample.
+    affine
+        Whether nothing that comes after it bends.
     """
 
-    def __init__(self, feature_map: FeatureMap, input_shape: tuple[int, ...]):
-        self.low_pass: LowPass | None
-        self.low_pass, self.rest = split_low_pass(feature_map)
-        self.input_shape = input_shape
+    def __init__(self, low_pass: LowPass | None, input_shape: tuple[int, ...], affine: bool):
+        self._first = low_pass
+        self.low_pass = None if affine else low_pass
         self.shape = input_shape if self.low_pass is None else self.low_pass.output_shape(input_shape)
 
     def of(self, x: Tensor) -> Tensor:
@@ -39,6 +40,14 @@ class Coordinates:
     def blur(self, x: Tensor) -> Tensor | float:
         """Bound on the error of `of`: (n, d), or 0 where nothing is computed."""
         return 0.0 if self.low_pass is None else self._slack * self.of(x.abs())
+
+    def slopes(self, slope: Tensor, error: Tensor) -> tuple[Tensor, Tensor]:
+        """Derivatives by coordinates (pieces, n, d), given those by what the map after a low-pass takes; and errors."""
+        if self._first is None or self.low_pass is not None:
+            return slope, error
+        shape = (-1, *self._first.output_shape(self.shape))
+        slope, error = (self._first.spread(part.view(shape)).flatten(1)[None] for part in (slope, error))
+        return slope, (error + 8.0 * UNIT * slope.abs()) * up(16)
 
     def cost(self, cost: Tensor, norm: float) -> Tensor:
         """Of one unit of each coordinate, given those of the input (*input_shape): (1, d), rounded down."""

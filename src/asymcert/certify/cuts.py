@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -17,14 +18,14 @@ from asymcert.certify.columns import ColumnDrops
 from asymcert.certify.coordinates import FAR, Coordinates
 from asymcert.certify.drops import Drops, Pieces
 from asymcert.certify.rounding import DeployedError, Rounding
+from asymcert.certify.sizes import FixedSize, last_below
 from asymcert.certify.words import WordDrops
-from asymcert.features import CoordinatewiseMap
+from asymcert.features import CoordinatewiseMap, split_low_pass
 from asymcert.models.base import CHUNK_VALUES
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
 
 TIGHTENINGS = 120  # at most; mostly less than ten, but where the answer jumps each third only halves a bracket
-CLOSE = 1.0 + 1e-12  # ratio of bounds at which a radius is tight
 CACHED_VALUES = 2**21  # per chunk on a CPU: elementwise work on what the caches hold is several times faster
 
 
@@ -60,17 +61,20 @@ class Planes:
 
     def __init__(self, model: FeatureConvexClassifier, sound: bool):
         self.model = in_float64(model)
-        self.coordinates = Coordinates(self.model.feature_map, self.model.input_shape)
-        if not self.coordinates.rest.coordinatewise:
+        low_pass, rest = split_low_pass(self.model.feature_map)
+        if not isinstance(rest, CoordinatewiseMap) or not rest.coordinatewise:
             got = f"{type(model.feature_map).__name__}, whose features mix inputs"
             raise refuse("model", "one with a coordinatewise feature map", got, "Use method='closed-form'.")
         self.rounding = Rounding(self.model, model.dtype) if sound else None
-        assert isinstance(self.coordinates.rest, CoordinatewiseMap)
-        self.pieces = Pieces(self.coordinates.rest, self.coordinates.shape)
+        self.mixes = low_pass is not None
+        shape = self.model.input_shape
+        self.pieces = Pieces(rest, shape if low_pass is None else low_pass.output_shape(shape))
+        self.coordinates = Coordinates(low_pass, shape, affine=not len(self.pieces.knots))
 
     def chunks(self, x: Tensor, cuts: int = 1) -> Iterator[Tensor]:
         """Checked float64 inputs in pieces of bounded memory, for so many cuts."""
-        features = math.prod(self.model.feature_map.output_shape(self.model.input_shape))
+        shape = self.model.input_shape
+        features = max(math.prod(self.model.feature_map.output_shape(shape)), math.prod(shape))
         values = cuts * features + 8 * (len(self.pieces.knots) + 1) * self.pieces.inputs
         budget = CACHED_VALUES if self.model.device.type == "cpu" else CHUNK_VALUES
         size = max(1, budget // max(values, self.model.score.activations))
@@ -101,12 +105,12 @@ class Cuts:
         self.coordinates = planes.coordinates
         self.x, self.threat = x.to(self.model.device, torch.float64), threat
         self.features = self.model.feature_map(self.x)
-        if threat.norm == 0 and self.coordinates.low_pass is not None:
+        if threat.norm == 0 and planes.mixes:
             remedy = "Train one without `levels`, or measure changes in l1."
             raise refuse("threat", "of a norm from 1 on for a model with a low-pass", "norm 0", remedy)
         self._least, self._greatest = threat.interval(self.x)
         self._low, self._high = self.coordinates.interval(self._least, self._greatest)
-        self._at, self._blur = self.coordinates.of(self.x), self.coordinates.blur(self.x)
+        self._at = self.coordinates.of(self.x)
         self._input_cost = threat.cost_for(self.model.input_shape).to(self.x)
         self._cost = self.coordinates.cost(self._input_cost, threat.norm)
         n, features = len(self.x), self.features.flatten(1).shape[1]
@@ -176,9 +180,12 @@ class Cuts:
         # Averaging rounds: K + 1 roundings of the terms, and weights whose sum is off by a few units of 2^-53.
         slack = (4.0 * weights.shape[1] + 16.0) * UNIT
         amount = amount - slack * (self.value.abs() * weights).sum(1) - self._deployed.fixed * total * (1 + slack)
-        amount = torch.where(amount > 0, amount, 0.0).nan_to_num(0.0, 0.0, 0.0)
+        slope = self.pieces.falls(gradient)
         error = self.pieces.uncertainty(gradient, self._gradient_error(gradient, slack))
-        return _Plane(amount, self.pieces.falls(gradient), error)
+        if len(self.pieces.knots):
+            amount = amount - self.pieces.misplaced(slope, error, self.coordinates.blur(self.x))
+        amount = torch.where(amount > 0, amount, 0.0).nan_to_num(0.0, 0.0, 0.0)
+        return _Plane(amount, *self.coordinates.slopes(slope, error))
 
     def _drops_by_column(self, plane: _Plane) -> ColumnDrops:
         columns = self.columns
@@ -230,47 +237,31 @@ class Cuts:
         if size is None:
             return low, high
         if self.coordinates.low_pass is not None:  # nor any input, which in l_inf is a sharper limit
-            pixel = size.view(-1, *[1] * (self.x.ndim - 1)) / self._input_cost * up(8)
-            least, greatest = torch.maximum(self._least[rows], -pixel), torch.minimum(self._greatest[rows], pixel)
-            low, high = self.coordinates.interval(least, greatest)
+            low, high = self.coordinates.interval(*self._input_room(rows, size))
         room = size[:, None] / self._cost * up(8)
         return torch.maximum(low, -room), torch.minimum(high, room)
 
+    def _input_room(self, rows: Tensor | slice, size: Tensor) -> tuple[Tensor, Tensor]:
+        """Least and greatest change (n, *input_shape) of some rows' inputs, if none may cost more than `size` (n,)."""
+        room = size.view(-1, *[1] * (self.x.ndim - 1)) / self._input_cost * up(8)
+        return torch.maximum(self._least[rows], -room), torch.minimum(self._greatest[rows], room)
+
     def _drops(self, plane: _Plane, rows: Tensor | slice, low: Tensor, high: Tensor) -> Drops:
-        blur = self._blur[rows] if isinstance(self._blur, Tensor) else self._blur
         slope, error = plane.slope[:, rows], plane.error[:, rows]
-        return self.pieces.drops(slope, error, self._at[rows], low, high, self._cost, blur)
+        return self.pieces.drops(slope, error, self._at[rows], low, high, self._cost)
 
     def _farthest(self, plane: _Plane, low: Tensor, tightenings: int) -> Tensor:
-        """l_inf: the largest radius at which the drops, concave or not, stay below the amount; at least `low`.
-
-        The excess of the drops over the amount is continuous and rises with the size: its root is bracketed.
-        """
+        """l_inf: the largest radius at which the drops, concave or not, stay below the amount; at least `low`."""
         corner = (torch.maximum(-self._least, self._greatest) * self._input_cost).flatten(1).amax(1)
         low = low.clamp(max=FAR)
         high = torch.where(corner.isfinite(), torch.maximum(corner, low), 4.0 * low)
-        below, above = self._excess(plane, low), self._excess(plane, high)
+        above = self._excess(plane, high)
         while bool(((above < 0) & corner.isinf() & (high < FAR) & (low > 0)).any()):
             high = torch.where(corner.isinf() & (above < 0), 4.0 * high, high)  # each row by itself
             above = self._excess(plane, high)
         never = (above < 0) & corner.isfinite() & (self._deployed.rate == 0)
-        low = torch.where((above < 0) & (plane.amount > 0), high, low)
         high = torch.where(plane.amount > 0, high, low)
-        for _ in range(tightenings):
-            if bool((high <= low * CLOSE * CLOSE).all()):
-                break
-            middle = 0.5 * (low + high)
-            between = self._excess(plane, middle)
-            # Ridders' method, Newton's idea on a bracket: 1979, IEEE Transactions on Circuits and Systems 26.
-            step = (middle - low) * between / torch.sqrt(between**2 - below * above)
-            root = torch.where(step.isfinite(), middle - step, middle) / CLOSE
-            for size in (middle, root, root * CLOSE * CLOSE):
-                inside = (size > low) & (size < high)
-                excess = between if size is middle else self._excess(plane, torch.where(inside, size, low))
-                under, over = inside & (excess < 0), inside & (excess >= 0)
-                low, below = torch.where(under, size, low), torch.where(under, excess, below)
-                high, above = torch.where(over, size, high), torch.where(over, excess, above)
-        return torch.where(never, math.inf, low)
+        return torch.where(never, math.inf, last_below(partial(self._excess, plane), low, high, tightenings))
 
     def _excess(self, plane: _Plane, size: Tensor) -> Tensor:
         """Greatest fall of the plane when every coordinate may cost up to `size` (n,), minus the amount, rounded up."""
@@ -286,50 +277,21 @@ class Cuts:
         the second falls as R grows, and it is greatest where both are equal. That R is bracketed.
         """
         rows = ((plane.amount > 0) & (valid < FAR)).nonzero().squeeze(1)
-        low, high = valid[rows], torch.full_like(valid[rows], math.inf)
-        tried, found, last = low, high, (high, high)  # `last` is the try before, with a finite answer
-        for step in range(tightenings):
+        search = FixedSize(valid[rows])
+        for _ in range(tightenings):
             if not len(rows):
                 break
-            following = _next_try(step, tried, found, last, low, high)
-            finite = found.isfinite()
-            last = (torch.where(finite, tried, last[0]), torch.where(finite, found, last[1]))
-            tried = following
-            found, spent = self._within(plane, rows, tried)
-            both = torch.minimum(tried, found)
-            better = both > low
-            low, high = torch.maximum(low, both), torch.minimum(high, torch.maximum(tried, found))
-            valid[rows], budgets[rows] = low, torch.where(better[:, None], spent, budgets[rows])
-            left = (high > low * CLOSE * CLOSE) & (low < FAR)
-            rows, low, high, tried, found = (part[left] for part in (rows, low, high, tried, found))
-            last = (last[0][left], last[1][left])
+            size = search.following()
+            found, spent = self._within(plane, rows, size)
+            better = search.take(size, found)
+            valid[rows], budgets[rows] = search.low, torch.where(better[:, None], spent, budgets[rows])
+            rows = rows[search.keep(FAR)]
         return valid, budgets
 
     def _worst(self, slope: Tensor, budgets: Tensor) -> Tensor:
         """The change within budgets (n, d) that lowers the plane most, coordinate by coordinate: (n, *input_shape)."""
+        every, size = slice(None), budgets.amax(1).clamp(max=FAR)
+        low, high = self._room(every, size)
         room = torch.minimum(budgets / self._cost, torch.full_like(budgets, FAR))
-        low, high = torch.maximum(self._low, -room), torch.minimum(self._high, room)
-        change = self.pieces.worst(slope, self._at, low, high)
-        return self.coordinates.spread(change, self._least, self._greatest)
-
-
-def _next_try(
-    step: int, tried: Tensor, found: Tensor, last: tuple[Tensor, Tensor], low: Tensor, high: Tensor
-) -> Tensor:
-    """Where to look for the size at which the radius up to it is the size itself: (n,).
-
-    In turn by a secant through the last two tries (the answer itself if there was one), just above the lower end,
-    which is the solution where the answer jumps, and in the middle.
-    """
-    middle = torch.where(high > 4.0 * low, 2.0 * low, 0.5 * (low + high))
-    if step == 0:
-        return low
-    if step % 3 == 2:
-        return low * CLOSE
-    if step % 3 == 0:
-        return middle
-    fall = (found - last[1]) / (tried - last[0])
-    secant = (found - fall * tried) / (1.0 - fall)
-    for guess in (found, secant):
-        middle = torch.where((guess > low) & (guess <= torch.minimum(high, 4.0 * low)), guess, middle)
-    return middle
+        change = self.pieces.worst(slope, self._at, torch.maximum(low, -room), torch.minimum(high, room))
+        return self.coordinates.spread(change, *self._input_room(every, size))

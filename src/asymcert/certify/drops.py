@@ -76,27 +76,27 @@ class Pieces:
         assert isinstance(total, Tensor)
         return total.movedim(1, 0).contiguous()
 
-    def drops(
-        self,
-        slope: Tensor,
-        error: Tensor,
-        x: Tensor,
-        low: Tensor,
-        high: Tensor,
-        cost: Tensor,
-        blur: Tensor | float = 0.0,
-    ) -> Drops:
-        """Drops of planes with the derivatives `slope`, each wrong by at most `error`: both (k + 1, n, d).
+    def misplaced(self, slope: Tensor, error: Tensor, blur: Tensor | float = 0.0) -> Tensor:
+        """Bound on what falls of planes are off in all, however small the change: (n,).
 
-        `x`, `low`, `high` are (n, d): coordinates, each wrong by at most `blur`, least and greatest change; `cost` is
-        (1, d).
+        Knots were computed with a few roundings, coordinates with errors of at most `blur` (n, d): a fall may thus
+        begin on another piece. Planes have the derivatives `slope`, each wrong by at most `error`: (k + 1, n, d).
+        """
+        bend = slope.diff(dim=0).abs() + error[1:] + error[:-1]
+        off = bend * ((self.knots.abs() * (4.0 * UNIT))[:, None] + blur)
+        return off.sum((0, 2)) * up(2.0 * off.shape[0] * off.shape[2] + 16)
+
+    def drops(self, slope: Tensor, error: Tensor, x: Tensor, low: Tensor, high: Tensor, cost: Tensor) -> Drops:
+        """Drops, but for what is `misplaced`, of planes with derivatives `slope`, each wrong by at most `error`.
+
+        Both are (k + 1, n, d); `x`, `low`, `high` (n, d): coordinates, least and greatest change; `cost` is (1, d).
         """
         if len(slope) == 1:
             return _affine_drops(slope[0], error[0], low, high, cost)
         ends = self.ends(x, low, high)
         reach, drop = walk(slope - error, ends, x)
         back, fallen = walk(-slope.flip(0) - error.flip(0), [-end for end in reversed(ends)], -x)
-        drop = torch.cat((drop, fallen)) + self._misplaced(slope, blur)
+        drop = torch.cat((drop, fallen))
         unlimited = torch.stack((high.isinf(), low.isinf()))
         outward = torch.stack((error[-1] - slope[-1], error[0] + slope[0]))
         ray = torch.where(unlimited, outward, 0.0).amax(0).clamp(min=0.0) / cost * ABOVE
@@ -113,7 +113,7 @@ class Pieces:
             ends = self.ends(x, change.clamp(max=0.0), change.clamp(min=0.0))
             _, forth = walk(slope - error, ends, x)
             _, back = walk(-slope.flip(0) - error.flip(0), [-end for end in reversed(ends)], -x)
-            found = torch.where(change > 0, forth[-1], back[-1]) + self._misplaced(slope)
+            found = torch.where(change > 0, forth[-1], back[-1])
         return torch.where(change == 0, 0.0, found + found.abs() * (16.0 * UNIT))
 
     def worst(self, slope: Tensor, x: Tensor, low: Tensor, high: Tensor) -> Tensor:
@@ -135,10 +135,6 @@ class Pieces:
         least = x + low - 2.0 * UNIT * (x.abs() + low.abs())
         most = x + high + 2.0 * UNIT * (x.abs() + high.abs())
         return [least, *(torch.clamp(knot, least, most) for knot in self.knots), most]
-
-    def _misplaced(self, slope: Tensor, blur: Tensor | float = 0.0) -> Tensor:
-        """Bound on what falls are off where knots, with a few roundings, and coordinates were computed: (n, d)."""
-        return (slope.diff(dim=0).abs() * ((self.knots.abs() * (4.0 * UNIT))[:, None] + blur)).sum(0)
 
 
 def _active(slopes: Tensor, sources: Tensor, inputs: int) -> tuple[Tensor, Tensor]:

@@ -51,9 +51,8 @@ class LowPass(FeatureMap):
 
     def stretch(self, z: Tensor) -> Tensor:
         """Each block's value at all of its pixels."""
-        side = 2**self.levels
-        wide = z.repeat_interleave(side, 2).repeat_interleave(side, 3)
-        return wide[:, :, : self.height, : self.width]
+        high, wide = self._sides
+        return z.repeat_interleave(high, 2).repeat_interleave(wide, 3)[:, :, : self.height, : self.width]
 
     def block_cost(self, cost: Tensor, norm: float) -> Tensor:
         """What a change of each block's value costs at least, ``sqrt(m) / ||1 / cost||_q``, rounded down.
@@ -62,7 +61,7 @@ class LowPass(FeatureMap):
         """
         inverse = self._blocks(1.0 / cost.double()[None])[0].transpose(2, 3).flatten(3)  # (c, rows, columns, pixels)
         steepest = scaled_norm(inverse.flatten(0, 2), dual_exponent(norm)).view(inverse.shape[:3])
-        return down(4**self.levels + 16) / (steepest * self._scale(steepest))
+        return down(math.prod(self._sides) + 16) / (steepest * self._scale(steepest))
 
     def lipschitz(self, norm: float) -> float:
         """The greatest ``m^(1/2 - 1/p)`` of any block of m pixels, rounded up."""
@@ -81,12 +80,13 @@ class LowPass(FeatureMap):
         if len(input_shape) != 3 or tuple(input_shape[1:]) != (self.height, self.width):
             wanted = f"(channels, {self.height}, {self.width}), as the low-pass is for"
             raise refuse("input_shape", wanted, tuple(input_shape), "Leave the low-pass out for what is no image.")
-        return (input_shape[0], *(math.ceil(size / 2**self.levels) for size in (self.height, self.width)))
+        high, wide = self._sides
+        return (input_shape[0], math.ceil(self.height / high), math.ceil(self.width / wide))
 
     def feature_cost(self, cost: Tensor, input_shape: tuple[int, ...]) -> Tensor:
         """The least cost of each block's pixels."""
         negated = -cost.expand(input_shape)[None]
-        return -functional.max_pool2d(negated, 2**self.levels, ceil_mode=True)[0]
+        return -functional.max_pool2d(negated, self._sides, ceil_mode=True)[0]
 
     def magnitude(self, size: Tensor) -> Tensor:
         """The sums of sizes."""
@@ -95,11 +95,16 @@ class LowPass(FeatureMap):
     @property
     def operations(self) -> int:
         """A sum's, besides those of any map."""
-        return super().operations + 4**self.levels
+        return super().operations + math.prod(self._sides)
 
     def options(self) -> dict[str, Any]:
         """Constructor arguments."""
         return {"levels": self.levels, "height": self.height, "width": self.width}
+
+    @property
+    def _sides(self) -> tuple[int, int]:
+        """Height and width of a block that fits."""
+        return min(2**self.levels, self.height), min(2**self.levels, self.width)
 
     def _pixels(self, like: Tensor) -> Tensor:
         """How many pixels each block has, (rows, columns), of the kind of another tensor."""
@@ -110,10 +115,10 @@ class LowPass(FeatureMap):
         return self._pixels(like).rsqrt()
 
     def _blocks(self, x: Tensor) -> Tensor:
-        """Pixels by block, zeros where the image ends: (n, c, height, width) -> (n, c, rows, side, columns, side)."""
-        side = 2**self.levels
-        padded = functional.pad(x, (0, -self.width % side, 0, -self.height % side))
-        return padded.unflatten(3, (-1, side)).unflatten(2, (-1, side))
+        """Pixels by block, zeros where the image ends: (n, c, height, width) -> (n, c, rows, high, columns, wide)."""
+        high, wide = self._sides
+        padded = functional.pad(x, (0, -self.width % wide, 0, -self.height % high))
+        return padded.unflatten(3, (-1, wide)).unflatten(2, (-1, high))
 
 
 def split_low_pass(feature_map: FeatureMap) -> tuple[LowPass | None, FeatureMap]:
