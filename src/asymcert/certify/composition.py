@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from asymcert._checks import refuse
 from asymcert.convex import ConvexConvNet, ConvexMLP, ConvexScore, SymmetricAverage
 from asymcert.errors import InputError
-from asymcert.features import CoordinatewiseMap, split_low_pass
+from asymcert.features import CoordinatewiseMap, shape_after, split_linear
 from asymcert.models.feature_convex import FeatureConvexClassifier
 
 
@@ -24,11 +24,10 @@ def check_composition_convex(model: FeatureConvexClassifier) -> None:
     InputError
         Says what is in the way, and names the method to use instead.
     """
-    low_pass, feature_map = split_low_pass(model.feature_map)
+    maps, feature_map = split_linear(model.feature_map)
     if not isinstance(feature_map, CoordinatewiseMap) or not feature_map.coordinatewise:
         raise _cannot(f"{type(feature_map).__name__}, whose features mix inputs")
-    shape = model.input_shape if low_pass is None else low_pass.output_shape(model.input_shape)
-    bent = _bent_features(feature_map, shape)
+    bent = _bent_features(feature_map, shape_after(maps, model.input_shape))
     if bool(bent.any()):
         _check_nondecreasing(model.score, bent)
 

@@ -11,16 +11,16 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import check_inputs, refuse
-from asymcert._floats import UNIT, UP, up
+from asymcert._floats import UNIT, UP, dual_exponent, up
 from asymcert.certify.budgets import radius, solve
 from asymcert.certify.closed_form import closed_form_radius, in_float64, slope_bound, tangent_plane
 from asymcert.certify.columns import ColumnDrops
-from asymcert.certify.coordinates import FAR, Coordinates
+from asymcert.certify.coordinates import FAR, coordinates_of
 from asymcert.certify.drops import Drops, Pieces
 from asymcert.certify.rounding import DeployedError, Rounding
 from asymcert.certify.sizes import FixedSize, last_below
 from asymcert.certify.words import WordDrops
-from asymcert.features import CoordinatewiseMap, split_low_pass
+from asymcert.features import CoordinatewiseMap, shape_after, split_linear
 from asymcert.models.base import CHUNK_VALUES
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
@@ -61,15 +61,14 @@ class Planes:
 
     def __init__(self, model: FeatureConvexClassifier, sound: bool):
         self.model = in_float64(model)
-        low_pass, rest = split_low_pass(self.model.feature_map)
+        maps, rest = split_linear(self.model.feature_map)
         if not isinstance(rest, CoordinatewiseMap) or not rest.coordinatewise:
             got = f"{type(model.feature_map).__name__}, whose features mix inputs"
             raise refuse("model", "one with a coordinatewise feature map", got, "Use method='closed-form'.")
         self.rounding = Rounding(self.model, model.dtype) if sound else None
-        self.mixes = low_pass is not None
-        shape = self.model.input_shape
-        self.pieces = Pieces(rest, shape if low_pass is None else low_pass.output_shape(shape))
-        self.coordinates = Coordinates(low_pass, shape, affine=not len(self.pieces.knots))
+        self.mixes = bool(maps)
+        self.pieces = Pieces(rest, shape_after(maps, self.model.input_shape))
+        self.coordinates = coordinates_of(maps, self.model.input_shape, affine=not len(self.pieces.knots))
 
     def chunks(self, x: Tensor, cuts: int = 1) -> Iterator[Tensor]:
         """Checked float64 inputs in pieces of bounded memory, for so many cuts."""
@@ -106,13 +105,14 @@ class Cuts:
         self.x, self.threat = x.to(self.model.device, torch.float64), threat
         self.features = self.model.feature_map(self.x)
         if threat.norm == 0 and planes.mixes:
-            remedy = "Train one without `levels`, or measure changes in l1."
-            raise refuse("threat", "of a norm from 1 on for a model with a low-pass", "norm 0", remedy)
+            remedy = "Train one without `levels` and `bands`, or measure changes in l1."
+            raise refuse("threat", "of a norm from 1 on for a model with a low-pass or bands", "norm 0", remedy)
         self._least, self._greatest = threat.interval(self.x)
         self._low, self._high = self.coordinates.interval(self._least, self._greatest)
         self._at = self.coordinates.of(self.x)
         self._input_cost = threat.cost_for(self.model.input_shape).to(self.x)
         self._cost = self.coordinates.cost(self._input_cost, threat.norm)
+        self._norm = self.coordinates.norm(threat.norm)
         n, features = len(self.x), self.features.flatten(1).shape[1]
         self.value = self.x.new_empty(n, 0)
         self.error = self.x.new_empty(n, 0)
@@ -158,7 +158,7 @@ class Cuts:
         if self.threat.norm == 0:
             return self._counted(plane)
         found, budgets = self._within(plane, slice(None))
-        if len(self.pieces.knots) and math.isinf(self.threat.norm):
+        if len(self.pieces.knots) and math.isinf(self._norm):
             found = self._farthest(plane, found, tightenings)
             budgets = found.clamp(max=FAR)[:, None].expand_as(budgets)
         elif len(self.pieces.knots):
@@ -228,15 +228,15 @@ class Cuts:
         low, high = self._room(rows, size)
         amount = plane.amount[rows]
         drops = self._drops(plane, rows, low, high)
-        budgets, price = solve(amount, drops, self.threat.norm)
-        return radius(amount, drops, price, self.threat.dual_norm, self._deployed.rate * UP), budgets
+        budgets, price = solve(amount, drops, self._norm)
+        return radius(amount, drops, price, dual_exponent(self._norm), self._deployed.rate * UP), budgets
 
     def _room(self, rows: Tensor | slice, size: Tensor | None) -> tuple[Tensor, Tensor]:
         """Least and greatest change (n, d) of some rows' coordinates, if none may cost more than `size` (n,)."""
         low, high = self._low[rows], self._high[rows]
         if size is None:
             return low, high
-        if self.coordinates.low_pass is not None:  # nor any input, which in l_inf is a sharper limit
+        if self.coordinates.mixes:  # nor any input, which in l_inf is a sharper limit
             low, high = self.coordinates.interval(*self._input_room(rows, size))
         room = size[:, None] / self._cost * up(8)
         return torch.maximum(low, -room), torch.minimum(high, room)

@@ -4,8 +4,8 @@ from asymcert.features.base import CoordinatewiseMap, FeatureMap
 from asymcert.features.chain import Chain
 from asymcert.features.haar import Haar, opponent_colours
 from asymcert.features.hinges import Hinges
-from asymcert.features.linear import split_linear
-from asymcert.features.low_pass import LowPass, split_low_pass
+from asymcert.features.linear import shape_after, split_linear
+from asymcert.features.low_pass import LowPass
 from asymcert.features.maps import Centre, CentreAbsolute, Identity, Standardise
 from asymcert.features.ramps import Ramps
 from asymcert.features.soft_threshold import SoftThreshold
@@ -24,6 +24,6 @@ __all__ = [
     "SoftThreshold",
     "Standardise",
     "opponent_colours",
+    "shape_after",
     "split_linear",
-    "split_low_pass",
 ]

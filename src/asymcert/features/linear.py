@@ -18,3 +18,10 @@ def split_linear(feature_map: FeatureMap) -> tuple[tuple[Linear, ...], FeatureMa
     if not count:
         return (), feature_map
     return tuple(maps[:count]), Chain(*maps[count:]) if maps[count:] else Identity()  # pyright: ignore
+
+
+def shape_after(maps: tuple[Linear, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape of one sample after linear maps."""
+    for part in maps:
+        shape = part.output_shape(shape)
+    return shape

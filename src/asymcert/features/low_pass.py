@@ -12,8 +12,6 @@ from torch.nn import functional
 from asymcert._checks import check_count, check_norm, refuse
 from asymcert._floats import down, dual_exponent, scaled_norm, up
 from asymcert.features.base import FeatureMap
-from asymcert.features.chain import Chain
-from asymcert.features.maps import Identity
 
 LEVELS = 10  # at most: blocks of a million pixels
 
@@ -119,14 +117,3 @@ class LowPass(FeatureMap):
         high, wide = self._sides
         padded = functional.pad(x, (0, -self.width % wide, 0, -self.height % high))
         return padded.unflatten(3, (-1, wide)).unflatten(2, (-1, high))
-
-
-def split_low_pass(feature_map: FeatureMap) -> tuple[LowPass | None, FeatureMap]:
-    """The low-pass that a chain begins with, if it does, and the map of what it gives."""
-    if isinstance(feature_map, LowPass):
-        return feature_map, Identity()
-    first = feature_map.maps[0] if isinstance(feature_map, Chain) else None
-    if not isinstance(feature_map, Chain) or not isinstance(first, LowPass):
-        return None, feature_map
-    rest = list(feature_map.maps)[1:]
-    return first, Chain(*rest) if rest else Identity()  # pyright: ignore[reportArgumentType]

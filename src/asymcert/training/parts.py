@@ -23,6 +23,7 @@ from asymcert.features import (
     Ramps,
     SoftThreshold,
     opponent_colours,
+    shape_after,
     split_linear,
 )
 from asymcert.training.config import TrainConfig
@@ -90,9 +91,7 @@ def mirrored(score: ConvexMLP | ConvexEnsemble, feature_map: FeatureMap, input_s
         Samples are no images, or sums over blocks of a mirror image are others than those of the image.
     """
     linear, _ = split_linear(feature_map)
-    shape = input_shape
-    for part in linear:
-        shape = part.output_shape(shape)
+    shape = shape_after(linear, input_shape)
     count = math.prod(shape)
     images = torch.eye(count).view(-1, *shape)
     for part in reversed(linear):
