@@ -2,7 +2,9 @@
 
 from asymcert.features.base import CoordinatewiseMap, FeatureMap
 from asymcert.features.chain import Chain
+from asymcert.features.declared import DeclaredMap, check_lipschitz, declared
 from asymcert.features.hinges import Hinges
+from asymcert.features.layered import LayeredMap, orthogonal, sll
 from asymcert.features.maps import Centre, CentreAbsolute, Identity, Standardise
 from asymcert.features.ramps import Ramps
 from asymcert.features.soft_threshold import SoftThreshold
@@ -12,10 +14,16 @@ __all__ = [
     "CentreAbsolute",
     "Chain",
     "CoordinatewiseMap",
+    "DeclaredMap",
     "FeatureMap",
     "Hinges",
     "Identity",
+    "LayeredMap",
     "Ramps",
     "SoftThreshold",
     "Standardise",
+    "check_lipschitz",
+    "declared",
+    "orthogonal",
+    "sll",
 ]

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from asymcert._checks import refuse
 
+OPERATIONS = 8  # roundings of one module of a map, unless it says otherwise
+
 
 class FeatureMap(nn.Module, ABC):
     """A Lipschitz map ``phi`` from inputs of shape (n, *input_shape) to features.
@@ -65,6 +67,15 @@ class FeatureMap(nn.Module, ABC):
     def magnitude_of_exact(self, size: Tensor) -> Tensor:
         """`magnitude` where inputs are exact: given in the type that is computed in, not converted or computed."""
         return self.magnitude(size)
+
+    @property
+    def operations(self) -> int:
+        """Most roundings on a path from input to feature, conversion of the input to the deployed type included."""
+        return OPERATIONS * len(list(self.modules()))
+
+    def fold(self) -> FeatureMap:
+        """The map that is deployed: itself, unless training has parameters of its own that its weights are made of."""
+        return self
 
     @property
     def activations(self) -> int:

@@ -93,6 +93,20 @@ class Chain(CoordinatewiseMap):
             size = feature_map.magnitude(size)
         return size
 
+    @property
+    def operations(self) -> int:
+        """Of all members, one after another."""
+        return sum(feature_map.operations for feature_map in self._members())
+
+    @property
+    def activations(self) -> int:
+        """Of all members."""
+        return sum(feature_map.activations for feature_map in self._members())
+
+    def fold(self) -> Chain:
+        """Of all members' deployed forms."""
+        return Chain(*(feature_map.fold() for feature_map in self._members()))
+
     def options(self) -> dict[str, Any]:
         """None: the members carry their own."""
         return {}
