@@ -5,6 +5,7 @@ from asymcert.features.chain import Chain
 from asymcert.features.declared import DeclaredMap, check_lipschitz, declared
 from asymcert.features.hinges import Hinges
 from asymcert.features.layered import LayeredMap, orthogonal, sll
+from asymcert.features.low_pass import LowPass, split_low_pass
 from asymcert.features.maps import Centre, CentreAbsolute, Identity, Standardise
 from asymcert.features.ramps import Ramps
 from asymcert.features.soft_threshold import SoftThreshold
@@ -19,6 +20,7 @@ __all__ = [
     "Hinges",
     "Identity",
     "LayeredMap",
+    "LowPass",
     "Ramps",
     "SoftThreshold",
     "Standardise",
@@ -26,4 +28,5 @@ __all__ = [
     "declared",
     "orthogonal",
     "sll",
+    "split_low_pass",
 ]

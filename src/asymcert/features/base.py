@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from asymcert._checks import refuse
 
-OPERATIONS = 8  # roundings of one module of a map, unless it says otherwise
+ROUNDINGS = 8  # of a simple map, and of each part of others
 
 
 class FeatureMap(nn.Module, ABC):
@@ -70,8 +70,8 @@ class FeatureMap(nn.Module, ABC):
 
     @property
     def operations(self) -> int:
-        """Most roundings on a path from input to feature, conversion of the input to the deployed type included."""
-        return OPERATIONS * len(list(self.modules()))
+        """Most roundings on a path through the map, conversion of its input to the deployed type included."""
+        return ROUNDINGS * len(list(self.modules()))
 
     def fold(self) -> FeatureMap:
         """The map that is deployed: itself, unless training has parameters of its own that its weights are made of."""

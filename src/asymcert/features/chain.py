@@ -95,7 +95,7 @@ class Chain(CoordinatewiseMap):
 
     @property
     def operations(self) -> int:
-        """Of all members, one after another."""
+        """Those of every map."""
         return sum(feature_map.operations for feature_map in self._members())
 
     @property

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from asymcert._checks import check_choice, check_norm, refuse
 from asymcert._floats import UP, norm_ratio
-from asymcert.features.base import OPERATIONS, FeatureMap
+from asymcert.features.base import ROUNDINGS, FeatureMap
 from asymcert.features.layers import LAYERS, Layer, Shape
 from asymcert.features.spectral import product_above
 from asymcert.features.trained_layers import orthogonal_layers, sll_layers
@@ -87,7 +87,7 @@ class LayeredMap(FeatureMap):
     def operations(self) -> int:
         """Roundings of every layer on a path, and the conversion of the input."""
         pairs = zip(self._members(), self._shapes, strict=False)
-        return OPERATIONS + sum(layer.terms(shape).roundings for layer, shape in pairs)
+        return ROUNDINGS + sum(layer.terms(shape).roundings for layer, shape in pairs)
 
     def magnitude(self, size: Tensor) -> Tensor:
         """An l2 norm, the same for every feature, of all terms on the way: errors pass layers by their constants.
