@@ -26,16 +26,25 @@ from asymcert.features import (
     LowPass,
     Ramps,
     SoftThreshold,
+    orthogonal,
+    sll,
 )
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.models.thresholds import accuracies, choose_threshold
 from asymcert.threats.model import ThreatModel
 from asymcert.threats.table import TableThreat
 from asymcert.training.columns import ColumnFalls
-from asymcert.training.config import TrainConfig
+from asymcert.training.config import LEARNED, TrainConfig
 from asymcert.training.falls import TangentFalls
 from asymcert.training.kind import Kind
-from asymcert.training.losses import Weighing, certified_loss, classification_loss, needs_gradient, training_loss
+from asymcert.training.losses import (
+    Steepness,
+    Weighing,
+    certified_loss,
+    classification_loss,
+    needs_gradient,
+    training_loss,
+)
 from asymcert.training.objective import Objective
 from asymcert.training.presets import PRESETS, for_rows
 
@@ -57,7 +66,7 @@ class FeatureConvex(Objective):
         self.falls: TangentFalls | None = None
         if recipe.loss == "tangent":
             self.falls = TangentFalls(self.feature_map, self.input_shape, recipe.targets)
-        self.lipschitz = {norm: self.feature_map.lipschitz(norm) for norm in NORMS}
+        self.steepness = {norm: Steepness.of(self.feature_map, norm) for norm in NORMS}
         self.share = 0.0  # how much of the part that acts on the gradient counts yet
         self.weighing = Weighing(recipe.label_smoothing) if recipe.label_smoothing else None
         self._group(torch.arange(self.input_shape[0]))
@@ -116,7 +125,7 @@ class FeatureConvex(Objective):
             fall = self.share * self.falls.greatest(gradient, x)
             return certified_loss(scores, fall, sensitive, self.recipe.sensitive_only, self.weighing)
         return training_loss(
-            self.recipe, scores, deployed, gradient, sensitive, self.lipschitz, self.share, self.weighing
+            self.recipe, scores, deployed, gradient, sensitive, self.steepness, self.share, self.weighing
         )
 
     def _columns_loss(self, sensitive: Tensor, other: Tensor, draws: torch.Generator) -> Tensor:
@@ -193,18 +202,22 @@ def build_map(config: TrainConfig, x: Tensor) -> FeatureMap:
         if x.ndim != 4:
             raise refuse("levels", "0 for what is no image", config.levels)
         low_pass = LowPass(config.levels, x.shape[2], x.shape[3])
-        rest = _coordinatewise_map(config, low_pass(x), 2.0**config.levels)
+        rest = _map_of(config, low_pass(x), 2.0**config.levels)
         return Chain(low_pass, rest)
-    return _coordinatewise_map(config, x)
+    return _map_of(config, x)
 
 
-def _coordinatewise_map(config: TrainConfig, x: Tensor, reach: float = 1.0) -> FeatureMap:
-    """The configured map of coordinates (n, ...) that range over [0, reach]."""
+def _map_of(config: TrainConfig, x: Tensor, reach: float = 1.0) -> FeatureMap:
+    """The configured map of inputs (n, ...) that range over [0, reach]."""
     if config.feature_map == "ramps":
         return Ramps.fit(x, config.edges)
     if config.feature_map == "identity":
         return Identity()
     mean = x.mean(0) if config.centre_on == "pixel" else channel_mean(x)
+    if config.feature_map in LEARNED:
+        build = sll if config.feature_map == "sll" else orthogonal
+        convolutional = config.map_layers == "convolutional"
+        return Chain(Centre(mean), build(tuple(x.shape[1:]), config.map_width, config.map_depth, convolutional))
     if config.feature_map == "soft-threshold":
         return SoftThreshold(mean, config.soft_width)
     if config.feature_map == "hinges":
