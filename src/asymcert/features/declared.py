@@ -97,7 +97,7 @@ def declared(module: nn.Module, lipschitz: Mapping[float, float], x: Tensor) -> 
 
     Examples
     --------
-    >>> layer = torch.nn.utils.parametrizations.orthogonal(torch.nn.Linear(4, 4))
+    >>> layer = torch.nn.utils.parametrizations.orthogonal(torch.nn.Linear(4, 4).double())
     >>> declared(layer, {2: 1.0}, torch.rand(8, 4)).lipschitz(2) < 1.0001
     True
     """
