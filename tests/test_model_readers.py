@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from asymcert.convex import ConvexConvNet, ConvexMLP, SymmetricAverage
 from asymcert.datasets.columns import CategoryColumn, NumericColumn, WordColumn
 from asymcert.datasets.scaling import TableScaling
-from asymcert.features import Chain, Hinges, Standardise
+from asymcert.features import Chain, Hinges, LayeredMap, Standardise, orthogonal, sll
 from asymcert.linf.feature_map import DistanceFeatures
 from asymcert.linf.net import LinfDistanceNet
 from asymcert.models import (
@@ -164,6 +164,30 @@ class TestDistanceFeatures(ModelContract):
     def model(self):
         feature_map = DistanceFeatures(LinfDistanceNet((3,), 6, width=4, depth=3, groups=2))
         return FeatureConvexClassifier(feature_map, ConvexMLP((6,), (4,)), input_shape=(3,))
+
+
+class TestLearnedMap(ModelContract):
+    def model(self):
+        feature_map = LayeredMap([*sll((3,), 4, 2).layers, *orthogonal((3,), 6, 1).layers], (3,))
+        return FeatureConvexClassifier(feature_map, ConvexMLP((6,), (4,)), input_shape=(3,))
+
+    def declared(self, metadata):
+        described = metadata["feature_map"]
+        rest = described["layers"][1:]
+        cases = {"many layers": ["MaxMin"] * 50_000, "unknown layer": ["Linear", *rest], "a layer less": rest}
+        return {name: metadata | {"feature_map": described | {"layers": case}} for name, case in cases.items()}
+
+
+class TestLearnedMapOfImages(ModelContract):
+    def model(self):
+        feature_map = sll((2, 8, 8), 3, 1, convolutional=True)
+        score = ConvexMLP(feature_map.output_shape((2, 8, 8)), (4,))
+        return FeatureConvexClassifier(feature_map, score, input_shape=(2, 8, 8))
+
+    def declared(self, metadata):
+        shape = [2, 10**6, 10**6]
+        large = metadata | {"input_shape": shape, "feature_map": metadata["feature_map"] | {"input_shape": shape}}
+        return {"large images": large}
 
 
 class TestRelu(ModelContract):

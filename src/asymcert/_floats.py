@@ -85,6 +85,11 @@ def dual_exponent(norm: float) -> float:
     return 1.0 if math.isinf(norm) else norm / (norm - 1)
 
 
+def norm_ratio(to: float, of: float, count: int) -> float:
+    """Greatest l_p norm, p = `to`, of `count` numbers whose l_q norm, q = `of`, is 1; rounded up."""
+    return 1.0 if to >= of or count == 1 else count ** (1.0 / to - 1.0 / of) * up(16)
+
+
 def norm_name(norm: float) -> str:
     """Name of a norm: ``l1``, ``l2``, ``linf``, ``l1.5``."""
     return "linf" if math.isinf(norm) else f"l{norm:g}"

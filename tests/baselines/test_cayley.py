@@ -6,16 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from asymcert.certify.lipschitz_margin import (
-    LipschitzMargin,
-    deployed_error,
-    lipschitz_bound,
-    spectral_bound,
-)
+from asymcert.certify.lipschitz_margin import LipschitzMargin, deployed_error, lipschitz_bound
 from asymcert.datasets import BinaryData, Split
 from asymcert.errors import InputError
-from asymcert.models.cayley import CayleyConv, CayleyLinear, MaxMin, cayley, cayley_network, cayley_resnet
-from asymcert.models.lipschitz import Blend, Dense, LipschitzClassifier, SpectralConv
+from asymcert.features.layers import Dense, MaxMin
+from asymcert.features.spectral import spectral_bound
+from asymcert.features.trained_layers import CayleyLinear, cayley
+from asymcert.models.cayley import CayleyConv, cayley_network, cayley_resnet
+from asymcert.models.lipschitz import Blend, LipschitzClassifier, SpectralConv
 from asymcert.threats.model import ThreatModel
 from asymcert.training.cayley import CayleyRecipe, train_cayley
 from asymcert.training.relu import ReluRecipe, attack, train_relu

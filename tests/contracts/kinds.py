@@ -12,7 +12,7 @@ from torch import Tensor
 from asymcert.certify import METHODS, certifier_for, methods_for
 from asymcert.certify.base import Certifier
 from asymcert.convex import ConvexConvNet, ConvexMLP, ConvexScore
-from asymcert.features import Centre, CentreAbsolute
+from asymcert.features import Centre, CentreAbsolute, Chain, orthogonal, sll
 from asymcert.linf.feature_map import DistanceFeatures
 from asymcert.linf.net import LinfDistanceNet
 from asymcert.models import (
@@ -45,6 +45,7 @@ OPTIONS = {  # quick ones
 REFUSED = {  # by methods that need a margin convex in the input, or features of one coordinate each
     "feature-convex on images": ("exact",),
     "feature-convex on distances": ("tangent", "refined", "exact"),
+    "feature-convex on learned features": ("tangent", "refined", "exact"),
 }
 
 
@@ -73,10 +74,15 @@ def on_distances() -> BinaryClassifier:
     return FeatureConvexClassifier(DistanceFeatures(net(ROW, classes=5)), score(5), input_shape=ROW)
 
 
+def on_learned() -> BinaryClassifier:
+    return FeatureConvexClassifier(Chain(sll(ROW, 8, 2), orthogonal(ROW, 6, 1)), score(), input_shape=ROW)
+
+
 KINDS: dict[str, Callable[[], BinaryClassifier]] = {
     "feature-convex": lambda: FeatureConvexClassifier(Centre(torch.full(ROW, 0.5)), score(), input_shape=ROW),
     "feature-convex on images": convolutional,
     "feature-convex on distances": on_distances,
+    "feature-convex on learned features": on_learned,
     "convex-concave": convex_concave,
     "distance net": lambda: DistanceClassifier(net(ROW)),
     "distance net of convolutions": lambda: DistanceClassifier(net(IMAGE, convolutions=((3, 3, 1),))),

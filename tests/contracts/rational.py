@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from asymcert.convex import ConvexMLP
 from asymcert.features import (
@@ -16,10 +16,12 @@ from asymcert.features import (
     FeatureMap,
     Hinges,
     Identity,
+    LayeredMap,
     Ramps,
     SoftThreshold,
     Standardise,
 )
+from asymcert.features.layers import Dense, Flatten, GradientStep, MaxMin
 from asymcert.models.feature_convex import FeatureConvexClassifier
 
 Numbers = list[Fraction]
@@ -51,6 +53,10 @@ def mapped(feature_map: FeatureMap, x: Numbers) -> Numbers:
         ends = zip(fractions(feature_map.low), fractions(feature_map.width), strict=True)
         moved = [(x[int(source)] - low) / width for source, (low, width) in zip(feature_map.source, ends, strict=True)]
         return [min(max(share, ZERO), Fraction(1)) for share in moved]
+    if isinstance(feature_map, LayeredMap):
+        for layer in feature_map.layers:
+            x = layered(layer, x)
+        return x
     assert isinstance(feature_map, Centre)
     u = [value - mean for value, mean in zip(x, fractions(feature_map.mean.expand(len(x))), strict=True)]
     if isinstance(feature_map, CentreAbsolute):
@@ -61,6 +67,21 @@ def mapped(feature_map: FeatureMap, x: Numbers) -> Numbers:
         width = Fraction(feature_map.width)
         return [value - max(-width, min(width, value)) for value in u]
     return u
+
+
+def layered(layer: nn.Module, x: Numbers) -> Numbers:
+    """Values of one flat layer."""
+    if isinstance(layer, Dense):
+        return affine(fractions(layer.weight), fractions(layer.bias), x)
+    if isinstance(layer, GradientStep):
+        weight = fractions(layer.weight)
+        steps = [max(value, ZERO) for value in affine(weight, fractions(layer.bias), x)]
+        return affine([[-value for value in column] for column in zip(*weight, strict=True)], x, steps)
+    if isinstance(layer, MaxMin):
+        pairs = list(zip(x[: len(x) // 2], x[len(x) // 2 :], strict=True))
+        return [max(pair) for pair in pairs] + [min(pair) for pair in pairs]
+    assert isinstance(layer, Flatten)
+    return x
 
 
 class RationalModel:

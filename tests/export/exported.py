@@ -8,9 +8,11 @@ import torch
 
 from asymcert.convex import ConvexConvNet, ConvexMLP, SymmetricAverage
 from asymcert.features import Centre, CentreAbsolute, Chain, Identity, SoftThreshold, Standardise
+from asymcert.features.layers import Downsample, MaxMin
+from asymcert.features.trained_layers import CayleyLinear
 from asymcert.linf.feature_map import DistanceFeatures
 from asymcert.linf.net import LinfDistanceNet
-from asymcert.models.cayley import CayleyLinear, Downsample, MaxMin, Mix, Pad
+from asymcert.models.cayley import Mix, Pad
 from asymcert.models.distance_net import DistanceClassifier
 from asymcert.models.lipschitz import LipschitzClassifier
 from asymcert.models.relu import ReluClassifier, relu_network

@@ -9,7 +9,8 @@ from asymcert.convex import ConvexMLP
 from asymcert.errors import InputError
 from asymcert.export import feature_maps
 from asymcert.export.onnx_graph import save_onnx, to_onnx
-from asymcert.models.cayley import CayleyConv, CayleyLinear
+from asymcert.features.trained_layers import CayleyLinear
+from asymcert.models.cayley import CayleyConv
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.models.lipschitz import LipschitzClassifier
 from asymcert.models.networks import base_network

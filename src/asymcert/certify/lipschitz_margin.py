@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from asymcert._checks import option
-from asymcert._floats import TINY, UNIT, UP, down, scaled_norm
+from asymcert._floats import UP, down, scaled_norm
 from asymcert.certify.base import Certificate, Certifier, Threats
 from asymcert.certify.norms import radius_against
+from asymcert.features.layers import Dense, norm_above
+from asymcert.features.spectral import product_above, spectral_bound
 from asymcert.models.base import BinaryClassifier
-from asymcert.models.lipschitz import Blend, Dense, LipschitzClassifier, SpectralConv
+from asymcert.models.lipschitz import Blend, LipschitzClassifier, SpectralConv
 
 FOURIER = 16.0  # unit roundoffs per halving of a fast Fourier transform, of its l2 norm; textbook ones stay below 8
 
@@ -65,44 +67,20 @@ def lipschitz_bound(network: nn.Sequential) -> float:
     """Upper bound of a network's l2 Lipschitz constant, from its weights."""
     bound = 1.0
     for layer in network:
-        bound = _product(bound, _lipschitz(layer))
+        bound = product_above(bound, _lipschitz(layer))
     return bound
-
-
-def _product(first: float, second: float) -> float:
-    """Of constants, rounded up; 0 only where one of them is, lest a later layer multiply what underflow has lost."""
-    return 0.0 if first == 0.0 or second == 0.0 else max(first * second, TINY) * UP
 
 
 def _lipschitz(layer: nn.Module) -> float:
     """Of one layer; those without weights keep or shorten distances."""
     if isinstance(layer, Dense):
-        return spectral_bound(layer.weight.double())
+        return layer.constant()
     if isinstance(layer, SpectralConv):
         return spectral_bound(torch.complex(layer.real.double(), layer.imaginary.double()))
     if isinstance(layer, Blend):
         inner, outer = layer.share.double().abs().tolist()
-        return (_product(inner, lipschitz_bound(layer.inner)) + outer) * UP
+        return (product_above(inner, lipschitz_bound(layer.inner)) + outer) * UP
     return 1.0
-
-
-def spectral_bound(matrices: Tensor) -> float:
-    """Upper bound of the greatest singular value of matrices (..., m, k), close to it where they are orthogonal.
-
-    ``||W||^2 <= s + ||G - s I||_F`` for the Gram matrix G of the shorter side and any s; its rounding is added.
-    For a real map by complex matrices at half of the frequencies, the inverse transform drops what has no mirror image,
-    which is a projection: the bound holds for the whole map. Entries are scaled to at most 1, lest squares underflow.
-    """
-    largest = float(matrices.abs().max())
-    if largest == 0.0 or math.isinf(largest):
-        return largest
-    matrices = matrices / largest
-    gram = matrices @ matrices.mH if matrices.shape[-2] <= matrices.shape[-1] else matrices.mH @ matrices
-    level = gram.diagonal(dim1=-2, dim2=-1).real.mean(-1, keepdim=True)
-    identity = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
-    rest = torch.linalg.matrix_norm(gram - level[..., None] * identity)
-    rounding = 8.0 * (max(matrices.shape[-2:]) + 16) * UNIT * matrices.abs().square().sum((-2, -1))
-    return _product(math.sqrt(float((level[..., 0] + rest + rounding).max())), largest)
 
 
 @dataclass(frozen=True)
@@ -139,13 +117,13 @@ def _grown(layer: nn.Module, values: _Growth, arithmetic: torch.finfo) -> _Growt
     """Error analysis of one layer: errors so far times its constant, and its own roundings."""
     constant, unit, least = _lipschitz(layer), arithmetic.eps / 2.0, arithmetic.tiny
     if isinstance(layer, Dense):
-        weight, shift = layer.weight.double(), _norm(layer.bias)
-        largest = values.size * _norm(weight) + shift
+        weight, shift = layer.weight.double(), norm_above(layer.bias)
+        largest = values.size * norm_above(weight) + shift
         own = _gamma(weight.shape[1] + 4, unit) * largest + least * (weight.numel() + 4)
     elif isinstance(layer, SpectralConv):
         spectrum = torch.complex(layer.real.double(), layer.imaginary.double())
         pixels = spectrum.shape[0] * 2 * (spectrum.shape[1] - 1) + spectrum.shape[0]
-        shift = math.sqrt(pixels) * _norm(layer.bias)
+        shift = math.sqrt(pixels) * norm_above(layer.bias)
         frobenius = float(scaled_norm(spectrum.abs().flatten(0, 1).flatten(1), 2.0).max()) * UP
         transforms = 2.0 * FOURIER * math.log2(2.0 * pixels) * unit * constant * values.size
         products = _gamma(4 * spectrum.shape[3] + 8, unit) * frobenius * values.size
@@ -163,11 +141,6 @@ def _grown(layer: nn.Module, values: _Growth, arithmetic: torch.finfo) -> _Growt
         return values
     error = _finite((constant * values.error + own) * UP, largest, arithmetic)
     return _Growth((constant * values.size + shift + own) * UP, error)
-
-
-def _norm(values: Tensor) -> float:
-    """Frobenius norm."""
-    return float(scaled_norm(values.double().abs().flatten()[None], 2.0)) * UP
 
 
 def _gamma(terms: int, unit: float) -> float:

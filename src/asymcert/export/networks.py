@@ -8,9 +8,10 @@ from torch import nn
 
 from asymcert._checks import refuse
 from asymcert.export.graph import Graph
+from asymcert.features.layers import Dense, Downsample, MaxMin
 from asymcert.linf.net import FoldedDistanceNet, TanhHead
-from asymcert.models.cayley import Downsample, MaxMin, Pad
-from asymcert.models.lipschitz import Blend, Dense, LipschitzClassifier
+from asymcert.models.cayley import Pad
+from asymcert.models.lipschitz import Blend, LipschitzClassifier
 from asymcert.models.relu import ReluClassifier
 
 

@@ -73,6 +73,10 @@ class FeatureMap(nn.Module, ABC):
         """Most roundings on a path through the map, conversion of its input to the deployed type included."""
         return ROUNDINGS * len(list(self.modules()))
 
+    def fold(self) -> FeatureMap:
+        """The map that is deployed: itself, unless training has parameters of its own that its weights are made of."""
+        return self
+
     @property
     def activations(self) -> int:
         """Values that one sample's pass through the map itself keeps, beyond its input and output."""

@@ -98,6 +98,15 @@ class Chain(CoordinatewiseMap):
         """Those of every map."""
         return sum(feature_map.operations for feature_map in self._members())
 
+    @property
+    def activations(self) -> int:
+        """Of all members."""
+        return sum(feature_map.activations for feature_map in self._members())
+
+    def fold(self) -> Chain:
+        """Of all members' deployed forms."""
+        return Chain(*(feature_map.fold() for feature_map in self._members()))
+
     def options(self) -> dict[str, Any]:
         """None: the members carry their own."""
         return {}

@@ -1,7 +1,6 @@
-"""Layers that keep distances: orthogonal by the Cayley transform, dense and convolutional.
+"""Orthogonal networks of convolutions and dense layers, as they are trained.
 
-The Cayley transform of a skew-symmetric A is ``(I - A)(I + A)^-1``, an orthogonal matrix. A circular convolution is a
-matrix per frequency in the Fourier domain, and orthogonal where all of those are unitary.
+A circular convolution is a matrix per frequency in the Fourier domain, and orthogonal where all of those are unitary.
 
 Source: Trockman and Kolter, ICLR 2021, sections 3 and 4; MaxMin: Anil, Lucas, Grosse, ICML 2019.
 """
@@ -16,36 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from asymcert._checks import check_count, refuse
-
-
-def cayley(weight: Tensor) -> Tensor:
-    """Matrices (..., m, k), real or complex, of orthonormal columns (m >= k) or rows, from free ones of that shape."""
-    if weight.shape[-2] < weight.shape[-1]:
-        return cayley(weight.mH).mH
-    square, rest = weight[..., : weight.shape[-1], :], weight[..., weight.shape[-1] :, :]
-    skew = square - square.mH + rest.mH @ rest
-    identity = torch.eye(weight.shape[-1], dtype=weight.dtype, device=weight.device)
-    inverse = torch.linalg.inv(identity + skew)
-    return torch.cat((inverse @ (identity - skew), -2.0 * rest @ inverse), dim=-2)
-
-
-class MaxMin(nn.Module):
-    """GroupSort with groups of two: the greater of each pair of channels, then the smaller of each; m even."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, m, ...) -> (n, m, ...)."""
-        if x.shape[1] % 2:  # halves of unequal size would be broadcast, and distances grow
-            raise refuse("network", "of an even number of channels before MaxMin", x.shape[1])
-        first, second = x.chunk(2, dim=1)
-        return torch.cat((torch.maximum(first, second), torch.minimum(first, second)), dim=1)
-
-
-class Downsample(nn.Module):
-    """Space to depth, an isometry: (n, c, h, w) -> (n, 4 c, h / 2, w / 2), h and w even."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Move each 2x2 block into channels."""
-        return functional.pixel_unshuffle(x, 2)
+from asymcert.features.layers import Downsample, MaxMin
+from asymcert.features.trained_layers import CayleyLinear, cayley
 
 
 class Pad(nn.Module):
@@ -60,24 +31,6 @@ class Pad(nn.Module):
         if not 0 <= self.amount <= 2 * min(x.shape[2:]):
             raise refuse("network", "padded by at most twice the image's side", self.amount)
         return functional.pad(x, 4 * [self.amount])
-
-
-class CayleyLinear(nn.Module):
-    """Dense layer whose weight has orthonormal rows or columns; `scale` multiplies the free parameter's norm."""
-
-    def __init__(self, inputs: int, outputs: int):
-        super().__init__()
-        self.weight = nn.Parameter(nn.init.xavier_uniform_(torch.empty(outputs, inputs)))
-        self.scale = nn.Parameter(self.weight.detach().norm())
-        self.bias = nn.Parameter((torch.rand(outputs) * 2.0 - 1.0) / math.sqrt(inputs))
-
-    def matrix(self) -> Tensor:
-        """The orthogonal weight (outputs, inputs)."""
-        return cayley(self.scale * self.weight / self.weight.norm())
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, inputs) -> (n, outputs)."""
-        return functional.linear(x, self.matrix(), self.bias)
 
 
 class CayleyConv(nn.Module):

@@ -59,7 +59,7 @@ class FeatureConvexClassifier(BinaryClassifier):
             remedy = "Build the score with input_shape=feature_map.output_shape(input_shape)."
             raise refuse("score", f"a network on features of shape {features}", f"one on {expected}", remedy)
         score.check_convex()
-        self.feature_map = copy.deepcopy(feature_map).double().eval().requires_grad_(False)
+        self.feature_map = copy.deepcopy(feature_map.fold()).double().eval().requires_grad_(False)
         self.score = score.fold()
 
     def forward(self, x: Tensor) -> Tensor:

@@ -7,37 +7,14 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from asymcert._checks import check_weights, refuse
 from asymcert.datasets.scaling import TableScaling
+from asymcert.features.layers import Dense, Downsample, MaxMin, check_bias, fixed
+from asymcert.features.trained_layers import CayleyLinear
 from asymcert.models.base import BinaryClassifier, described
-from asymcert.models.cayley import (
-    CayleyConv,
-    CayleyLinear,
-    Downsample,
-    MaxMin,
-    Mix,
-    Pad,
-    blended,
-    spectral_convolution,
-)
+from asymcert.models.cayley import CayleyConv, Mix, Pad, blended, spectral_convolution
 from asymcert.models.parts import grouped
-
-
-class Dense(nn.Module):
-    """``W x + b`` with fixed weights."""
-
-    def __init__(self, weight: Tensor, bias: Tensor):
-        super().__init__()
-        _check_bias(bias, len(weight))
-        self.weight, self.bias = _fixed(weight), _fixed(bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, k) -> (n, m)."""
-        if x.ndim != 2:  # the error analysis counts the bias once
-            raise refuse("network", "flat before Dense", f"samples of shape {tuple(x.shape[1:])}", "Add nn.Flatten().")
-        return functional.linear(x, self.weight, self.bias)
 
 
 class SpectralConv(nn.Module):
@@ -45,8 +22,8 @@ class SpectralConv(nn.Module):
 
     def __init__(self, real: Tensor, imaginary: Tensor, bias: Tensor):
         super().__init__()
-        _check_bias(bias, real.shape[2])
-        self.real, self.imaginary, self.bias = _fixed(real), _fixed(imaginary), _fixed(bias)
+        check_bias(bias, real.shape[2])
+        self.real, self.imaginary, self.bias = fixed(real), fixed(imaginary), fixed(bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, h, w) -> (n, m, h, w)."""
@@ -60,7 +37,7 @@ class Blend(nn.Module):
         super().__init__()
         if any(isinstance(layer, Pad) for layer in inner):
             raise refuse("network", "blocks that keep their shape", "one with Pad")
-        self.inner, self.share = inner, _fixed(share)
+        self.inner, self.share = inner, fixed(share)
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape as `x`."""
@@ -171,7 +148,7 @@ def _materialised(layers: Iterable[nn.Module]) -> list[nn.Module]:
     deployed: list[nn.Module] = []
     for layer in layers:
         if isinstance(layer, CayleyLinear):
-            deployed.append(Dense(layer.matrix(), layer.bias))
+            deployed.append(layer.fold())
         elif isinstance(layer, CayleyConv):
             spectrum = layer.spectrum()
             deployed.append(SpectralConv(spectrum.real, spectrum.imag, layer.bias))
@@ -198,15 +175,6 @@ def _count(network: nn.Sequential, input_shape: tuple[int, ...]) -> int:
     if tuple(values.shape) != (1, 1):
         raise refuse("network", "ending in one score", f"an output of shape {tuple(values.shape)}")
     return total + torch.Size(input_shape).numel()
-
-
-def _check_bias(bias: Tensor, outputs: int) -> None:
-    if tuple(bias.shape) != (outputs,):
-        raise refuse("bias", f"of shape ({outputs},)", tuple(bias.shape))
-
-
-def _fixed(values: Tensor) -> nn.Parameter:
-    return nn.Parameter(values.detach().double().clone().contiguous(), requires_grad=False)
 
 
 LAYERS: dict[str, type[nn.Module]] = {

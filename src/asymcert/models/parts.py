@@ -19,6 +19,7 @@ from asymcert.features import (
     FeatureMap,
     Hinges,
     Identity,
+    LayeredMap,
     LowPass,
     Ramps,
     SoftThreshold,
@@ -39,6 +40,7 @@ MAPS: dict[str, type[FeatureMap]] = {
         Standardise,
         LowPass,
         Chain,
+        LayeredMap,
         DistanceFeatures,
     )
 }

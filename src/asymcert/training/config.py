@@ -10,7 +10,9 @@ from asymcert._checks import check_count, check_number, option, refuse
 from asymcert.training.recipe import Recipe, instead
 
 ARCHITECTURES = ("mlp", "conv", "additive")
-FEATURE_MAPS = ("identity", "centre", "centre-absolute", "soft-threshold", "hinges", "ramps")
+FEATURE_MAPS = ("identity", "centre", "centre-absolute", "soft-threshold", "hinges", "ramps", "sll", "orthogonal")
+LEARNED = ("sll", "orthogonal")
+MAP_LAYERS = ("dense", "convolutional")
 CENTRES = ("channel", "pixel")
 LOSSES = ("cross-entropy", "radius", "certified", "tangent")
 INITIALISATIONS = ("uniform", "principled", "standardised")
@@ -34,6 +36,9 @@ class TrainConfig(Recipe):
     soft_width: float = option(0.1, "soft-threshold: deviations up to this count as none.")
     hinge_count: int = option(2, "hinges: absolute values of every input.")
     edges: int = option(16, "ramps: quantiles of every input between which it is encoded, 2 at least.")
+    map_layers: str = option("dense", "sll, orthogonal: layers of the map that is learned.", MAP_LAYERS)
+    map_width: int = option(512, "sll, orthogonal: units of each layer, or channels; even for orthogonal.")
+    map_depth: int = option(4, "sll, orthogonal: layers.")
     hidden: tuple[int, ...] = option((200, 50), "mlp: widths of the hidden layers.")
     members: int = option(1, "mlp: networks trained side by side, whose average is deployed.")
     increasing: Sequence[str] = option((), "ramps: column in which the score never falls; repeat for more.")
@@ -77,6 +82,9 @@ class TrainConfig(Recipe):
         check_number("dropout", self.dropout, 0.0, 0.99)
         check_count("edges", self.edges, 2)
         self._check_ramps()
+        for name in ("mirror", "shift") if self.feature_map in LEARNED else ():
+            if getattr(self, name):
+                raise refuse(name, "left out where the map is learned", getattr(self, name), "Set flip=True.")
         if self.loss != "cross-entropy" and not any(self.targets.values()):
             raise refuse("target_l2", "positive for at least one norm", "all targets 0", "Set target_l2=0.5.")
 

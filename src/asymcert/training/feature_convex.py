@@ -23,7 +23,14 @@ from asymcert.training.columns import ColumnFalls
 from asymcert.training.config import TrainConfig
 from asymcert.training.falls import TangentFalls
 from asymcert.training.kind import Kind
-from asymcert.training.losses import Weighing, certified_loss, classification_loss, needs_gradient, training_loss
+from asymcert.training.losses import (
+    Steepness,
+    Weighing,
+    certified_loss,
+    classification_loss,
+    needs_gradient,
+    training_loss,
+)
 from asymcert.training.objective import Objective
 from asymcert.training.parts import build_map, build_score, mirrored, standardise
 from asymcert.training.presets import PRESETS, for_rows
@@ -47,7 +54,7 @@ class FeatureConvex(Objective):
         self.falls: TangentFalls | None = None
         if recipe.loss == "tangent":
             self.falls = TangentFalls(self.feature_map, self.input_shape, recipe.targets)
-        self.lipschitz = {norm: self.feature_map.lipschitz(norm) for norm in NORMS}
+        self.steepness = {norm: Steepness.of(self.feature_map, norm) for norm in NORMS}
         self.share = 0.0  # how much of the part that acts on the gradient counts yet
         self.weighing = Weighing(recipe.label_smoothing) if recipe.label_smoothing else None
         self._group(torch.arange(self.input_shape[0]))
@@ -106,7 +113,7 @@ class FeatureConvex(Objective):
             fall = self.share * self.falls.greatest(gradient, x)
             return certified_loss(scores, fall, sensitive, self.recipe.sensitive_only, self.weighing)
         return training_loss(
-            self.recipe, scores, deployed, gradient, sensitive, self.lipschitz, self.share, self.weighing
+            self.recipe, scores, deployed, gradient, sensitive, self.steepness, self.share, self.weighing
         )
 
     def _columns_loss(self, sensitive: Tensor, other: Tensor, draws: torch.Generator) -> Tensor:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from asymcert.features import FeatureMap
 from asymcert.training.config import TrainConfig
 
 TINY = 1e-12  # keeps square roots and quotients differentiable at zero
@@ -22,6 +24,29 @@ TINY = 1e-12  # keeps square roots and quotients differentiable at zero
 def needs_gradient(config: TrainConfig) -> bool:
     """Whether the loss uses the size of the scores' gradient by the features."""
     return config.loss != "cross-entropy" or config.penalty != "none"
+
+
+@dataclass(frozen=True)
+class Steepness:
+    """How fast scores change with the input, by the sizes of their gradients by the features.
+
+    Parameters
+    ----------
+    constant, norm
+        Of the feature map: its Lipschitz constant, and the norm that it measures features in, one of 1, 2 and inf.
+    """
+
+    constant: float
+    norm: float
+
+    @classmethod
+    def of(cls, feature_map: FeatureMap, norm: float) -> Self:
+        """Behind a map of inputs in l_p, p = `norm`."""
+        return cls(feature_map.lipschitz(norm), feature_map.feature_norm(norm))
+
+    def bound(self, size: Tensor) -> Tensor:
+        """The constant times the dual norms of absolute values: (n, d) -> (n,)."""
+        return self.constant * dual_norm(size, self.norm)
 
 
 @dataclass(frozen=True)
@@ -56,7 +81,7 @@ def training_loss(
     deployed: Tensor,
     gradient: Tensor,
     sensitive: Tensor,
-    lipschitz: dict[float, float],
+    steepness: dict[float, Steepness],
     share: float,
     weighing: Weighing | None = None,
 ) -> Tensor:
@@ -72,18 +97,18 @@ def training_loss(
         (n, *feature_shape), of `deployed`, differentiable by the weights.
     sensitive
         Bool (n,).
-    lipschitz
-        The feature map's constant per norm.
+    steepness
+        Of scores behind the feature map, by norm.
     share
         In [0, 1]: how much of the part that acts on the gradient counts yet.
     weighing
         How labels count; None as they are.
     """
     if config.loss == "certified":
-        fall = share * worst_fall(gradient, config.targets, lipschitz)
+        fall = share * worst_fall(gradient, config.targets, steepness)
         return certified_loss(scores, fall, sensitive, config.sensitive_only, weighing)
     if config.loss == "radius":
-        extra = config.radius_weight * radius_hinge(deployed, gradient, sensitive, config.targets, lipschitz)
+        extra = config.radius_weight * radius_hinge(deployed, gradient, sensitive, config.targets, steepness)
     else:
         chosen = gradient[sensitive] if config.sensitive_only else gradient
         extra = config.penalty_weight * jacobian_norm(chosen, config.penalty_max, mean=config.penalty == "rms")
@@ -101,7 +126,7 @@ def jacobian_norm(gradient: Tensor, max_weight: float, mean: bool) -> Tensor:
 
 
 def radius_hinge(
-    scores: Tensor, gradient: Tensor, sensitive: Tensor, targets: dict[float, float], lipschitz: dict[float, float]
+    scores: Tensor, gradient: Tensor, sensitive: Tensor, targets: dict[float, float], steepness: dict[float, Steepness]
 ) -> Tensor:
     """``relu(1 - r_p / target_p)``, at most 2, averaged over norms; summed over sensitive samples, per sample of all.
 
@@ -110,15 +135,15 @@ def radius_hinge(
     size = gradient.flatten(1).abs()
     hinges = []
     for norm, target in targets.items():
-        slope = lipschitz[norm] * dual_norm(size, norm)
+        slope = steepness[norm].bound(size)
         hinges.append(functional.relu(1.0 - scores / (target * slope + TINY)).clamp(max=2.0))
     return (torch.stack(hinges).mean(0) * sensitive).mean()
 
 
-def worst_fall(gradient: Tensor, targets: dict[float, float], lipschitz: dict[float, float]) -> Tensor:
+def worst_fall(gradient: Tensor, targets: dict[float, float], steepness: dict[float, Steepness]) -> Tensor:
     """Target radius times slope, which bounds how far the score falls within it, averaged over norms: (n,)."""
     size = gradient.flatten(1).abs()
-    falls = [target * lipschitz[norm] * dual_norm(size, norm) for norm, target in targets.items()]
+    falls = [target * steepness[norm].bound(size) for norm, target in targets.items()]
     return torch.stack(falls).mean(0)
 
 

@@ -23,10 +23,12 @@ from asymcert.features import (
     Ramps,
     SoftThreshold,
     opponent_colours,
+    orthogonal,
     shape_after,
+    sll,
     split_linear,
 )
-from asymcert.training.config import TrainConfig
+from asymcert.training.config import LEARNED, TrainConfig
 
 Trainable = ConvexMLP | ConvexEnsemble | ConvexConvNet
 
@@ -42,17 +44,21 @@ def build_map(config: TrainConfig, x: Tensor) -> FeatureMap:
     if config.bands:
         linear.append(Haar(opponent_colours(x.shape[1]), config.bands, *x.shape[2:]))
         x = linear[-1](x)
-    rest = _coordinatewise_map(config, x, 2.0**config.levels)
+    rest = _map_of(config, x, 2.0**config.levels)
     return Chain(*linear, rest) if linear else rest
 
 
-def _coordinatewise_map(config: TrainConfig, x: Tensor, reach: float = 1.0) -> FeatureMap:
-    """The configured map of coordinates (n, ...) that range over [0, reach]."""
+def _map_of(config: TrainConfig, x: Tensor, reach: float = 1.0) -> FeatureMap:
+    """The configured map of inputs (n, ...) that range over [0, reach]."""
     if config.feature_map == "ramps":
         return Ramps.fit(x, config.edges)
     if config.feature_map == "identity":
         return Identity()
     mean = x.mean(0) if config.centre_on == "pixel" else channel_mean(x)
+    if config.feature_map in LEARNED:
+        build = sll if config.feature_map == "sll" else orthogonal
+        convolutional = config.map_layers == "convolutional"
+        return Chain(Centre(mean), build(tuple(x.shape[1:]), config.map_width, config.map_depth, convolutional))
     if config.feature_map == "soft-threshold":
         return SoftThreshold(mean, config.soft_width)
     if config.feature_map == "hinges":
