@@ -273,6 +273,17 @@ TEXT = {
     "dropout": 0.5,
     "warmup": 0.0,
 }
+RELU = {
+    "widths": (6,),
+    "loss": "crown-ibp",
+    "epsilon": 0.2,
+    "norm": "l2",
+    "ramp": 1.0,
+    "attack_steps": 1,
+    "kappa": 0.5,
+    "beta": 0.5,
+    "sensitive_only": True,
+}
 OWN = {
     "feature-convex": FEATURE_CONVEX,
     "linf-net": LINF,
@@ -280,7 +291,7 @@ OWN = {
     "smoothing": {"noise": "laplacian", "sigma": 0.5, "stability": 1.0, "network": "convnet", "width": 12},
     "splitting": {"sigma": 0.1, "network": "convnet", "width": 12},
     "cayley": {"network": "resnet-9", "widths": (6,), "width": 4, "halvings": 1, "margin": 0.1},
-    "relu": {"widths": (6,), "epsilon": 0.2, "ramp": 1.0, "attack_steps": 1},
+    "relu": RELU,
     "convex-concave": {"hidden": (4,)},
     "text": TEXT,
 }
@@ -311,6 +322,7 @@ OTHER_NEEDS = {
     ("text", "edits_weight"): {"target_edits": 1},
     ("text", "false_positive_rate"): {"epochs": 12, "rising": "all", "learning_rate": 0.05},
     ("cayley", "width"): RESNET,
+    **{("relu", name): {"loss": "crown-ibp"} for name in ("norm", "kappa", "beta", "sensitive_only")},
     ("linf-net", "depth"): {},
     ("linf-convex", "depth"): {},
 }
