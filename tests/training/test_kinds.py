@@ -277,14 +277,38 @@ TEXT = {
     "dropout": 0.5,
     "warmup": 0.0,
 }
+SMOOTHING = {
+    "noise": "laplacian",
+    "sigma": 0.5,
+    "stability": 1.0,
+    "network": "convnet",
+    "width": 12,
+    "loss": "macer",
+    "copies": 3,
+    "sharpness": 4.0,
+    "gamma": 3.0,
+    "radius_weight": 1.0,
+    "sensitive_only": True,
+}
+RELU = {
+    "widths": (6,),
+    "loss": "crown-ibp",
+    "epsilon": 0.2,
+    "norm": "l2",
+    "ramp": 1.0,
+    "attack_steps": 1,
+    "kappa": 0.5,
+    "beta": 0.5,
+    "sensitive_only": True,
+}
 OWN = {
     "feature-convex": FEATURE_CONVEX,
     "linf-net": LINF,
     "linf-convex": LINF,
-    "smoothing": {"noise": "laplacian", "sigma": 0.5, "stability": 1.0, "network": "convnet", "width": 12},
+    "smoothing": SMOOTHING,
     "splitting": {"sigma": 0.1, "network": "convnet", "width": 12},
     "cayley": {"network": "resnet-9", "widths": (6,), "width": 4, "halvings": 1, "margin": 0.1},
-    "relu": {"widths": (6,), "epsilon": 0.2, "ramp": 1.0, "attack_steps": 1},
+    "relu": RELU,
     "convex-concave": {"hidden": (4,)},
     "text": TEXT,
 }
@@ -311,11 +335,14 @@ NEEDS = {
     "keep": {"schedule": "constant", "learning_rate": 0.3, "averaging": 0.0, "epochs": 8},
     "epsilon_other": {"epsilon": 0.5},  # so great that samples of both classes fall short of it
 }
+MACER = ("copies", "sharpness", "gamma", "radius_weight", "sensitive_only")
 OTHER_NEEDS = {
     ("text", "edits"): {"target_edits": 1},
     ("text", "edits_weight"): {"target_edits": 1},
     ("text", "false_positive_rate"): {"epochs": 12, "rising": "all", "learning_rate": 0.05},
     ("cayley", "width"): RESNET,
+    **{("smoothing", name): {"loss": "macer"} for name in MACER},
+    **{("relu", name): {"loss": "crown-ibp"} for name in ("norm", "kappa", "beta", "sensitive_only")},
     ("linf-net", "depth"): {},
     ("linf-convex", "depth"): {},
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Self
@@ -24,6 +25,14 @@ def relu_network(input_shape: tuple[int, ...], widths: Sequence[int], classes: i
     for before, after in pairwise(sizes):
         layers += [nn.Linear(before, after), nn.ReLU()]
     return nn.Sequential(*layers, nn.Linear(sizes[-1], classes))
+
+
+def score_layers(network: nn.Sequential) -> list[Affine]:
+    """Weight and bias of each affine layer of a `relu_network` of two classes: the last is logit 1 less logit 0."""
+    *hidden, (weight, bias) = [(layer.weight, layer.bias) for layer in network if isinstance(layer, nn.Linear)]
+    if len(weight) != 2:
+        raise refuse("network", "one of two classes", f"{len(weight)} logits")
+    return [*hidden, (weight[1:] - weight[:1], bias[1:] - bias[:1])]
 
 
 class ReluClassifier(BinaryClassifier):
@@ -64,12 +73,7 @@ class ReluClassifier(BinaryClassifier):
     @classmethod
     def fold(cls, network: nn.Sequential, threshold: float = 0.0, **options: Any) -> Self:
         """The classifier of a trained `relu_network` of two classes: logit 1 less logit 0, as one row."""
-        layers = [layer for layer in network if isinstance(layer, nn.Linear)]
-        affine = [(layer.weight.detach().double(), layer.bias.detach().double()) for layer in layers]
-        weight, bias = affine[-1]
-        if len(weight) != 2:
-            raise refuse("network", "one of two classes", f"{len(weight)} logits")
-        return cls([*affine[:-1], (weight[1:] - weight[:1], bias[1:] - bias[:1])], threshold, **options)
+        return cls(score_layers(copy.deepcopy(network).double()), threshold, **options)
 
     @property
     def layers(self) -> list[Affine]:

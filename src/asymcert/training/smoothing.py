@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from asymcert._checks import check_number, option
+from asymcert._checks import check_number, option, refuse
 from asymcert.datasets import BinaryData
 from asymcert.models.networks import BaseNetwork, base_network
 from asymcert.models.noise import NOISES, draw
@@ -20,6 +21,8 @@ from asymcert.training.kind import Kind
 from asymcert.training.objective import Scored
 from asymcert.training.recipe import Recipe
 
+LOSSES = ("cross-entropy", "macer")
+MOST_GAMMA = 20.0  # a normal variable exceeds half of it with a probability that float32 holds
 BASES = ("mlp", "convnet", "resnet-18", "wide-resnet-40-2")
 
 
@@ -63,11 +66,25 @@ class SmoothingRecipe(BaseRecipe):
     """How the base network of a smoothed classifier is trained.
 
     Source: Cohen, Rosenfeld, Kolter, ICML 2019, section 3.3, for training on noise; Li, Chen, Wang, Carin, NeurIPS
-    2019, and Carmon, Raghunathan, Schmidt, Duchi, Liang, NeurIPS 2019, for stability.
+    2019, and Carmon, Raghunathan, Schmidt, Duchi, Liang, NeurIPS 2019, for stability; Zhai et al., ICLR 2020, for
+    macer: `sharpness` is its beta, `radius_weight` its lambda.
     """
 
     noise: str = option("gaussian", "smoothing: distribution of the noise.", tuple(NOISES))
     stability: float = option(0.0, "smoothing: weight of answering on noise as without, in place of training on noise.")
+    loss: str = option("cross-entropy", "smoothing: training loss; macer adds a hinge on the radius.", LOSSES)
+    copies: int = option(16, "macer: noisy copies of each sample.")
+    sharpness: float = option(16.0, "macer: factor of the log-odds whose probabilities make the radius.")
+    gamma: float = option(8.0, "macer: quantiles between the classes up to which the hinge asks for more radius.")
+    radius_weight: float = option(4.0, "macer: weight of the hinge.")
+    sensitive_only: bool = option(False, "macer: ask for the radii of sensitive samples only.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("gamma", self.gamma, 0.0, MOST_GAMMA)
+        if self.loss == "macer" and (self.noise != "gaussian" or self.stability):
+            got = f"{self.noise} noise with stability {self.stability:g}"
+            raise refuse("loss", "cross-entropy but for gaussian noise without stability", got)
 
 
 @dataclass(frozen=True)
@@ -93,8 +110,9 @@ class Noisy(Scored):
         self.network = base_network(recipe.network, self.input_shape, width=recipe.width, scale=scale)
 
     def forward(self, x: Tensor, labels: Tensor, draws: torch.Generator) -> Tensor:
-        """See `noisy_loss`."""
-        return noisy_loss(self.recipe, self.network, x, labels, draws)
+        """See `macer_loss` and `noisy_loss`."""
+        loss = macer_loss if self.recipe.loss == "macer" else noisy_loss
+        return loss(self.recipe, self.network, x, labels, draws)
 
     def score(self, x: Tensor, labels: Tensor, draws: torch.Generator) -> Tensor:
         """Log-odds of one noisy copy of each sample."""
@@ -142,6 +160,28 @@ def noisy_loss(
         return cross_entropy(noisy, labels)
     clean = network(x)
     return cross_entropy(clean, labels) + recipe.stability * divergence(clean, noisy)
+
+
+def macer_loss(
+    recipe: SmoothingRecipe, network: nn.Module, x: Tensor, labels: Tensor, draws: torch.Generator
+) -> Tensor:
+    """Cross-entropy of mean probabilities over noisy copies, plus a hinge on the radius where that is right.
+
+    By mean probabilities ``p > 1/2`` and ``1 - p`` of the sharpened odds the radius is half of
+    ``sigma (Phi^-1(p) - Phi^-1(1 - p))``, here ``-sigma Phi^-1(1 - p)``. The hinge asks that the difference of the
+    quantiles reach `gamma`; where it does, the probability is cut off, for ``Phi^-1`` has no slope to offer at 0.
+
+    Source: Zhai, Dan, He, Zhang, Gong, Ravikumar, Hsieh, Wang, ICLR 2020, Algorithm 1.
+    """
+    many = x.repeat_interleave(recipe.copies, 0)
+    odds = network(many + draw(recipe.noise, recipe.sigma, tuple(many.shape), draws)).view(len(x), recipe.copies)
+    odds = odds * (2.0 * labels - 1.0)[:, None]  # of the right class
+    classification = math.log(recipe.copies) - functional.logsigmoid(odds).logsumexp(1)
+    wrong = torch.sigmoid(-recipe.sharpness * odds).mean(1)
+    least = torch.special.ndtr(wrong.new_tensor(-recipe.gamma / 2.0))
+    short = recipe.gamma + 2.0 * torch.special.ndtri(wrong.clamp(min=least, max=0.5))
+    counted = (wrong < 0.5) & (labels == 1 if recipe.sensitive_only else True)
+    return (classification + recipe.radius_weight * recipe.sigma / 2.0 * torch.where(counted, short, 0.0)).mean()
 
 
 def divergence(first: Tensor, second: Tensor) -> Tensor:
