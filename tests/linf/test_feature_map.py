@@ -70,19 +70,56 @@ def test_the_constant_is_attained_in_l_inf():
     assert 0.9 < float(ratio[ratio.isfinite()].max()) <= 1 + 1e-9
 
 
+@pytest.mark.parametrize("method", ["closed-form", "enclosure"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("norm", [1.0, 2.0, math.inf])
-def test_attacks_fail_inside_the_closed_form(norm, dtype):
+def test_attacks_fail_inside_the_radius(norm, dtype, method):
     model, x = build_model(dtype)
     threat = ThreatModel(norm, lower=0, upper=1)
-    certificate = certify(model, x, threat)
-    assert certificate.method == "closed-form"
+    certificate = certify(model, x, threat, method)
     chosen = certificate.radius > 0
     assert int(chosen.sum()) > 20
     size = certificate.radius[chosen] * 0.999
     attack = ProjectedGradient(steps=60)
     change = attack.search(model, x[chosen], threat, size, torch.Generator().manual_seed(0))
     assert not bool(score(model, x[chosen], change, threat, size).success.any())
+
+
+def test_enclosures_are_the_default_and_use_the_box():
+    model, x = build_model()
+    threat = ThreatModel(math.inf, lower=0, upper=1)
+    certificate, closed = certify(model, x, threat), certify(model, x, threat, "closed-form")
+    assert certificate.method == "enclosure"
+    assert bool((certificate.radius >= closed.radius).all())
+    assert float(certificate.radius.sum()) > 1.05 * float(closed.radius.sum())
+    frozen = ThreatModel(math.inf, mutable=torch.zeros(6, dtype=torch.bool))
+    assert bool(certify(model, x, frozen).radius[closed.radius > 0].isinf().all())
+
+
+def test_the_radius_by_enclosures_is_attained_by_one_layer():
+    """With one input, moving it by half the margin towards the other weight undoes the verdict exactly."""
+    net, score = LinfDistanceNet((1,), depth=1), ConvexMLP((2,), ())
+    net.layers[0].weight.data = torch.tensor([[-4.0], [4.0]])
+    score.first.weight.data, score.first.bias.data = torch.tensor([[1.0, -1.0]]), torch.zeros(1)
+    model, x = FeatureConvexClassifier(DistanceFeatures(net), score, input_shape=(1,)), torch.ones(1, 1).double()
+    radius = certify(model, x, ThreatModel(math.inf)).radius
+    assert 1.0 - 1e-6 < float(radius) < 1.0
+    assert model.predict(x - radius[:, None])
+    assert not model.predict(x - 1.0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_features_computed_inside_a_box_lie_in_its_enclosure(dtype):
+    feature_map, exact = build_map()[1].to(dtype), build_map()[1].to(dtype).double()
+    low, roundoff, least = torch.rand(200, 6, dtype=dtype), torch.finfo(dtype).eps / 2, torch.finfo(dtype).tiny
+    for width in (0.0, 1e-6, 0.3):
+        high = low + width * torch.rand_like(low)
+        least_features, most = exact.enclosure(low.double(), high.double(), roundoff + 2.0**-53, least)
+        for share in (0.0, 0.5, 1.0):
+            features = feature_map(torch.minimum(low + share * (high - low), high)).double()
+            assert bool(((least_features <= features) & (features <= most)).all())
+    none, _ = exact.enclosure(low.double(), low.double(), 0.0, 0.0)
+    assert dtype == torch.float64 or bool((feature_map(low).double() < none).any())  # narrower bounds would not hold
 
 
 def test_single_precision_stays_within_the_bound_on_its_rounding():

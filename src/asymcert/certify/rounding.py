@@ -21,10 +21,9 @@ from torch import Tensor
 
 from asymcert._checks import refuse
 from asymcert._floats import GREATEST, UNIT, UP, scaled_norm
+from asymcert.features.base import MAP_OPERATIONS
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
-
-MAP_OPERATIONS = 8  # roundings of one feature map, conversion of the input to the deployed type included
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,15 @@ class DistanceFeatures(FeatureMap):
         return (self.net.classes,)
 
     @property
+    def encloses(self) -> bool:
+        """True."""
+        return True
+
+    def enclosure(self, low: Tensor, high: Tensor, unit: float, least: float) -> tuple[Tensor, Tensor]:
+        """Each layer's in turn."""
+        return self.net.enclosure(low, high, unit, least)[:2]
+
+    @property
     def activations(self) -> int:
         """Of the net."""
         return self.net.activations

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from asymcert._checks import check_count, check_norm, refuse
+from asymcert.features.base import widened
 from asymcert.linf.kernels import box_distances, lp_distance
 
 COPIED = -10.0  # initial weight of the input that a unit begins as a copy of
@@ -89,6 +90,15 @@ class DistanceLayer(nn.Module, ABC):
         ends = (torch.cat(parts, -1).reshape(*front, len(self.weight)) for parts in zip(*bounds, strict=True))
         least, most = (self._shaped(self._biased(end), low) for end in ends)
         return least, most
+
+    def enclosure(self, low: Tensor, high: Tensor, unit: float, least: float) -> tuple[Tensor, Tensor]:
+        """`interval`, widened by the layer's roundings: what passes in a type of roundoff `unit` lies inside.
+
+        A unit rounds once, in the subtraction, and once more where it adds a bias; a maximum is exact.
+        """
+        low, high = self.interval(low, high)
+        bias = 0.0 if self.bias is None else 2.0 * self.bias.abs().reshape(-1, *[1] * (low.ndim - 2))
+        return widened(low, high, unit, least, bias)
 
     def shifted(self, mean: Tensor, scale: float = 1.0) -> None:
         """Make the layer at x what it was at ``(x - mean) / scale``, times `scale`; `mean` is per input channel."""

@@ -225,6 +225,17 @@ class FoldedDistanceNet(nn.Module):
             x = layer(_fitting(layer, x))
         return x
 
+    def enclosure(self, low: Tensor, high: Tensor, unit: float, least: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Bounds of the distances over boxes, and of the size of every number on the way: (n, units) twice, (n,).
+
+        They hold for what is computed in a type of roundoff `unit` and least normal number `least`.
+        """
+        largest = torch.maximum(low.abs(), high.abs()).flatten(1).amax(1)
+        for layer in self.distance_layers():
+            low, high = layer.enclosure(_fitting(layer, low), _fitting(layer, high), unit, least)
+            largest = torch.maximum(largest, torch.maximum(low.abs(), high.abs()).flatten(1).amax(1))
+        return low, high, largest
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits: (n, *input_shape) -> (n, classes)."""
         features = self.features(x)
@@ -233,10 +244,6 @@ class FoldedDistanceNet(nn.Module):
     def distance_layers(self) -> Iterator[DistanceLayer]:
         """The distance layers in order."""
         yield from self.layers  # pyright: ignore[reportReturnType]
-
-    def fitting(self, layer: DistanceLayer, x: Tensor) -> Tensor:
-        """`x` in the form that the layer takes: flattened before the fully connected ones."""
-        return _fitting(layer, x)
 
 
 def _fitting(layer: DistanceLayer, x: Tensor) -> Tensor:
