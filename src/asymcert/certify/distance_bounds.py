@@ -1,7 +1,6 @@
 """Enclosures of what an l_inf-distance net computes over a box, rounding of the deployed forward pass included.
 
-A unit of a distance layer rounds once, in the subtraction, and once more where it adds a bias; a maximum is exact.
-So widening each layer's bounds by the relative errors of those operations, of the deployed type and of the float64 that
+Widening each layer's bounds by the relative errors of its operations, of the deployed type and of the float64 that
 bounds are computed in, encloses every number that either of them can come to.
 """
 
@@ -65,7 +64,8 @@ class MarginBounds:
     @property
     def stretch(self) -> float:
         """Growth of an interval's width through all layers by widening alone, rounded up."""
-        return (1.0 + 2.0 * self.unit * UP) ** (len(self.model.net.layers) + 4)
+        operations = sum(layer.roundings for layer in self.model.net.distance_layers())
+        return (1.0 + 2.0 * self.unit * UP) ** (operations / 2.0 + 4.0)
 
     @property
     def limit(self) -> float:

@@ -67,7 +67,7 @@ class Enclosure(Certifier):
         chunks = []
         for chunk in exact.chunks(x):
             threat.check(chunk)
-            plane = _Plane(exact, rounding, chunk, threat)
+            plane = EnclosedPlane(exact, rounding, chunk, threat)
             margin = deployed_margin(model, chunk, plane.margin)
             low = plane.closed_form(margin)
             radius = torch.minimum(farthest(low, plane.stays_above, self.steps), plane.limit)
@@ -76,8 +76,18 @@ class Enclosure(Certifier):
         return Certificate(radius, margin, torch.full_like(margin, math.nan), threat, self.method, self.sound)
 
 
-class _Plane:
-    """Tangent planes of the margin at one chunk of inputs, and what rounding may add to their falls."""
+class EnclosedPlane:
+    """Tangent planes of the margin at one chunk of inputs, and what rounding may add to their falls.
+
+    Parameters
+    ----------
+    model
+        The classifier in float64.
+    rounding
+        Bounds on its errors, or None to ignore them.
+    x
+        (n, *input_shape), float64, inside the box of `threat`.
+    """
 
     def __init__(self, model: FeatureConvexClassifier, rounding: Rounding | None, x: Tensor, threat: ThreatModel):
         self.model, self.rounding, self.x, self.threat = model, rounding, x, threat
@@ -110,3 +120,10 @@ class _Plane:
         """Bounds of all features over boxes: (n, features) twice."""
         least, most = self.model.feature_map.enclosure(low, high, UNIT, TINY)
         return least.flatten(1), most.flatten(1)
+
+
+@torch.no_grad()
+def holds(model: FeatureConvexClassifier, x: Tensor, threat: ThreatModel, radius: float) -> Tensor:
+    """Whether no change of that size undoes a sensitive verdict, rounding ignored: (n, *input_shape) -> bool (n,)."""
+    planes = (EnclosedPlane(model, None, chunk, threat) for chunk in model.chunks(x))
+    return torch.cat([plane.stays_above(torch.full_like(plane.margin, radius)) for plane in planes])
