@@ -123,6 +123,15 @@ def test_learns_certifiable_classes(loss):
     assert right.double().mean() > 0.9
 
 
+def test_sorted_units_learn_too():
+    config = replace(TINY, width=64, depth=3, rho=0.1, epochs=40)
+    model = train_classes(blobs(n=240), blobs(seed=1), ("a", "b", "c"), config)
+    assert [layer.rho for layer in model.net.layers] == [0.0, 0.1, 0.1]
+    x, labels = blobs(seed=2)
+    done = certify_classes(model, x, ThreatModel(norm=math.inf))
+    assert ((done.prediction == labels) & (done.certificate.radius > 0.05)).double().mean() > 0.8
+
+
 def test_a_head_learns_too():
     model = train_classes(blobs(), blobs(seed=1), ("a", "b", "c"), replace(TINY, head=8, epochs=30))
     x, labels = blobs(seed=2)
@@ -249,7 +258,7 @@ def test_the_schedule_begins_anew_when_the_convex_score_joins():
     assert config.rate(0.375, 3) == pytest.approx(LinfConfig(epochs=6).rate(0.5, 3))
     assert config.moment(0.375) == LinfConfig(epochs=6).moment(0.5)
     assert config.moment(0.75).p == math.inf
-    assert [config.rate(progress, 6) for progress in (0.75, 0.875, 1.0)] == pytest.approx([0.1, 0.05, 0.0])
+    assert [config.rate(progress, 6) for progress in (0.75, 0.875, 1.0)] == pytest.approx([0.03, 0.015, 0.0])
     assert LinfConfig(epochs=6).passes == 6
 
 

@@ -14,7 +14,7 @@ from asymcert.linf.layers import MOST_LEFT_OUT
 from asymcert.linf.net import PUBLISHED, LinfDistanceNet
 from asymcert.training.recipe import Recipe, instead
 
-FINE = 0.1  # learning rate with a convex network above the net, as a share of the net's own
+FINE = 0.03  # learning rate with a convex network above the net, as a share of the net's own
 LOSSES = ("mixed", "hinge")
 POSITIVE = ("deviation", "epsilon", "mix_start", "mix_end", "sensitive_weight")
 

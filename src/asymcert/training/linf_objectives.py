@@ -27,7 +27,6 @@ from asymcert.training.linf_losses import TINY, class_weights, decay_norms, trai
 from asymcert.training.objective import Objective
 
 SENSITIVE = 1  # label of the class that must not be talked away
-FARTHER = 1.5  # the radius that a convex score is trained for by the net's
 
 
 class LinfObjective(Objective):
@@ -130,7 +129,7 @@ class ConvexAbove(LinfObjective):
             return training_loss(self.recipe, self.net, x, labels, self.scale, self.mix, draws)
         radius = self.radius(x)
         signed = torch.where(labels == SENSITIVE, radius, -radius)
-        hinge = (1.0 - signed / (FARTHER * self.recipe.radii(labels, 2))).clamp(0.0, 1.0)
+        hinge = (1.0 - signed / self.recipe.radii(labels, 2)).clamp(0.0, 1.0)
         losses = self.mix * functional.softplus(-2.0 * self.scale * signed) + hinge
         weights = class_weights(self.recipe, labels, 2)
         return (weights * losses).sum() / weights.sum()

@@ -133,7 +133,7 @@ def greatest_differences(x: Tensor, w: Tensor, count: int) -> tuple[Tensor, Tens
     """The `count` greatest ``|x_bi - w_oi|``, the greatest first, and where, int32: both (count, n, m)."""
     x, w = x.contiguous(), w.contiguous()
     greatest, index = _portable(x).sorted_forward(x, w, count)
-    return greatest + _broken(x, w), index
+    return (greatest + _broken(x, w)).contiguous(), index.contiguous()
 
 
 @torch.library.custom_op("asymcert::power_distance", mutates_args=())
