@@ -41,7 +41,7 @@ def test_certify_takes_the_method_of_its_kind_audit_finds_nothing_and_the_report
     done = run_command("certify", str(run), "--norm", "inf", "--json", "--quiet")
     assert done.exit_code == 0, done.output
     line = json.loads(done.stdout)[0]
-    assert line["method"].startswith({"linf-net": "interval", "linf-convex": "closed-form"}[name])
+    assert line["method"].startswith({"linf-net": "interval", "linf-convex": "enclosure"}[name])
     rows = RunFolder(run).read("certificates")
     assert rows.filter("label", pl.col("radius") > 0).height > 10
     done = run_command("audit", str(run), "--norm", "inf", "--json", "--quiet")

@@ -39,7 +39,7 @@ def smoothed(noise):
 
 TRAINS = {
     "feature-convex": quick(train, hidden=(8,), epochs=6, batch_size=32),
-    "linf-convex": quick(train_linf, convex=(4,), features=2, **LINF),
+    "linf-convex": quick(train_linf, convex=(4,), features=3, **LINF),
     "linf-net": quick(train_linf, **LINF),
     "smoothing-gaussian": smoothed("gaussian"),
     "smoothing-laplacian": smoothed("laplacian"),

@@ -18,6 +18,7 @@ NETS = {
     "connected": {"input_shape": (6,), "width": 10, "depth": 3},
     "classes": {"input_shape": (6,), "width": 10, "depth": 2, "classes": 4},
     "convolutions": {"input_shape": (1, 4, 4), "width": 8, "depth": 2, "convolutions": ((3, 3, 1),)},
+    "sorted": {"input_shape": (6,), "width": 10, "depth": 3, "rho": 0.4},
     "head": {"input_shape": (6,), "width": 8, "depth": 2, "head": 5, "classes": 3},
 }
 CERTIFIERS = [DistanceLipschitz(), DistanceIntervals()]

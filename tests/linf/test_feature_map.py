@@ -29,8 +29,8 @@ def build_map(features=5, shape=(6,), **options):
     return net, DistanceFeatures(net.eval())
 
 
-def build_model(dtype=torch.float64):
-    _, feature_map = build_map()
+def build_model(dtype=torch.float64, rho=0.0):
+    _, feature_map = build_map(rho=rho)
     x = torch.rand(60, 6, dtype=torch.float64)
     convex = ConvexMLP((5,), (16, 8))
     model = FeatureConvexClassifier(feature_map, convex, input_shape=(6,))
@@ -70,13 +70,13 @@ def test_the_constant_is_attained_in_l_inf():
     assert 0.9 < float(ratio[ratio.isfinite()].max()) <= 1 + 1e-9
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("method", ["closed-form", "enclosure"])
+@pytest.mark.parametrize(("dtype", "rho"), [(torch.float32, 0.0), (torch.float64, 0.0), (torch.float32, 0.4)])
 @pytest.mark.parametrize("norm", [1.0, 2.0, math.inf])
-def test_attacks_fail_inside_the_closed_form(norm, dtype):
-    model, x = build_model(dtype)
+def test_attacks_fail_inside_the_radius(norm, dtype, rho, method):
+    model, x = build_model(dtype, rho)
     threat = ThreatModel(norm, lower=0, upper=1)
-    certificate = certify(model, x, threat)
-    assert certificate.method == "closed-form"
+    certificate = certify(model, x, threat, method)
     chosen = certificate.radius > 0
     assert int(chosen.sum()) > 20
     size = certificate.radius[chosen] * 0.999
@@ -85,12 +85,49 @@ def test_attacks_fail_inside_the_closed_form(norm, dtype):
     assert not bool(score(model, x[chosen], change, threat, size).success.any())
 
 
-def test_single_precision_stays_within_the_bound_on_its_rounding():
-    """Random weights near cancellation: the float32 pass never errs by more than the closed form allows for."""
+def test_enclosures_are_the_default_and_use_the_box():
     model, x = build_model()
-    single, _ = build_model(torch.float32)
     threat = ThreatModel(math.inf, lower=0, upper=1)
-    model, _ = build_model()
+    certificate, closed = certify(model, x, threat), certify(model, x, threat, "closed-form")
+    assert certificate.method == "enclosure"
+    assert bool((certificate.radius >= closed.radius).all())
+    assert float(certificate.radius.sum()) > 1.05 * float(closed.radius.sum())
+    frozen = ThreatModel(math.inf, mutable=torch.zeros(6, dtype=torch.bool))
+    assert bool(certify(model, x, frozen).radius[closed.radius > 0].isinf().all())
+
+
+def test_the_radius_by_enclosures_is_attained_by_one_layer():
+    """With one input, moving it by half the margin towards the other weight undoes the verdict exactly."""
+    net, score = LinfDistanceNet((1,), depth=1), ConvexMLP((2,), ())
+    net.layers[0].weight.data = torch.tensor([[-4.0], [4.0]])
+    score.first.weight.data, score.first.bias.data = torch.tensor([[1.0, -1.0]]), torch.zeros(1)
+    model, x = FeatureConvexClassifier(DistanceFeatures(net), score, input_shape=(1,)), torch.ones(1, 1).double()
+    radius = certify(model, x, ThreatModel(math.inf)).radius
+    assert 1.0 - 1e-6 < float(radius) < 1.0
+    assert model.predict(x - radius[:, None])
+    assert not model.predict(x - 1.0)
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.4])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_features_computed_inside_a_box_lie_in_its_enclosure(dtype, rho):
+    feature_map, exact = build_map(rho=rho)[1].to(dtype), build_map(rho=rho)[1].to(dtype).double()
+    low, roundoff, least = torch.rand(200, 6, dtype=dtype), torch.finfo(dtype).eps / 2, torch.finfo(dtype).tiny
+    for width in (0.0, 1e-6, 0.3):
+        high = low + width * torch.rand_like(low)
+        least_features, most = exact.enclosure(low.double(), high.double(), roundoff + 2.0**-53, least)
+        for share in (0.0, 0.5, 1.0):
+            features = feature_map(torch.minimum(low + share * (high - low), high)).double()
+            assert bool(((least_features <= features) & (features <= most)).all())
+    none, _ = exact.enclosure(low.double(), low.double(), 0.0, 0.0)
+    assert dtype == torch.float64 or bool((feature_map(low).double() < none).any())  # narrower bounds would not hold
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.4])
+def test_single_precision_stays_within_the_bound_on_its_rounding(rho):
+    """Random weights near cancellation: the float32 pass never errs by more than the closed form allows for."""
+    (model, x), (single, _) = build_model(rho=rho), build_model(torch.float32, rho)
+    threat = ThreatModel(math.inf, lower=0, upper=1)
     error = Rounding(model, torch.float32).deployed_error(x, threat).fixed
     difference = (single.margin(x).double() - model.margin(x)).abs()
     assert bool((difference <= error).all())
@@ -98,8 +135,9 @@ def test_single_precision_stays_within_the_bound_on_its_rounding():
     assert float(difference.max()) > 0
 
 
-def test_saved_it_is_the_same_classifier(tmp_path):
-    model, x = build_model()
+@pytest.mark.parametrize("rho", [0.0, 0.4])
+def test_saved_it_is_the_same_classifier(tmp_path, rho):
+    model, x = build_model(rho=rho)
     reloaded(model, x, tmp_path)
 
 

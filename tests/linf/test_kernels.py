@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asymcert.errors import InputError
-from asymcert.linf.kernels import backend, box_distances, eager, lp_distance, native
+from asymcert.linf.kernels import backend, box_distances, eager, lp_distance, native, sorted_distance
 
 POWERS = (1.0, 1.5, 2.0, 8.0, 23.7, 300.0, math.inf)
 SHAPES = ((5, 3, 7), (1, 1, 1), (33, 20, 70), (4, 300, 17), (7, 2, 784))
@@ -91,6 +91,7 @@ def test_numbers_that_are_not_finite_are_not_swallowed(kernel, p, bad):
     x, w = (value.detach() for value in rows(3, 4, 9))
     x[1, 4] = bad
     distance = lp_distance(x, w, p)
+    assert sorted_distance(x, w, SHARES)[1].isnan().all()
     assert distance[1].isnan().all()
     assert distance[[0, 2]].isfinite().all()
 
@@ -104,6 +105,39 @@ def test_box_distances_are_attained_in_the_box(kernel, dtype):
     farthest = torch.where((w - low[:, None]).abs() > (high[:, None] - w).abs(), low[:, None], high[:, None])
     assert torch.equal(least, (nearest - w).abs().amax(-1))
     assert torch.equal(most, (farthest - w).abs().amax(-1))
+
+
+SHARES = torch.tensor([0.5, 0.25, 0.125])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(5, 3, 7), (33, 20, 70), (4, 30, 3), (2, 2, 784)])
+def test_sorted_distances_and_gradients_are_those_of_the_plain_formula(kernel, shape, dtype):
+    x, w = rows(*shape, dtype)
+    assert backend(x) == kernel
+    distance = sorted_distance(x, w, SHARES.to(dtype))
+    sizes = (x[:, None].double() - w.double()).abs().sort(-1, descending=True).values[..., :3]
+    expected = (sizes * SHARES).sum(-1)
+    torch.testing.assert_close(distance.double(), expected, rtol=1e-6, atol=0)
+    weights = torch.randn(distance.shape, generator=torch.Generator().manual_seed(1))
+    ours = torch.autograd.grad(distance, (x, w), weights.to(dtype))
+    theirs = torch.autograd.grad(expected, (x, w), weights.double())
+    for got, want in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(got.double(), want.double(), rtol=1e-5, atol=1e-5)
+    one = torch.ones(1, dtype=dtype)
+    assert torch.equal(sorted_distance(x, w, one), lp_distance(x, w))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_bounds_of_sorted_distances_are_attained_in_the_box(kernel, dtype):
+    x, w = (value.detach() for value in rows(20, 6, 5, dtype))
+    low, high = x - 0.1, x + torch.rand(x.shape, generator=torch.Generator().manual_seed(2)).to(dtype)
+    bounds = box_distances(low, high, w, SHARES.to(dtype))
+    nearest = w[None].clamp(low[:, None], high[:, None])
+    farthest = torch.where((w - low[:, None]).abs() > (high[:, None] - w).abs(), low[:, None], high[:, None])
+    for bound, point in zip(bounds, (nearest, farthest), strict=True):
+        sizes = (point - w).abs().sort(-1, descending=True).values[..., :3]
+        torch.testing.assert_close(bound, (sizes * SHARES.to(dtype)).sum(-1), rtol=1e-6, atol=0)
 
 
 @settings(max_examples=40, deadline=None)
@@ -157,6 +191,7 @@ def test_a_missing_or_failing_compiler_is_no_error(monkeypatch):
 def test_operators_are_registered_as_torch_expects():
     x, w = rows(3, 4, 5)
     torch.library.opcheck(torch.ops.asymcert.max_distance, (x, w))
+    torch.library.opcheck(torch.ops.asymcert.greatest_differences, (x, w, 2))
     torch.library.opcheck(torch.ops.asymcert.power_distance, (x, w, torch.tensor(8.0, dtype=torch.float64)))
 
 

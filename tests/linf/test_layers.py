@@ -1,6 +1,8 @@
 """Distance layers: their formula, that they are 1-Lipschitz, their bounds, their start and their folding."""
 
 import math
+from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 import torch
@@ -8,7 +10,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from torch.nn import functional
 
 from asymcert.errors import InputError
-from asymcert.linf.layers import DistanceConv2d, DistanceLinear, MeanShift, linf_distance
+from asymcert.linf.layers import DistanceConv2d, DistanceLinear, MeanShift, linf_distance, sorted_shares
 
 LAYERS = {
     "linear": (lambda: DistanceLinear(6, 8), (6,)),
@@ -17,6 +19,8 @@ LAYERS = {
     "conv": (lambda: DistanceConv2d(2, 4, 3, padding=1), (2, 5, 5)),
     "strided": (lambda: DistanceConv2d(2, 4, 3, stride=2, bias=True), (2, 6, 5)),
     "grouped conv": (lambda: DistanceConv2d(4, 6, 2, stride=2, padding=1, groups=2), (4, 4, 4)),
+    "sorted": (lambda: DistanceLinear(12, 8, bias=True, groups=2, rho=0.4), (12,)),
+    "sorted conv": (lambda: DistanceConv2d(2, 4, 3, padding=1, rho=0.3), (2, 5, 5)),
 }
 
 
@@ -77,7 +81,7 @@ def test_interval_bounds_hold_and_are_attained_by_each_unit(case):
         out = layer(centre + radius * draw(4).clamp(-1, 1))
         assert (out >= low - 1e-12).all()
         assert (out <= high + 1e-12).all()
-    if isinstance(layer, DistanceLinear) and layer.groups == 1:
+    if isinstance(layer, DistanceLinear) and layer.groups == 1 and not layer.rho:
         x, r, w = centre[:, None], radius[:, None], layer.weight[None]
         worst = torch.where((w - x + r).abs() > (x + r - w).abs(), x - r, x + r)
         bias = 0 if layer.bias is None else layer.bias
@@ -89,7 +93,7 @@ def test_interval_of_a_point_is_the_value(case):
     x = draw(5)
     low, high = layer.interval(x, x)
     torch.testing.assert_close(low, layer(x), rtol=0, atol=1e-12)
-    assert torch.equal(high, layer(x))
+    torch.testing.assert_close(high, layer(x), rtol=0, atol=1e-12 if layer.rho else 0.0)
 
 
 def test_a_shift_and_a_scale_fold_into_the_weights(case):
@@ -99,6 +103,57 @@ def test_a_shift_and_a_scale_fold_into_the_weights(case):
     expected = 0.3 * layer((x - mean.reshape(-1, *[1] * (x.ndim - 2))) / 0.3)
     layer.shifted(mean, 0.3)
     torch.testing.assert_close(layer(x), expected)
+
+
+@pytest.mark.parametrize("rho", [0.0, 1e-9, 0.15, 0.5, 0.9])
+@pytest.mark.parametrize("count", [1, 2, 10])
+def test_shares_of_sorted_differences_are_single_numbers_that_sum_to_at_most_1(rho, count):
+    shares = sorted_shares(rho, count)
+    assert [float(torch.tensor(share, dtype=torch.float32)) for share in shares] == list(shares)
+    assert 1 - Fraction(1, 2**19) <= sum(map(Fraction, shares)) <= 1
+    assert all(second == pytest.approx(rho * first, rel=1e-6) for first, second in pairwise(shares))
+
+
+def test_a_sorted_unit_is_the_mean_over_inputs_left_out():
+    torch.manual_seed(0)
+    layer, x = DistanceLinear(9, 5, rho=0.4), torch.rand(1, 9).expand(32 * 4000, 9)
+    sampled = layer(x, torch.Generator().manual_seed(1))[::32]  # 32 samples leave out the same ones
+    assert len(sampled.unique(dim=0)) > 20
+    torch.testing.assert_close(sampled.mean(0), layer(x[0]), rtol=0, atol=0.05)
+    assert bool((linf_distance(x[:1], layer.weight) - layer(x[:1]) > 0.05).all())
+
+
+def exact_units(layer, x):
+    """What the layer's weights say, in rational numbers: rows of fractions -> the same."""
+    shares = sorted_shares(layer.rho, layer.greatest) if layer.rho else (1.0,)
+    for row in x:
+        for_each = []
+        for weights in layer.weight.tolist():
+            sizes = sorted((abs(value - Fraction(w)) for value, w in zip(row, weights, strict=True)), reverse=True)
+            for_each.append(sum(Fraction(share) * size for share, size in zip(shares, sizes, strict=False)))
+        yield for_each
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.3])
+def test_in_rational_numbers_no_change_is_stretched_and_enclosures_hold(rho):
+    """Without any tolerance: two layers, random inputs, changes along the steepest way and others."""
+    torch.manual_seed(0)
+    layers = [DistanceLinear(12, 8, rho=rho).double(), DistanceLinear(8, 3, rho=rho).double()]
+    x = torch.randn(40, 12, dtype=torch.float64)
+    change = torch.randn(40, 12, dtype=torch.float64).sign() * torch.logspace(-12, 0, 40, dtype=torch.float64)[:, None]
+    low, high, values = (
+        x,
+        x,
+        [[[Fraction(value) for value in row] for row in part.tolist()] for part in (x, x + change)],
+    )
+    for layer in layers:
+        low, high = layer.enclosure(low, high, 2.0**-53, 0.0)
+        values = [list(exact_units(layer, part)) for part in values]
+    for row, moved, before, after in zip(values[0], values[1], x.tolist(), (x + change).tolist(), strict=True):
+        apart = max(abs(Fraction(a) - Fraction(b)) for a, b in zip(before, after, strict=True))
+        assert all(abs(a - b) <= apart for a, b in zip(row, moved, strict=True))
+    bounds = zip(values[0], low.tolist(), high.tolist(), strict=True)
+    assert all(Fraction(a) <= v <= Fraction(b) for row in bounds for v, a, b in zip(*row, strict=True))
 
 
 def test_wide_layers_begin_as_copies():

@@ -17,6 +17,8 @@ NETS = {
     "groups": {"input_shape": (6,), "width": 8, "depth": 4, "groups": 2},
     "image": {"input_shape": (2, 4, 5), "width": 8, "depth": 2, "classes": 3},
     "convolutions": {"input_shape": (2, 6, 5), "width": 8, "depth": 2, "convolutions": ((4, 3, 1), (3, 3, 2))},
+    "sorted": {"input_shape": (6,), "width": 8, "depth": 3, "rho": 0.3},
+    "sorted convolutions": {"input_shape": (2, 6, 5), "width": 8, "convolutions": ((4, 3, 1), (3, 3, 2)), "rho": 0.2},
     "head": {"input_shape": (6,), "width": 8, "depth": 2, "head": 5, "classes": 3},
     "headed convolutions": {"input_shape": (1, 6, 6), "width": 8, "depth": 1, "head": 5, "convolutions": ((2, 3, 1),)},
 }
@@ -102,8 +104,21 @@ def test_layers_are_where_the_options_put_them():
     assert [layer.bias is not None for layer in net.layers] == [False, False, False, True]
 
 
+def test_the_first_layer_takes_all_inputs():
+    assert [layer.rho for layer in LinfDistanceNet((6,), width=8, depth=3, rho=0.3).layers] == [0.0, 0.3, 0.3]
+    net = LinfDistanceNet((2, 6, 6), width=8, depth=2, convolutions=((4, 3, 2), (4, 3, 1)), rho=0.3)
+    assert [layer.rho for layer in net.layers] == [0.0, 0.3, 0.3, 0.3]
+
+
 def test_wrong_options_are_refused():
-    for options in ({"classes": 1}, {"depth": 0}, {"deviation": 0.0}, {"groups": 3}, {"convolutions": ((2, 3, 1),)}):
+    for options in (
+        {"rho": 0.95},
+        {"classes": 1},
+        {"depth": 0},
+        {"deviation": 0.0},
+        {"groups": 3},
+        {"convolutions": ((2, 3, 1),)},
+    ):
         with pytest.raises(InputError):
             LinfDistanceNet((6,), **options)
     with pytest.raises(InputError):

@@ -29,7 +29,7 @@ from asymcert.training.models import with_defaults
 SMALL = {
     "feature-convex": {"hidden": (6, 5), "channels": 2, "depth": 2, "first_kernel": 3},
     "linf-net": {"width": 8, "depth": 3, "p_end": 100.0, "epsilon": 0.1, "deviation": 0.3},
-    "linf-convex": {"width": 8, "depth": 3, "convex": (4,), "features": 4, "epsilon": 0.1},
+    "linf-convex": {"width": 8, "depth": 3, "convex": (4,), "features": 4, "above": 2, "epsilon": 0.1},
     "smoothing": {"width": 8},
     "splitting": {"width": 8, "sigma": 0.05},
     "cayley": {"widths": (4, 4), "width": 2},
@@ -250,6 +250,8 @@ LINF = {
     "head": 3,
     "features": 5,
     "convex": (6,),
+    "above": 3,
+    "rho": 0.3,
     "centre": 0.5,
     "deviation": 0.7,
     "epsilon": 0.2,
@@ -346,7 +348,13 @@ OTHER_NEEDS = {
     ("linf-net", "depth"): {},
     ("linf-convex", "depth"): {},
 }
-REFUSED = {("linf-net", "convex"), ("linf-net", "features"), ("linf-convex", "head"), ("linf-convex", "loss")}
+REFUSED = {
+    ("linf-net", "convex"),
+    ("linf-net", "features"),
+    ("linf-net", "above"),
+    ("linf-convex", "head"),
+    ("linf-convex", "loss"),
+}
 REFUSED |= {("text", "crop"), ("text", "flip")}
 FIELDS = [(model, item.name) for model, kind in MODELS.items() for item in dataclasses.fields(kind.config)]
 

@@ -1,7 +1,6 @@
 """Enclosures of what an l_inf-distance net computes over a box, rounding of the deployed forward pass included.
 
-A unit of a distance layer rounds once, in the subtraction, and once more where it adds a bias; a maximum is exact.
-So widening each layer's bounds by the relative errors of those operations, of the deployed type and of the float64 that
+Widening each layer's bounds by the relative errors of its operations, of the deployed type and of the float64 that
 bounds are computed in, encloses every number that either of them can come to.
 """
 
@@ -16,6 +15,7 @@ from torch import Tensor
 from asymcert._checks import refuse
 from asymcert._floats import UNIT, UP, up
 from asymcert.certify.rounding import ARITHMETIC
+from asymcert.features.base import widened
 from asymcert.linf.net import TanhHead
 from asymcert.models.distance_net import DistanceClassifier, others
 from asymcert.threats.model import ThreatModel
@@ -64,7 +64,8 @@ class MarginBounds:
     @property
     def stretch(self) -> float:
         """Growth of an interval's width through all layers by widening alone, rounded up."""
-        return (1.0 + 2.0 * self.unit * UP) ** (len(self.model.net.layers) + 4)
+        operations = sum(layer.roundings for layer in self.model.net.distance_layers())
+        return (1.0 + 2.0 * self.unit * UP) ** (operations / 2.0 + 4.0)
 
     @property
     def limit(self) -> float:
@@ -75,28 +76,21 @@ class MarginBounds:
 
     def box(self, x: Tensor, threat: ThreatModel, radius: Tensor) -> tuple[Tensor, Tensor]:
         """Corners of all inputs that changes of size at most `radius` (n,) lead to, conversion to the type included."""
-        reach = radius.reshape(-1, *[1] * (x.ndim - 1)) / threat.cost_for(self.model.input_shape).to(x)
-        low, high = threat.interval(x)
-        return self._widened(x + torch.maximum(low, -reach), x + torch.minimum(high, reach), x.abs())
+        return box(x, threat, radius, self.unit, self.least)
 
     def point(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Corners of the inputs that conversion of `x` to the deployed type can lead to."""
-        return self._widened(x, x, 0.0)
+        return widened(x, x, self.unit, self.least)
 
     def margin(self, low: Tensor, high: Tensor, chosen: Tensor, threshold: float) -> Tensor:
         """Lower bound (n,) of ``o_chosen - max of the others - threshold`` over boxes, -inf where numbers overflow."""
-        largest = _largest(low, high)
-        for layer in self.model.net.distance_layers():
-            fitting = self.model.net.fitting
-            low, high = layer.interval(fitting(layer, low), fitting(layer, high))
-            bias = 0.0 if layer.bias is None else 2.0 * layer.bias.abs().reshape(-1, *[1] * (low.ndim - 2))
-            low, high = self._widened(low, high, bias)
-            largest = torch.maximum(largest, _largest(low, high))
+        low, high, largest = self.model.net.enclosure(low, high, self.unit, self.least)
         if self.model.net.head is not None:
             margin, size, inner = self._after_head(self.model.net.head, low, high, chosen)
             largest = torch.maximum(largest, torch.maximum(size, inner))
         else:
-            margin, size = -high.gather(1, chosen[:, None])[:, 0] - others(-low, chosen), _largest(low, high)
+            size = torch.maximum(low.abs(), high.abs()).amax(1)
+            margin = -high.gather(1, chosen[:, None])[:, 0] - others(-low, chosen)
         margin = margin - threshold - 8.0 * self.unit * (size + abs(threshold)) - self.least
         return torch.where(largest < self.greatest / 8, margin, -math.inf)  # NaN compares as False
 
@@ -111,13 +105,6 @@ class MarginBounds:
         errors = 4.0 * self._gamma(first.shape[1] + last.shape[1] + TANH) * (last.abs() @ steepness).max()
         rounding = up(sum(first.shape) + 8)
         return (pairs.amax(1)[chosen] * rounding + errors) * self.stretch * UP
-
-    def _widened(self, low: Tensor, high: Tensor, extra: Tensor | float) -> tuple[Tensor, Tensor]:
-        """Intervals with room for two roundings of numbers up to their own size and `extra`."""
-        if not self.unit:
-            return low, high
-        error = 2.0 * self.unit * UP * (torch.maximum(low.abs(), high.abs()) + extra) + self.least
-        return low - error, high + error
 
     def _gamma(self, operations: int) -> float:
         """Relative error of a sum after so many roundings."""
@@ -141,6 +128,8 @@ class MarginBounds:
         return -others(-margins, chosen) - room, size.amax(1), terms.amax(1)
 
 
-def _largest(low: Tensor, high: Tensor) -> Tensor:
-    """Greatest absolute value in each box (n, ...): (n,)."""
-    return torch.maximum(low.abs(), high.abs()).flatten(1).amax(1)
+def box(x: Tensor, threat: ThreatModel, radius: Tensor, unit: float, least: float) -> tuple[Tensor, Tensor]:
+    """Corners of all inputs that changes of size at most `radius` (n,) lead to, in a type of roundoff `unit`."""
+    reach = radius.reshape(-1, *[1] * (x.ndim - 1)) / threat.cost_for(tuple(x.shape[1:])).to(x)
+    low, high = threat.interval(x)
+    return widened(x + torch.maximum(low, -reach), x + torch.minimum(high, reach), unit, least, x.abs())

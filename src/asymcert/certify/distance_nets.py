@@ -14,12 +14,11 @@ from torch import Tensor
 from asymcert._checks import check_choice, check_count, option
 from asymcert._floats import down, up
 from asymcert.certify.base import Certificate, Certifier, Threats, join
+from asymcert.certify.bisection import farthest
 from asymcert.certify.distance_bounds import MarginBounds
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.distance_net import DistanceClassifier, others
 from asymcert.threats.model import ThreatModel
-
-DOUBLINGS = 12
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ class DistanceIntervals(_DistanceCertifier):
 
     method: ClassVar[str] = "interval"
 
-    steps: int = option(20, "interval: halvings of the radius.")
+    steps: int = option(20, "interval, enclosure: halvings of the radius.")
 
     def __post_init__(self) -> None:
         check_count("steps", self.steps, 0)
@@ -132,19 +131,7 @@ class DistanceIntervals(_DistanceCertifier):
         def certified(radius: Tensor) -> Tensor:
             return bounds.margin(*bounds.box(x, threat, radius), chosen, threshold) > 0
 
-        low = lipschitz_radius(bounds, x, threat, chosen, threshold, slope)
-        everywhere = (low > 0) & certified(torch.full_like(low, math.inf))
-        high = 2.0 * low
-        for _ in range(DOUBLINGS):
-            held = certified(high) & (low > 0) & ~everywhere
-            if not bool(held.any()):
-                break
-            low, high = torch.where(held, high, low), torch.where(held, 2.0 * high, high)
-        for _ in range(self.steps):
-            middle = (low + high) / 2
-            held = certified(middle)
-            low, high = torch.where(held, middle, low), torch.where(held, high, middle)
-        return torch.where(everywhere, math.inf, low)
+        return farthest(lipschitz_radius(bounds, x, threat, chosen, threshold, slope), certified, self.steps)
 
 
 @dataclass(frozen=True, eq=False)

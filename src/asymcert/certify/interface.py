@@ -35,14 +35,15 @@ def certify(
         The adversary, by default any change measured in l2.
     method
         For a feature-convex classifier ``closed-form`` (fastest), ``tangent``, ``refined`` or ``exact`` (slowest), in
-        the order of their radii; for an l_inf-distance net ``interval`` or ``lipschitz`` (fastest); for other
-        kinds the method of the kind, such as ``smoothing`` or ``splitting``. By default the first of the model's kind.
+        the order of their radii, or ``enclosure`` where features mix inputs; for an l_inf-distance net ``interval`` or
+        ``lipschitz`` (fastest); for other kinds the method of the kind, such as ``smoothing`` or ``splitting``. By
+        default the first of the model's kind.
     sound
         Whether the radius holds in the floating point that is run, in full precision whatever autocast and TF32 are set
         to (see `BinaryClassifier`): bounds on all rounding errors are subtracted.
     options
         Of the method: ``cuts`` for refined; ``tolerance``, ``time_limit``, ``workers`` for exact; ``steps`` for
-        interval; ``n``, ``n0``, ``alpha``, ``seed`` for smoothing.
+        interval and enclosure; ``n``, ``n0``, ``alpha``, ``seed`` for smoothing.
 
     Returns
     -------

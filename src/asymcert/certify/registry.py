@@ -10,6 +10,7 @@ from asymcert.certify.base import Certifier
 from asymcert.certify.closed_form import ClosedForm
 from asymcert.certify.convex_concave import ConvexConcave
 from asymcert.certify.distance_nets import DistanceIntervals, DistanceLipschitz
+from asymcert.certify.enclosure import Enclosure
 from asymcert.certify.exact import Exact
 from asymcert.certify.lipschitz_margin import LipschitzMargin
 from asymcert.certify.refined import Refined
@@ -31,6 +32,7 @@ CERTIFIERS: tuple[type[Certifier], ...] = (
     Tangent,
     Refined,
     Exact,
+    Enclosure,
     DistanceIntervals,
     DistanceLipschitz,
     Smoothing,
@@ -56,10 +58,14 @@ def methods_for(kind: type[BinaryClassifier]) -> tuple[str, ...]:
 def default_method(model: BinaryClassifier, threats: Sequence[ThreatModel] = ()) -> str:
     """The method that a classifier is certified by unless another is named.
 
-    The first of its kind, but ``tangent`` where columns are counted or where steep ramps make Lipschitz constants huge.
+    The first of its kind, but ``tangent`` where columns are counted or where steep ramps make Lipschitz constants huge,
+    and ``enclosure`` where features mix inputs but are enclosed by the map.
     """
-    steep = isinstance(model, FeatureConvexClassifier) and isinstance(model.feature_map, Ramps)
+    feature_map = model.feature_map if isinstance(model, FeatureConvexClassifier) else None
+    steep = isinstance(feature_map, Ramps)
     counted = any(isinstance(threat, ThreatModel) and threat.norm == 0 for threat in threats)  # others are refused
+    if feature_map is not None and feature_map.encloses and not feature_map.coordinatewise and not counted:
+        return Enclosure.method
     known = [certifier for certifier in CERTIFIERS if isinstance(model, certifier.kind)]
     if not known:
         raise refuse("model", "a classifier that a method certifies", type(model).__name__)

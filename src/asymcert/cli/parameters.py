@@ -30,7 +30,8 @@ ThreatFiles = Annotated[
 MethodName = Annotated[
     str | None,
     typer.Option(
-        help="Feature-convex: closed-form (default, fastest), tangent, refined or exact (slowest); "
+        help="Feature-convex: closed-form (default, fastest), tangent, refined or exact (slowest), on distances "
+        "enclosure (default) or closed-form; "
         "l_inf-distance net: interval (default) or lipschitz.",
         show_default=False,
     ),

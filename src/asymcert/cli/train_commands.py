@@ -128,7 +128,7 @@ def fit(
     """Train into a run folder, continuing what is there if it is the same run."""
     if recipe.false_positive_rate > 0:
         check_resolution(recipe.false_positive_rate, data.val.y)
-    with show.progress("train", recipe.epochs, quiet) as update:
+    with show.progress("train", recipe.passes, quiet) as update:
 
         def trained(checkpoint: Path, on_epoch: OnEpoch) -> BinaryClassifier:
             options: dict[str, Any] = {"seed": seed, "device": device, "checkpoint": checkpoint}

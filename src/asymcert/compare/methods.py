@@ -135,7 +135,7 @@ _ALL = (
         "Feature-convex on distances",
         (math.inf,),
         partial(trained, "linf-convex"),
-        (Curve("Feature-convex on distances", ClosedForm()),),
+        (Curve("Feature-convex on distances", certifier_for("enclosure")),),
         dict.fromkeys(BUDGETS, _JOINT),
         "",
         ours=True,

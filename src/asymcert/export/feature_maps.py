@@ -67,8 +67,10 @@ def add_distances(graph: Graph, net: FoldedDistanceNet, x: str) -> str:
     Raises
     ------
     InputError
-        The net is at a finite p.
+        The net is at a finite p, or its units sort.
     """
+    if any(layer.rho for layer in net.distance_layers()):
+        raise refuse("model", "a net of units that do not sort, to be exported", "one with rho above 0")
     if math.isfinite(net.p):
         raise refuse("model", "at p = inf, to be exported", f"p = {net.p:g}", "Train to the end of the schedule.")
     shape = net.input_shape

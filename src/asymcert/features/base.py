@@ -10,6 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from asymcert._checks import refuse
+from asymcert._floats import UP
+
+MAP_OPERATIONS = 8  # roundings of one feature map, conversion of the input to the deployed type included
+
+
+def widened(low: Tensor, high: Tensor, unit: float, least: float, extra: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
+    """Intervals with room for two roundings of `unit` each, of numbers up to their own size and `extra`."""
+    if not unit:
+        return low, high
+    error = 2.0 * unit * UP * (torch.maximum(low.abs(), high.abs()) + extra) + least
+    return low - error, high + error
 
 ROUNDINGS = 8  # of a simple map, and of each part of others
 
@@ -55,6 +66,23 @@ class FeatureMap(nn.Module, ABC):
     def coordinatewise(self) -> bool:
         """Whether each feature depends on one input coordinate only, which tangent certificates need."""
         return False
+
+    @property
+    def encloses(self) -> bool:
+        """Whether `enclosure` is defined, which the certificate of that name needs."""
+        return False
+
+    def enclosure(self, low: Tensor, high: Tensor, unit: float, least: float) -> tuple[Tensor, Tensor]:
+        """Bounds of the features over boxes of inputs, exact and as computed: (n, *shape) twice to the same.
+
+        Parameters
+        ----------
+        low, high
+            Corners of the boxes.
+        unit, least
+            Unit roundoff and least normal number of the type that is computed in.
+        """
+        raise refuse("feature_map", "one that encloses its features", f"{type(self).__name__} without enclosure")
 
     def magnitude(self, size: Tensor) -> Tensor:
         """Bound on the absolute terms that a feature is computed from: |x| <= size (n, *input_shape) -> features.
@@ -104,6 +132,18 @@ class CoordinatewiseMap(FeatureMap):
     def coordinatewise(self) -> bool:
         """True."""
         return True
+
+    @property
+    def encloses(self) -> bool:
+        """True."""
+        return True
+
+    def enclosure(self, low: Tensor, high: Tensor, unit: float, least: float) -> tuple[Tensor, Tensor]:
+        """Values at the ends, and at knots on the way: each function is affine between them."""
+        knots = self.knots(tuple(low.shape[1:])).to(low)
+        values = torch.stack([self(low), self(high), *(self(torch.clamp(knot, low, high)) for knot in knots)])
+        error = MAP_OPERATIONS * unit * UP * self.magnitude(torch.maximum(low.abs(), high.abs())) + least
+        return values.amin(0) - error, values.amax(0) + error
 
     def sources(self, input_shape: tuple[int, ...]) -> Tensor:
         """The flat position of the coordinate that each feature, also flat, comes from: int64 (F,)."""

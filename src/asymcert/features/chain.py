@@ -34,6 +34,17 @@ class Chain(CoordinatewiseMap):
         """Whether all members are."""
         return all(feature_map.coordinatewise for feature_map in self._members())
 
+    @property
+    def encloses(self) -> bool:
+        """Whether all members do."""
+        return all(feature_map.encloses for feature_map in self._members())
+
+    def enclosure(self, low: Tensor, high: Tensor, unit: float, least: float) -> tuple[Tensor, Tensor]:
+        """Bounds carried through every map."""
+        for feature_map in self._members():
+            low, high = feature_map.enclosure(low, high, unit, least)
+        return low, high
+
     def lipschitz(self, norm: float) -> float:
         """Product of the maps' constants, rounded up."""
         product = 1.0

@@ -58,6 +58,15 @@ class DistanceFeatures(FeatureMap):
         return (self.net.classes,)
 
     @property
+    def encloses(self) -> bool:
+        """True."""
+        return True
+
+    def enclosure(self, low: Tensor, high: Tensor, unit: float, least: float) -> tuple[Tensor, Tensor]:
+        """Each layer's in turn."""
+        return self.net.enclosure(low, high, unit, least)[:2]
+
+    @property
     def activations(self) -> int:
         """Of the net."""
         return self.net.activations
@@ -65,15 +74,15 @@ class DistanceFeatures(FeatureMap):
     def magnitude(self, size: Tensor) -> Tensor:
         """The largest input, bounded by their sum, and every layer's largest weight and bias on the way.
 
-        A distance is at most the largest of the numbers it compares, so no later term is larger than this, and one
-        subtraction and one sum in each layer round by at most a unit of it.
+        A distance is at most the largest of the numbers it compares, so no later term is larger than this, and each
+        operation of a layer rounds by at most a unit of it; a map is known to have two.
         """
-        terms = 0.0
+        terms, operations = 0.0, 0
         for layer in self.net.distance_layers():
+            operations += layer.roundings
             terms += float(layer.weight.abs().max()) + (0.0 if layer.bias is None else float(layer.bias.abs().max()))
-        layers = len(self.net.layers)
         largest = size.flatten(1).sum(1, keepdim=True) + terms
-        return (layers * largest).expand(-1, self.net.classes)
+        return (operations / 2.0 * largest).expand(-1, self.net.classes)
 
     def options(self) -> dict[str, Any]:
         """Constructor arguments of the net."""

@@ -62,6 +62,8 @@ class LinfDistanceNet(nn.Module):
     head
         Units of a linear-tanh-linear head that replaces the last layer's minus sign; 0 for none. The last distance
         layer then is as wide as the others.
+    rho
+        Probability that a unit leaves an input out in training, for sorted units; see `DistanceLayer`.
     centre, deviation
         The input is standardised as ``(x - centre) / deviation``, one number each for all of it.
 
@@ -90,6 +92,7 @@ class LinfDistanceNet(nn.Module):
         head: int = 0,
         centre: float = 0.0,
         deviation: float = 1.0,
+        rho: float = 0.0,
     ):
         super().__init__()
         for name, value, low in (("classes", classes, 2), ("width", width, 1), ("depth", depth, 1), ("head", head, 0)):
@@ -100,7 +103,7 @@ class LinfDistanceNet(nn.Module):
             raise refuse("convolutions", "empty unless samples are images (c, h, w)", f"samples of {input_shape}")
         self.input_shape, self.classes, self.width, self.depth = tuple(input_shape), classes, width, depth
         self.convolutions = tuple(tuple(layer) for layer in convolutions)
-        self.groups, self.centre, self.deviation = groups, float(centre), float(deviation)
+        self.groups, self.centre, self.deviation, self.rho = groups, float(centre), float(deviation), float(rho)
         self.layers = nn.ModuleList([*self._convolutional(), *self._connected(bool(head))])
         shifted = self.layers if head else list(self.layers)[:-1]
         self.shifts = nn.ModuleList(MeanShift(len(layer.weight)) for layer in shifted)  # pyright: ignore
@@ -127,19 +130,27 @@ class LinfDistanceNet(nn.Module):
         features = self.features(x)
         return -features if self.head is None else self.head(features)
 
-    def features(self, x: Tensor) -> Tensor:
-        """Outputs of the distance layers, 1-Lipschitz by the standardised input: (n, *input_shape) -> (n, units)."""
+    def features(self, x: Tensor, draws: torch.Generator | None = None) -> Tensor:
+        """Outputs of the distance layers, 1-Lipschitz by the standardised input: (n, *input_shape) -> (n, units).
+
+        With `draws`, units with a `rho` take some of their inputs only.
+        """
+        last = self.layers[-1](self.hidden(x, draws), draws)
+        return last if self.head is None else self.shifts[-1](last)
+
+    def hidden(self, x: Tensor, draws: torch.Generator | None = None) -> Tensor:
+        """Inputs of the last distance layer: (n, *input_shape) -> (n, units)."""
         x = (x - self.centre) / self.deviation
-        for index, layer in enumerate(self._distance_layers()):
-            x = layer(_fitting(layer, x))
-            if index < len(self.shifts):
-                x = self.shifts[index](x)
-        return x
+        *before, last = self._distance_layers()
+        for layer, shift in zip(before, self.shifts, strict=False):
+            x = shift(layer(_fitting(layer, x), draws))
+        return _fitting(last, x)
 
     def options(self) -> dict[str, Any]:
         """Constructor arguments, JSON-able."""
         names = ("input_shape", "classes", "width", "depth", "convolutions", "groups", "centre", "deviation")
         chosen: dict[str, Any] = {name: getattr(self, name) for name in names}
+        chosen |= {"rho": self.rho} if self.rho else {}  # as files of nets without it were written
         return chosen | {"head": self.head.first.out_features if self.head else 0}
 
     @torch.no_grad()
@@ -174,8 +185,9 @@ class LinfDistanceNet(nn.Module):
 
     def _convolutional(self) -> Iterator[DistanceConv2d]:
         channels = self.input_shape[0]
-        for out_channels, kernel, stride in self.convolutions:
-            yield DistanceConv2d(channels, out_channels, kernel, stride, kernel // 2)
+        for index, (out_channels, kernel, stride) in enumerate(self.convolutions):
+            rho = self.rho if index else 0.0
+            yield DistanceConv2d(channels, out_channels, kernel, stride, kernel // 2, rho=rho)
             channels = out_channels
 
     def _connected(self, headed: bool) -> Iterator[DistanceLinear]:
@@ -185,10 +197,11 @@ class LinfDistanceNet(nn.Module):
         inputs = math.prod(shape)
         hidden = self.depth if headed else self.depth - 1
         for index in range(hidden):
-            yield DistanceLinear(inputs, self.width, groups=self.groups if index else 1)
+            rho = self.rho if index or self.convolutions else 0.0
+            yield DistanceLinear(inputs, self.width, groups=self.groups if index else 1, rho=rho)
             inputs = self.width
         if not headed:
-            yield DistanceLinear(inputs, self.classes, bias=True)
+            yield DistanceLinear(inputs, self.classes, bias=True, rho=self.rho if hidden or self.convolutions else 0.0)
 
 
 class FoldedDistanceNet(nn.Module):
@@ -225,6 +238,17 @@ class FoldedDistanceNet(nn.Module):
             x = layer(_fitting(layer, x))
         return x
 
+    def enclosure(self, low: Tensor, high: Tensor, unit: float, least: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Bounds of the distances over boxes, and of the size of every number on the way: (n, units) twice, (n,).
+
+        They hold for what is computed in a type of roundoff `unit` and least normal number `least`.
+        """
+        largest = torch.maximum(low.abs(), high.abs()).flatten(1).amax(1)
+        for layer in self.distance_layers():
+            low, high = layer.enclosure(_fitting(layer, low), _fitting(layer, high), unit, least)
+            largest = torch.maximum(largest, torch.maximum(low.abs(), high.abs()).flatten(1).amax(1))
+        return low, high, largest
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits: (n, *input_shape) -> (n, classes)."""
         features = self.features(x)
@@ -233,10 +257,6 @@ class FoldedDistanceNet(nn.Module):
     def distance_layers(self) -> Iterator[DistanceLayer]:
         """The distance layers in order."""
         yield from self.layers  # pyright: ignore[reportReturnType]
-
-    def fitting(self, layer: DistanceLayer, x: Tensor) -> Tensor:
-        """`x` in the form that the layer takes: flattened before the fully connected ones."""
-        return _fitting(layer, x)
 
 
 def _fitting(layer: DistanceLayer, x: Tensor) -> Tensor:

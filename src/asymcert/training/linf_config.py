@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import check_number, option, refuse
+from asymcert.linf.layers import MOST_LEFT_OUT
 from asymcert.linf.net import PUBLISHED, LinfDistanceNet
 from asymcert.training.recipe import Recipe, instead
 
+FINE = 0.03  # learning rate with a convex network above the net, as a share of the net's own
 LOSSES = ("mixed", "hinge")
 POSITIVE = ("deviation", "epsilon", "mix_start", "mix_end", "sensitive_weight")
 
@@ -41,9 +43,13 @@ class LinfConfig(Recipe):
     depth: int = option(4, "linf: distance layers after the convolutions, the last one included.")
     convolutions: tuple[tuple[int, int, int], ...] = option((), "linf: channels,kernel,stride of each, by semicolons.")
     groups: int = option(1, "linf: parts that hidden layers but the first are divided into.")
+    rho: float = option(
+        0.0, "linf: probability that a unit leaves an input out in training; above 0 units sort.", low=0
+    )
     head: int = option(0, "linf-net: units of a linear-tanh-linear head; 0 for none.")
-    features: int = option(64, "linf-convex: distances that the convex network sees.")
+    features: int = option(64, "linf-convex: distances that the convex network sees, the net's own two included.")
     convex: tuple[int, ...] = option((), "linf-convex: widths of the convex network's hidden layers.")
+    above: int = option(8, "linf-convex: epochs after the net's own, in which the convex network joins it.")
     centre: float = option(0.0, "linf: subtracted from inputs.", low=-math.inf)
     deviation: float = option(0.3081, "linf: what centred inputs are divided by.")
     epsilon: float = option(0.45, "linf: radius to train for.")
@@ -64,6 +70,7 @@ class LinfConfig(Recipe):
             check_number(name, getattr(self, name), 0.0, open_low=True)
         for name in ("rise_from", "rise_until"):
             check_number(name, getattr(self, name), 0.0, 1.0)
+        check_number("rho", self.rho, 0.0, MOST_LEFT_OUT)
         if not 1 <= self.p_start <= self.p_end < math.inf:
             raise refuse("p_start", "at least 1 and at most p_end, both finite", f"{self.p_start} and {self.p_end}")
         if self.rise_from > self.rise_until:
@@ -72,10 +79,28 @@ class LinfConfig(Recipe):
             raise refuse("head", "0 below a convex network", self.head, "Use one of `head` and `convex`.")
         if self.convex and self.loss != "mixed":
             raise refuse("loss", "'mixed' below a convex network", repr(self.loss))
+        if self.convex and self.features < 3:
+            raise refuse("features", "at least 3, two of them the net's own", self.features)
+
+    @property
+    def passes(self) -> int:
+        """The net's own epochs, and those with the convex network."""
+        return self.epochs + (self.above if self.convex else 0)
+
+    @property
+    def alone(self) -> float:
+        """Part of training in which the net is trained by itself."""
+        return self.epochs / self.passes
+
+    def rate(self, progress: float, epoch: int) -> float:
+        """As in `Recipe` for the net's own training, and once more, lower, for what follows."""
+        if self.alone == 1 or progress < self.alone:
+            return super().rate(progress / self.alone, epoch)
+        return FINE * super().rate((progress - self.alone) / (1.0 - self.alone), epoch - self.epochs)
 
     def net(self, input_shape: tuple[int, ...], classes: int) -> LinfDistanceNet:
         """An untrained net, drawn from torch's global generator."""
-        names = ("width", "depth", "convolutions", "groups", "head", "centre", "deviation")
+        names = ("width", "depth", "convolutions", "groups", "head", "centre", "deviation", "rho")
         return LinfDistanceNet(input_shape, classes, **{name: getattr(self, name) for name in names})
 
     def radii(self, labels: Tensor, classes: int) -> Tensor:
@@ -84,7 +109,8 @@ class LinfConfig(Recipe):
         return torch.where(labels == classes - 1, self.epsilon, other) / self.deviation
 
     def moment(self, progress: float) -> Moment:
-        """What the schedule says at `progress` in [0, 1] of training."""
+        """What the schedule says at `progress` in [0, 1] of training; it ends with the net's own."""
+        progress = min(progress / self.alone, 1.0)
         span = self.rise_until - self.rise_from
         ratio = (progress - self.rise_from) / span if span else math.inf if progress >= self.rise_until else 0.0
         ratio = min(max(ratio, 0.0), 1.0)

@@ -17,10 +17,16 @@ HINGE_MIX = 0.75  # share of the worst class in the hinge; the rest averages all
 
 
 def training_loss(
-    config: LinfConfig, net: LinfDistanceNet, x: Tensor, labels: Tensor, scale: Tensor, mix: float
+    config: LinfConfig,
+    net: LinfDistanceNet,
+    x: Tensor,
+    labels: Tensor,
+    scale: Tensor,
+    mix: float,
+    draws: torch.Generator | None = None,
 ) -> Tensor:
     """Loss of one batch: inputs (n, *input_shape), int64 labels (n,), learned scale () of the logits."""
-    features = net.features(x)
+    features = net.features(x, draws)
     logits = -features if net.head is None else net.head(features)
     gaps = worst_gaps(net, features, logits, labels, config.radii(labels, net.classes))
     if config.loss == "hinge":

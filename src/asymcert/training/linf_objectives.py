@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-from abc import abstractmethod
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -13,12 +12,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from asymcert._checks import refuse
+from asymcert.certify.enclosure import holds
 from asymcert.convex import ConvexMLP
 from asymcert.linf.feature_map import DistanceFeatures
-from asymcert.linf.layers import MeanShift
+from asymcert.linf.layers import COPIED, DistanceLinear
 from asymcert.linf.net import LinfDistanceNet
 from asymcert.models.distance_net import DistanceClassifier, others
 from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.models.thresholds import accuracies, choose_threshold
+from asymcert.threats.model import ThreatModel
 from asymcert.training.distributed import Processes
 from asymcert.training.linf_config import LinfConfig
 from asymcert.training.linf_losses import TINY, class_weights, decay_norms, training_loss
@@ -35,14 +37,10 @@ class LinfObjective(Objective):
 
     def __init__(self, recipe: LinfConfig, x: Tensor, classes: int = 2, seed: int = 0):
         super().__init__(recipe, x, classes, seed)
-        self.net = recipe.net(self.input_shape, recipe.features if recipe.convex else classes)
+        self.net = recipe.net(self.input_shape, classes)
         self.mix = recipe.mix_start
         self.scale = nn.Parameter(torch.ones(()))  # of the logits in the cross-entropy
         self.partly_used = recipe.loss == "hinge"  # which needs no scale
-
-    @abstractmethod
-    def gap(self, x: Tensor, labels: Tensor) -> Tensor:
-        """Twice the radius, in units of the standardised input, that each label is right by: (n,)."""
 
     def advance(self, progress: float) -> None:
         """Set p, and the weight of the cross-entropy."""
@@ -53,12 +51,11 @@ class LinfObjective(Objective):
         return class_weights(self.recipe, labels, self.classes)
 
     def optimizer(self) -> torch.optim.Optimizer:
-        """One group for the distance layers, and a slower one for the learned scale and a convex score."""
-        net, ours = list(self.net.parameters()), {id(parameter) for parameter in self.net.parameters()}
-        rest = [parameter for parameter in self.parameters() if id(parameter) not in ours]
+        """One group for all weights, and a slower one for the learned scale."""
+        weights = [parameter for parameter in self.parameters() if parameter is not self.scale]
         decay = self.recipe.weight_decay
         plain = replace(self.recipe, weight_decay=0.0)  # decay is of l_p norms, by hand
-        optimizer = plain.optimizer_for([{"params": net}, {"params": rest, "lr": self.recipe.scale_rate}])
+        optimizer = plain.optimizer_for([{"params": weights}, {"params": [self.scale], "lr": self.recipe.scale_rate}])
         if decay:
             optimizer.register_step_pre_hook(lambda *_: decay_norms(self.net, optimizer.param_groups[0]["lr"] * decay))
         return optimizer
@@ -66,6 +63,20 @@ class LinfObjective(Objective):
     def facts(self) -> dict[str, Any]:
         """The exponent; JSON has no infinity."""
         return {"p": self.net.p if math.isfinite(self.net.p) else "inf"}
+
+    def deployed_net(self) -> LinfDistanceNet:
+        """A copy at p = inf, on the CPU, in eval mode."""
+        net = copy.deepcopy(self.net).cpu().eval()
+        net.p = math.inf
+        return net
+
+
+class Logits(LinfObjective):
+    """The net's own logits."""
+
+    def forward(self, x: Tensor, labels: Tensor, draws: torch.Generator) -> Tensor:
+        """See `training_loss`."""
+        return training_loss(self.recipe, self.net, x, labels, self.scale, self.mix, draws)
 
     @torch.no_grad()
     def validate(self, x: Tensor, labels: Tensor) -> dict[str, float]:
@@ -81,22 +92,8 @@ class LinfObjective(Objective):
         accuracy, certified = (counts / len(x)).tolist()
         return {"accuracy": accuracy} | ({} if self.recipe.head else {"certified": certified})
 
-    def deployed_net(self) -> LinfDistanceNet:
-        """A copy at p = inf, on the CPU, in eval mode."""
-        net = copy.deepcopy(self.net).cpu().eval()
-        net.p = math.inf
-        return net
-
-
-class Logits(LinfObjective):
-    """The net's own logits."""
-
-    def forward(self, x: Tensor, labels: Tensor, draws: torch.Generator) -> Tensor:
-        """See `training_loss`."""
-        return training_loss(self.recipe, self.net, x, labels, self.scale, self.mix)
-
     def gap(self, x: Tensor, labels: Tensor) -> Tensor:
-        """Label's logit before the best other one."""
+        """Label's logit before the best other one: (n,)."""
         logits = self.net(x)
         return logits.gather(1, labels[:, None])[:, 0] - others(logits, labels)
 
@@ -106,19 +103,31 @@ class Logits(LinfObjective):
 
 
 class ConvexAbove(LinfObjective):
-    """A convex score of the net's distances, for two classes; label 1 is sensitive.
+    """A convex score of a net's distances, for two classes; label 1 is sensitive.
 
-    Loss and gap use the closed-form radius ``g / ||grad g||_1``, the features being 1-Lipschitz in l_inf.
+    The net is trained by itself, as `Logits` does it. Then the score joins: of the net's two distances and of further
+    ones, which begin as copies of the last layer's inputs, it begins as the net's own margin. Its loss has the
+    closed-form radius ``g / ||grad g||_1``, the features being 1-Lipschitz in l_inf. Mean shifts are frozen by then.
     """
 
     def __init__(self, recipe: LinfConfig, x: Tensor, classes: int = 2, seed: int = 0):
         super().__init__(recipe, x, classes, seed)
-        self.shift = MeanShift(recipe.features)
-        self.score = ConvexMLP((recipe.features,), recipe.convex)
+        self.further = copies(self.net.layers[-1].weight.shape[1], recipe.features - 2, recipe.rho)  # pyright: ignore
+        self.score = own_margin(ConvexMLP((recipe.features,), recipe.convex))
+        self.alone, self.partly_used = True, True
+        self.range = float(x.min()), float(x.max())
+
+    def advance(self, progress: float) -> None:
+        """As in `LinfObjective`, and whether the net is trained by itself."""
+        super().advance(progress)
+        self.alone = progress < self.recipe.alone
+        self.net.train(self.training and self.alone)
 
     def forward(self, x: Tensor, labels: Tensor, draws: torch.Generator) -> Tensor:
-        """The mixed loss, twice the radius in place of the difference of two logits."""
-        radius = self._radius(x)
+        """The net's own loss; then the mixed loss with twice the radius in place of the difference of two logits."""
+        if self.alone:
+            return training_loss(self.recipe, self.net, x, labels, self.scale, self.mix, draws)
+        radius = self.radius(x)
         signed = torch.where(labels == SENSITIVE, radius, -radius)
         hinge = (1.0 - signed / self.recipe.radii(labels, 2)).clamp(0.0, 1.0)
         losses = self.mix * functional.softplus(-2.0 * self.scale * signed) + hinge
@@ -129,29 +138,65 @@ class ConvexAbove(LinfObjective):
         """The score's."""
         self.score.project_()
 
-    def gap(self, x: Tensor, labels: Tensor) -> Tensor:
-        """Twice the radius, negative where the verdict is wrong; of the other class to first order only."""
-        with torch.enable_grad():
-            radius = self._radius(x).detach()
-        return 2.0 * torch.where(labels == SENSITIVE, radius, -radius)
-
-    def deploy(self, classes: tuple[str, ...]) -> FeatureConvexClassifier:
-        """A feature-convex classifier: features in units of the raw input, the shift in the last layer's bias."""
-        net, score = self.deployed_net(), copy.deepcopy(self.score).cpu().fold()
-        with torch.no_grad():
-            net.layers[-1].bias.sub_(self.shift.running.cpu())  # pyright: ignore
-            for layer in (score.first, *score.direct):
-                layer.weight.div_(net.deviation)  # pyright: ignore
-        features = DistanceFeatures(net)
-        return FeatureConvexClassifier(features, score, input_shape=self.input_shape, **self.names(classes))
-
-    def _radius(self, x: Tensor) -> Tensor:
-        features = self.shift(self.net.features(x))
-        if not features.requires_grad:
-            features.requires_grad_(True)
+    def radius(self, x: Tensor) -> Tensor:
+        """Closed-form radius in units of the standardised input, negative where the verdict is not sensitive: (n,)."""
+        hidden = self.net.hidden(x)
+        features = torch.cat((self.net.layers[-1](hidden), self.further(hidden)), 1)
         score = self.score(features)
         (gradient,) = torch.autograd.grad(score.sum(), features, create_graph=True)
         return score / (gradient.abs().sum(1) + TINY)
+
+    def validate(self, x: Tensor, labels: Tensor) -> dict[str, float]:
+        """Accuracies at the threshold chosen on the same data, and what is ``certified``.
+
+        That is the mean of the other class's accuracy and the sensitive class's certified accuracy at the radius
+        trained for, by enclosures within the range of the training inputs: it falls with either.
+        """
+        model, sensitive = self.deploy(("other", "sensitive")), labels.bool().cpu()
+        scores = model.scores(x)
+        threshold = choose_threshold(self.recipe.false_positive_rate, scores, sensitive)
+        shares, found = accuracies(scores, sensitive, threshold), x.cpu()[sensitive & (scores > threshold)].double()
+        low, high = min(self.range[0], float(x.min())), max(self.range[1], float(x.max()))
+        threat = ThreatModel(math.inf, lower=low, upper=high)
+        held = holds(model.with_threshold(threshold), found, threat, self.recipe.epsilon)
+        certified = float(held.sum()) / float(sensitive.sum())
+        return {"threshold": threshold, **shares, "certified": (certified + shares["accuracy_other"]) / 2.0}
+
+    @torch.no_grad()
+    def deploy(self, classes: tuple[str, ...]) -> FeatureConvexClassifier:
+        """A feature-convex classifier: the further distances become units of the net's last layer."""
+        net, further = self.deployed_net(), copy.deepcopy(self.further).cpu()
+        last = net.layers[-1]
+        for name in ("weight", "bias"):
+            joined = torch.cat((getattr(last, name), getattr(further, name)))
+            setattr(last, name, nn.Parameter(joined))
+        net.classes = self.recipe.features
+        score = copy.deepcopy(self.score).cpu().fold()
+        for layer in (score.first, *score.direct):
+            layer.weight.div_(net.deviation)  # pyright: ignore[reportArgumentType, reportCallIssue]
+        return FeatureConvexClassifier(
+            DistanceFeatures(net), score, input_shape=self.input_shape, **self.names(classes)
+        )
+
+
+@torch.no_grad()
+def copies(inputs: int, units: int, rho: float) -> DistanceLinear:
+    """Units that begin as copies of their inputs, one after another."""
+    layer = DistanceLinear(inputs, units, bias=True, rho=rho)
+    layer.weight.zero_()[torch.arange(units), torch.arange(units) % inputs] = COPIED
+    assert layer.bias is not None
+    layer.bias.fill_(COPIED)
+    return layer
+
+
+@torch.no_grad()
+def own_margin(score: ConvexMLP) -> ConvexMLP:
+    """The score as the first distance minus the second: logits are minus distances, the sensitive one the second."""
+    last, direct = score.hidden[-1], score.direct[-1]
+    for weight in (last.weight, last.bias, direct.weight):
+        weight.zero_()  # pyright: ignore[reportCallIssue]
+    direct.weight[0, 0], direct.weight[0, 1] = 1.0, -1.0  # pyright: ignore[reportIndexIssue]
+    return score
 
 
 def objective_for(recipe: LinfConfig, x: Tensor, classes: int = 2, seed: int = 0) -> LinfObjective:

@@ -66,6 +66,11 @@ class Recipe:
         if self.false_positive_rate != -1.0:
             check_number("false_positive_rate", self.false_positive_rate, 0.0, 1.0)
 
+    @property
+    def passes(self) -> int:
+        """Passes over the training data in all."""
+        return self.epochs
+
     def changed(self, owner: str, overrides: Mapping[str, Any]) -> Self:
         """The recipe with fields changed; an `InputError` names one that `owner` does not take, or out of range."""
         check_known(overrides, [item.name for item in fields(self)], owner)

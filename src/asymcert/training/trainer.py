@@ -107,7 +107,7 @@ class Trainer:
         """Whether all epochs are done, or too many validations in a row were no better."""
         values = self._validated()
         since_best = len(values) - 1 - values.index(max(values)) if values else 0
-        return len(self.log) >= self.recipe.epochs or 0 < self.recipe.patience <= since_best
+        return len(self.log) >= self.recipe.passes or 0 < self.recipe.patience <= since_best
 
     def fit(self, on_epoch: OnEpoch | None = None) -> Objective:
         """Run the epochs that are left.
@@ -131,7 +131,8 @@ class Trainer:
         while not self.finished:
             start, epoch = time.perf_counter(), len(self.log)
             record: dict[str, Any] = {"epoch": epoch + 1, "loss": self._epoch(epoch), **self.objective.facts()}
-            if epoch + 1 == self.recipe.epochs or (epoch + 1) % self.recipe.validate_every == 0:
+            ends = (self.recipe.epochs, self.recipe.passes)  # of a first stage, and of training
+            if epoch + 1 in ends or (epoch + 1) % self.recipe.validate_every == 0:
                 record |= self._validate()
             record["seconds"] = time.perf_counter() - start
             self.log.append(record)
@@ -149,7 +150,7 @@ class Trainer:
         losses = []
         for step, batch in enumerate(order[: self.steps * self.recipe.batch_size].split(self.recipe.batch_size)):
             done = epoch * self.steps + step
-            progress = done / (self.recipe.epochs * self.steps)
+            progress = done / (self.recipe.passes * self.steps)
             for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
                 group["lr"] = peak * self.recipe.rate(progress, epoch)
             self.objective.train()

@@ -18,7 +18,7 @@ from torch import Tensor
 from asymcert._checks import refuse
 from asymcert.linf.kernels import eager, native
 
-__all__ = ["backend", "box_distances", "lp_distance"]
+__all__ = ["backend", "box_distances", "lp_distance", "sorted_distance"]
 
 
 def lp_distance(x: Tensor, w: Tensor, p: float | Tensor = math.inf) -> Tensor:
@@ -63,9 +63,33 @@ def lp_distance(x: Tensor, w: Tensor, p: float | Tensor = math.inf) -> Tensor:
     return power_distance(x, w, torch.tensor(p, dtype=torch.float64))
 
 
+def sorted_distance(x: Tensor, w: Tensor, shares: Tensor) -> Tensor:
+    """``sum_k shares_k s_k``, s_k being the k-th greatest of the differences ``|x_bi - w_oi|``, for all pairs of rows.
+
+    Parameters
+    ----------
+    x, w
+        Shapes (n, d) and (m, d) of one floating-point type and device.
+    shares
+        Shape (k,) of their type, k at most d.
+
+    Returns
+    -------
+    Tensor
+        Shape (n, m), differentiable by `x` and `w`; with one share of 1 the l_inf distance.
+
+    Examples
+    --------
+    >>> sorted_distance(torch.tensor([[0.0, 1.0]]), torch.tensor([[4.0, -1.0]]), torch.tensor([0.75, 0.25]))
+    tensor([[3.5000]])
+    """
+    greatest, _ = greatest_differences(x, w, len(shares))
+    return (greatest * shares[:, None, None]).sum(0)
+
+
 @torch.no_grad()
-def box_distances(low: Tensor, high: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
-    """Least and greatest l_inf distance from row o of `w` to any point of box b.
+def box_distances(low: Tensor, high: Tensor, w: Tensor, shares: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Least and greatest l_inf distance, or `sorted_distance`, from row o of `w` to any point of box b.
 
     Parameters
     ----------
@@ -73,14 +97,20 @@ def box_distances(low: Tensor, high: Tensor, w: Tensor) -> tuple[Tensor, Tensor]
         Corners (n, d) of the boxes, ``low <= high``.
     w
         Shape (m, d).
+    shares
+        Of the sorted distance.
 
     Returns
     -------
     tuple of Tensor
-        Two of shape (n, m), exact up to the rounding of one subtraction.
+        Two of shape (n, m), exact up to the rounding of one subtraction and, with shares, of a product and a sum each.
     """
     low, high, w = low.contiguous(), high.contiguous(), w.contiguous()
-    least, most = _kernels(low, math.inf).bounds(low, high, w)
+    if shares is None:
+        least, most = _kernels(low, math.inf).bounds(low, high, w)
+    else:
+        ends = _portable(low).sorted_bounds(low, high, w, len(shares))
+        least, most = ((end * shares[:, None, None]).sum(0) for end in ends)
     broken = _broken(low, w) + _broken(high, w)
     return least + broken, most + broken
 
@@ -96,6 +126,14 @@ def max_distance(x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
     x, w = x.contiguous(), w.contiguous()
     distance, index = _kernels(x, math.inf).max_forward(x, w)
     return distance + _broken(x, w), index
+
+
+@torch.library.custom_op("asymcert::greatest_differences", mutates_args=())
+def greatest_differences(x: Tensor, w: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The `count` greatest ``|x_bi - w_oi|``, the greatest first, and where, int32: both (count, n, m)."""
+    x, w = x.contiguous(), w.contiguous()
+    greatest, index = _portable(x).sorted_forward(x, w, count)
+    return (greatest + _broken(x, w)).contiguous(), index.contiguous()
 
 
 @torch.library.custom_op("asymcert::power_distance", mutates_args=())
@@ -119,6 +157,12 @@ def _(x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
     return x.new_empty(shape), x.new_empty(shape, dtype=torch.int32)
 
 
+@torch.library.register_fake("asymcert::greatest_differences")
+def _(x: Tensor, w: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    shape = (count, x.shape[0], w.shape[0])
+    return x.new_empty(shape), x.new_empty(shape, dtype=torch.int32)
+
+
 @torch.library.register_fake("asymcert::power_distance")
 def _(x: Tensor, w: Tensor, p: Tensor) -> Tensor:
     return x.new_empty(x.shape[0], w.shape[0])
@@ -135,12 +179,29 @@ def _keep_max(ctx: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, Ten
 
 
 def _max_gradient(ctx: Any, gradient: Tensor, _: Tensor | None) -> tuple[Tensor, Tensor]:
-    """All of a unit's gradient goes to one coordinate: gather its sign, scatter the gradient."""
     x, w, index = ctx.saved_tensors
-    index = index.long()
+    grad_x, grad_w = torch.zeros_like(x), torch.zeros_like(w)
+    _spread(grad_x, grad_w, x, w, gradient, index.long())
+    return grad_x, grad_w
+
+
+def _spread(grad_x: Tensor, grad_w: Tensor, x: Tensor, w: Tensor, gradient: Tensor, index: Tensor) -> None:
+    """Add gradients (n, m) of differences that stand at one coordinate each: gather its sign, scatter the gradient."""
     change = gradient * (x.gather(1, index) - w.gather(1, index.t()).t()).sign()
-    grad_x = torch.zeros_like(x).scatter_add(1, index, change)
-    return grad_x, torch.zeros_like(w).scatter_add(1, index.t(), -change.t())
+    grad_x.scatter_add_(1, index, change)
+    grad_w.scatter_add_(1, index.t(), -change.t())
+
+
+def _keep_greatest(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: tuple[Tensor, Tensor]) -> None:
+    _keep_max(ctx, inputs[:2], output)
+
+
+def _greatest_gradient(ctx: Any, gradient: Tensor, _: Tensor | None) -> tuple[Tensor, Tensor, None]:
+    x, w, index = ctx.saved_tensors
+    grad_x, grad_w = torch.zeros_like(x), torch.zeros_like(w)
+    for part, where in zip(gradient, index.long(), strict=True):
+        _spread(grad_x, grad_w, x, w, part, where)
+    return grad_x, grad_w, None
 
 
 def _keep_power(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
@@ -153,6 +214,7 @@ def _power_gradient(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
 
 
 torch.library.register_autograd("asymcert::max_distance", _max_gradient, setup_context=_keep_max)
+torch.library.register_autograd("asymcert::greatest_differences", _greatest_gradient, setup_context=_keep_greatest)
 torch.library.register_autograd("asymcert::power_distance", _power_gradient, setup_context=_keep_power)
 
 
@@ -161,6 +223,11 @@ def _kernels(x: Tensor, p: float) -> Any:
     if triton is not None and triton.supports(x, p):
         return triton
     return native if native.supports(x, p) else eager
+
+
+def _portable(x: Tensor) -> Any:
+    """Kernels for what Triton has none for, the sorted distances of deployed nets."""
+    return native if native.supports(x, math.inf) else eager
 
 
 @functools.cache

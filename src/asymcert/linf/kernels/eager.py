@@ -29,6 +29,25 @@ def bounds(low: Tensor, high: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
     return least, most
 
 
+def sorted_forward(x: Tensor, w: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The `count` greatest differences of rows (n, d) and (m, d), and int32 where they are: (count, n, m) both."""
+    greatest, index = x.new_empty(count, len(x), len(w)), x.new_empty(count, len(x), len(w), dtype=torch.int32)
+    for rows, units in _pieces(x, w):
+        values, places = _differences(x[rows], w[units]).abs_().topk(count)
+        greatest[:, rows, units], index[:, rows, units] = values.movedim(-1, 0), places.movedim(-1, 0).int()
+    return greatest, index
+
+
+def sorted_bounds(low: Tensor, high: Tensor, w: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Bounds, (count, n, m), of the `count` greatest differences of points of boxes (n, d) and rows (m, d)."""
+    least, most = (low.new_empty(count, len(low), len(w)) for _ in range(2))
+    for rows, units in _pieces(low, w):
+        above, below = _differences(low[rows], w[units]), -_differences(high[rows], w[units])
+        least[:, rows, units] = torch.maximum(above, below).clamp_(min=0).topk(count).values.movedim(-1, 0)
+        most[:, rows, units] = torch.minimum(above, below).neg_().topk(count).values.movedim(-1, 0)
+    return least, most
+
+
 def power_forward(x: Tensor, w: Tensor, p: float) -> Tensor:
     """l_p distances (n, m) of rows (n, d) and (m, d): r (sum (|z| / r)^p)^(1/p), r the l_inf distance."""
     distance = x.new_empty(len(x), len(w))

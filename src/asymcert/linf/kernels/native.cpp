@@ -103,9 +103,72 @@ void bounds(const T* low, const T* high, const T* w, T* least, T* most, int64_t 
     }
 }
 
+// Keeps the `count` greatest of the sizes seen, the greatest first; `held` of them are there already.
+template <typename T>
+inline void keep(T size, int32_t at, T* greatest, int32_t* index, int64_t& held, int64_t count) {
+    if (held == count && !(size > greatest[count - 1])) return;
+    int64_t place = held < count ? held++ : count - 1;
+    for (; place > 0 && greatest[place - 1] < size; --place) {
+        greatest[place] = greatest[place - 1];
+        if (index != nullptr) index[place] = index[place - 1];
+    }
+    greatest[place] = size;
+    if (index != nullptr) index[place] = at;
+}
+
+template <typename T>
+void sorted_forward(const T* x, const T* w, T* out, int32_t* index, int64_t count, int64_t n, int64_t m, int64_t d,
+                    int64_t from, int64_t to) {
+    for (int64_t b = 0; b < n; ++b) {
+        for (int64_t o = from; o < to; ++o) {
+            const T *xb = x + b * d, *wo = w + o * d;
+            int64_t first = (b * m + o) * count, held = 0;
+            for (int64_t i = 0; i < d; ++i)
+                keep(std::fabs(xb[i] - wo[i]), static_cast<int32_t>(i), out + first, index + first, held, count);
+        }
+    }
+}
+
+template <typename T>
+void sorted_bounds(const T* low, const T* high, const T* w, T* least, T* most, int64_t count, int64_t n, int64_t m,
+                   int64_t d, int64_t from, int64_t to) {
+    for (int64_t b = 0; b < n; ++b) {
+        for (int64_t o = from; o < to; ++o) {
+            const T *lo = low + b * d, *hi = high + b * d, *wo = w + o * d;
+            int64_t first = (b * m + o) * count, near = 0, far = 0;
+            for (int64_t i = 0; i < d; ++i) {
+                T below = wo[i] - lo[i], above = hi[i] - wo[i];
+                T farthest = below > above ? below : above, nearest = below > above ? -above : -below;
+                keep(nearest > 0 ? nearest : T(0), 0, least + first, static_cast<int32_t*>(nullptr), near, count);
+                keep(farthest, 0, most + first, static_cast<int32_t*>(nullptr), far, count);
+            }
+        }
+    }
+}
+
 }  // namespace
 
 extern "C" {
+
+void sorted_forward_float(const float* x, const float* w, float* out, int32_t* index, int64_t count, int64_t n,
+                          int64_t m, int64_t d, int64_t from, int64_t to) {
+    sorted_forward(x, w, out, index, count, n, m, d, from, to);
+}
+
+void sorted_forward_double(const double* x, const double* w, double* out, int32_t* index, int64_t count, int64_t n,
+                           int64_t m, int64_t d, int64_t from, int64_t to) {
+    sorted_forward(x, w, out, index, count, n, m, d, from, to);
+}
+
+void sorted_bounds_float(const float* low, const float* high, const float* w, float* least, float* most, int64_t count,
+                         int64_t n, int64_t m, int64_t d, int64_t from, int64_t to) {
+    sorted_bounds(low, high, w, least, most, count, n, m, d, from, to);
+}
+
+void sorted_bounds_double(const double* low, const double* high, const double* w, double* least, double* most,
+                          int64_t count, int64_t n, int64_t m, int64_t d, int64_t from, int64_t to) {
+    sorted_bounds(low, high, w, least, most, count, n, m, d, from, to);
+}
 
 void max_forward_float(const float* x, const float* w, float* out, int32_t* index, int64_t n, int64_t m, int64_t d,
                        int64_t from, int64_t to) {

@@ -64,6 +64,22 @@ def bounds(low: Tensor, high: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
     return least, most
 
 
+def sorted_forward(x: Tensor, w: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The `count` greatest differences of rows (n, d) and (m, d), and int32 where they are: (count, n, m) both."""
+    greatest, index = x.new_empty(len(x), len(w), count), x.new_empty(len(x), len(w), count, dtype=torch.int32)
+    kernel, arguments = _kernel(f"sorted_forward_{TYPES[x.dtype]}"), _pointers(x, w, greatest, index)
+    _each_range(lambda _, *span: kernel(*arguments, ctypes.c_int64(count), *_sizes(x, w), *span), x, w)
+    return greatest.movedim(-1, 0), index.movedim(-1, 0)
+
+
+def sorted_bounds(low: Tensor, high: Tensor, w: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Bounds, (count, n, m), of the `count` greatest differences of points of boxes (n, d) and rows (m, d)."""
+    least, most = (low.new_empty(len(low), len(w), count) for _ in range(2))
+    kernel, arguments = _kernel(f"sorted_bounds_{TYPES[low.dtype]}"), _pointers(low, high, w, least, most)
+    _each_range(lambda _, *span: kernel(*arguments, ctypes.c_int64(count), *_sizes(low, w), *span), low, w)
+    return least.movedim(-1, 0), most.movedim(-1, 0)
+
+
 def power_forward(x: Tensor, w: Tensor, p: float) -> Tensor:
     """l_p distances (n, m) of rows (n, d) and (m, d), float32."""
     distance, kernel = x.new_empty(len(x), len(w)), _kernel("power_forward")
