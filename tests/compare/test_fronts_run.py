@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 from dataclasses import replace
 
 import polars as pl
@@ -10,7 +11,7 @@ import pytest
 
 from asymcert import datasets, train
 from asymcert.certify import ClosedForm, certifier_for
-from asymcert.compare import COMPARED, FOR_TABLES, CompareOptions, Curve, compare
+from asymcert.compare import COMPARED, FOR_TABLES, CompareOptions, Curve, compare, run
 from asymcert.compare.estimate import minutes_left
 from asymcert.compare.methods import Minutes, trained
 from asymcert.compare.outcome import lines_of
@@ -20,7 +21,7 @@ from asymcert.runs.folder import RunFolder
 from asymcert.training.cayley import CayleyRecipe, train_cayley
 from asymcert.training.models import MODELS
 
-OPTIONS = CompareOptions(samples=30, audited=1, points=2)
+OPTIONS = CompareOptions(samples=30, audited=0, points=2)
 SWEPT = len(AROUND) + 1  # digits have too few validation samples to show 1 % of false alarms
 OURS = multiples("target_l2", of=(0.5,))
 MARGINS = multiples("margin", of=(2.0, 0.5))
@@ -96,7 +97,7 @@ def test_a_comparison_of_one_point_is_the_first_of_several(done, data, tmp_path)
         True
     ] * len(single)
     again = compare(data, out, OPTIONS, known=known)
-    assert all(a.rows.equals(b.rows) and len(a.audit) == len(b.audit) for a, b in zip(results, again, strict=True))
+    assert all(first.rows.equals(second.rows) for first, second in zip(results, again, strict=True))
 
 
 def at_default(results):
@@ -136,10 +137,48 @@ def test_the_page_shows_fronts_above_the_methods_as_they_are(done, data):
     assert "points" not in json.loads((out / "comparison.json").read_text(encoding="utf-8"))
 
 
+def test_the_page_is_drawn_and_its_switches_work(done, data, tmp_path, browse):
+    _, results, _ = done
+    page = write_comparison(data, rated(results), tmp_path, OPTIONS)
+    document, console = browse(page)
+    panels = document.count('data-drawn="yes"')
+    assert console == []
+    assert panels == 3 + 3 + 3  # fronts, alarms, certified accuracy
+    clicks = (
+        "document.querySelector('[data-method=cayley]').click();document.querySelector('[data-logarithmic]').click()"
+    )
+    switched = tmp_path / "switched.html"
+    text = page.read_text(encoding="utf-8").replace(
+        "</body>", f"<script>setTimeout(() => {{{clicks}}}, 3000)</script></body>"
+    )
+    switched.write_text(text, encoding="utf-8")
+    after, console = browse(switched)
+    assert console == []
+    assert after.count('data-drawn="yes"') == panels
+    assert 0 < lines_drawn(after) < lines_drawn(document)
+
+
+def lines_drawn(document):
+    """Number of traces in all panels."""
+    return len(re.findall(r'class="trace scatter', document[document.rindex("</header>") :]))
+
+
+def test_attacks_are_made_at_the_models_own_thresholds(done, data, monkeypatch):
+    out, _, _ = done
+    monkeypatch.setattr(run, "_attacked", lambda *arguments: pl.DataFrame({"attacked": [True]}))
+    results = compare(data, out, replace(OPTIONS, audited=1), known=KNOWN)
+    assert [len(result.audit) for result in results] == [result.rate is None for result in results]
+    assert {result.rate is None for result in results} == {True, False}
+
+
+def rated(results):
+    """As if every threshold that is not balanced kept to 1 % of false alarms."""
+    return [replace(result, rate=None if result.rate is None else RATES[0]) for result in results]
+
+
 def test_caught_at_few_false_alarms_is_drawn_where_there_are_such_points(done, data, tmp_path):
     _, results, _ = done
-    rated = [replace(result, rate=None if result.rate is None else RATES[0]) for result in results]
-    text = write_comparison(data, rated, tmp_path, OPTIONS).read_text(encoding="utf-8")
+    text = write_comparison(data, rated(results), tmp_path, OPTIONS).read_text(encoding="utf-8")
     assert text.count('id="alarm-') == 3
 
 

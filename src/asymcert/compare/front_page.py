@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from asymcert.compare.front_plots import Panel, alarm_panel, front_panel, picture_of, plot_of
 from asymcert.compare.front_tables import lead_table, matched_table, points_table, sentences
-from asymcert.compare.fronts import Point, by_contender, front
+from asymcert.compare.fronts import Point, by_contender, front, told_sizes
 from asymcert.compare.leads import Lead, NormFronts, fronts_of
 from asymcert.compare.looks import looks
 from asymcert.compare.run import Result
@@ -51,7 +51,7 @@ class FrontPage:
                 (each.norm, sentences(each), matched_table(each), lead_table(each, self.seeds), points_table(each))
                 for each in self.fronts
             ],
-            "alarm_rate": ALARMS,
+            "alarms": f"{100 * ALARMS:g} %",
         }
 
     def save_picture(self, path: Path) -> None:
@@ -79,10 +79,13 @@ class FrontPage:
         }
 
 
-def _alarm_panels(fronts: Sequence[NormFronts]) -> list[Panel]:
-    """Of the norms that have points at the rate of false alarms."""
-    at_rate = [(each, [point for point in each.seeds[0] if point.result.rate == ALARMS]) for each in fronts]
-    return [alarm_panel(each.norm, points, each.sizes[0]) for each, points in at_rate if points and each.sizes]
+def _alarm_panels(fronts: Sequence[NormFronts]) -> Iterator[Panel]:
+    """Of the norms that have points at the rate of false alarms, at the least round radius that fits them."""
+    for each in fronts:
+        points = [point for point in each.seeds[0] if point.result.rate == ALARMS]
+        sizes = told_sizes(points) if points else []
+        if sizes:
+            yield alarm_panel(each.norm, points, sizes[0])
 
 
 def _point_record(point: Point, seed: int, sizes: Sequence[float], leading: bool) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 from asymcert.compare.fronts import Point, by_contender, front
 from asymcert.compare.looks import Look, looks
 from asymcert.evaluate.detection import Estimate
-from asymcert.report.pictures import PANEL, plain_label, row_of_axes
+from asymcert.report.pictures import LINE_STYLES, PANEL, plain_label, row_of_axes
 from asymcert.report.plots import Plot, new_figure, plain, style, transparent
 from asymcert.report.series import norm_symbol
 
@@ -22,14 +22,13 @@ COLUMNS = 5  # of names below a picture
 
 @dataclass(frozen=True, eq=False)
 class Marks:
-    """Points of one contender in a panel, those that make its front or others."""
+    """Points of one contender in a panel, those that make its front or others, with their figures on both axes."""
 
     name: str
-    method: str
+    points: Sequence[Point]
     look: Look
     x: Sequence[Estimate]
     y: Sequence[Estimate]
-    texts: Sequence[str]
     leading: bool = True
 
     def ends(self, axis: str) -> dict[str, Any]:
@@ -64,12 +63,13 @@ class Panel:
 
 def front_panel(norm: float, points: Sequence[Point]) -> Panel:
     """Every contender's front in one norm, and behind them the other points."""
-    marks, drawn = [], looks([point.result.method.name for point in points])
+    marks, drawn = [], _looks(points)
     for name, own in by_contender(points).items():
-        along, look = front(own), drawn[own[0].result.method.name]
+        along = front(own)
         for part in ([point for point in own if point not in along], along):
             accuracies = [_percent(point.accuracy_estimate) for point in part]
-            marks.append(_marks(name, part, look, accuracies, [point.radius_estimate for point in part], part is along))
+            radii = [point.radius_estimate for point in part]
+            marks.append(Marks(name, part, drawn[name], accuracies, radii, part is along))
     symbol = norm_symbol(norm)
     ordered = sorted(marks, key=lambda each: each.leading)
     return Panel(f"{symbol} norm", "Balanced accuracy, %", f"Median radius, {symbol}", ordered, True)
@@ -77,13 +77,23 @@ def front_panel(norm: float, points: Sequence[Point]) -> Panel:
 
 def alarm_panel(norm: float, points: Sequence[Point], size: float) -> Panel:
     """What is caught at the thresholds of one rate of false alarms: clean against certified at a radius."""
-    marks, drawn = [], looks([point.result.method.name for point in points])
+    marks, drawn = [], _looks(points)
     for name, own in by_contender(points).items():
         clean = [_percent(point.estimate(point.caught)) for point in own]
         kept = [_percent(point.certified_estimate(size)) for point in own]
-        marks.append(_marks(name, own, drawn[own[0].result.method.name], clean, kept))
-    symbol = norm_symbol(norm)
-    return Panel(f"{symbol}, certified to {size:g}", "Caught, unchanged, %", "Caught, certified, %", marks, False)
+        marks.append(Marks(name, own, drawn[name], clean, kept))
+    title = f"{norm_symbol(norm)}, certified to {size:g}"
+    return Panel(title, "Caught, unchanged, %", "Caught, certified, %", marks, False)
+
+
+def _looks(points: Sequence[Point]) -> dict[str, Look]:
+    """By contender: its method's, with open markers for all but the first certifier run on a part of the samples."""
+    drawn = looks([point.result.method.name for point in points])
+    found: dict[str, Look] = {}
+    for name, own in by_contender(points).items():
+        look = drawn[own[0].result.method.name]
+        found[name] = look._replace(filled=look not in found.values())
+    return found
 
 
 def plot_of(panel: Panel) -> Plot:
@@ -93,7 +103,7 @@ def plot_of(panel: Panel) -> Plot:
         figure.add_scatter(**_trace(marks, panel.joined and marks.leading))
     style(figure, panel.x, panel.y)
     figure.update_layout(hovermode="closest", showlegend=False)
-    figure.update_xaxes(range=panel.range).update_yaxes(rangemode="tozero")
+    figure.update_xaxes(range=panel.range).update_yaxes(rangemode="tozero", automargin=True)
     return Plot(panel.title, f"{panel.y} against {panel.x}, {panel.title}", figure)
 
 
@@ -104,7 +114,9 @@ def picture_of(panels: Sequence[Panel]) -> Any:
         for marks in panel.marks:
             if marks.leading:
                 shape = {"color": marks.look.colour, "marker": marks.look.drawn, "markersize": 5, "linewidth": 1.2}
-                joined = {"drawstyle": "steps-pre"} if panel.joined else {"linestyle": "none"}
+                shape |= {} if marks.look.filled else {"markerfacecolor": "white"}
+                line = LINE_STYLES[marks.look.dash] if panel.joined else "none"
+                joined = {"drawstyle": "steps-pre", "linestyle": line}
                 axis.plot(marks.values("x"), marks.values("y"), label=plain_label(marks.name), **shape, **joined)
         axis.set_xlim(panel.range)
         axis.set_ylim(bottom=0)
@@ -114,13 +126,6 @@ def picture_of(panels: Sequence[Panel]) -> Any:
     style = {"loc": "outside lower center", "ncols": COLUMNS, "fontsize": 7.5, "frameon": False}
     figure.legend(named.values(), named.keys(), **style)
     return figure
-
-
-def _marks(
-    name: str, points: Sequence[Point], look: Look, x: Sequence[Estimate], y: Sequence[Estimate], leading: bool = True
-) -> Marks:
-    method = points[0].result.method.name if points else ""
-    return Marks(name, method, look, x, y, [told(point) for point in points], leading)
 
 
 def told(point: Point) -> str:
@@ -140,17 +145,26 @@ def _trace(marks: Marks, joined: bool) -> dict[str, Any]:
     trace = {
         "x": marks.values("x"),
         "y": marks.values("y"),
-        "text": marks.texts,
+        "text": [told(point) for point in marks.points],
         "name": plain(marks.name),
-        "meta": marks.method,
+        "meta": marks.points[0].result.method.name if marks.points else "",
         "mode": "lines+markers" if joined else "markers",
-        "marker": {**colour, "symbol": marks.look.marker, "size": 8 if marks.leading else 5},
+        "marker": {
+            **colour,
+            "symbol": marks.look.marker + ("" if marks.look.filled else "-open"),
+            "size": 8 if marks.leading else 5,
+        },
         "hovertemplate": "%{x:.1f} %, %{y:.3g}<br>%{text}<extra>%{fullData.name}</extra>",
     }
     if not marks.leading:
         return trace | {"opacity": FAINT}
     return trace | {
-        "line": {**colour, "width": 1.8, "shape": "vh"},  # a front is the radius of the next point on the right
+        "line": {
+            **colour,
+            "width": 1.8,
+            "shape": "vh",
+            "dash": marks.look.dash,
+        },  # a front is the radius of the next point on the right
         "error_x": marks.ends("x"),
         "error_y": marks.ends("y"),
     }

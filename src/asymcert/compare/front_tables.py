@@ -16,7 +16,7 @@ from asymcert.report.tables import Table
 def sentences(fronts: NormFronts) -> list[tuple[str, list[tuple[str, str]], str]]:
     """For each match: whom ours is against, with the first seed who leads where, and what others say.
 
-    Leads are ``good``, ``bad`` where a rival's are beyond the interval, or ``even``.
+    Our leads are ``good``, a rival's ``bad`` where they are beyond the interval, all else is ``even``.
     """
     return [
         (
@@ -29,9 +29,9 @@ def sentences(fronts: NormFronts) -> list[tuple[str, list[tuple[str, str]], str]
 
 
 def _kind(stretch: Stretch) -> str:
-    if stretch.leader == OURS:
-        return "good"
-    return "bad" if any(each.beyond for each in stretch.leads) else "even"
+    if stretch.alone or not stretch.leader:
+        return "even"
+    return "good" if stretch.leader == OURS else "bad" if any(each.beyond for each in stretch.leads) else "even"
 
 
 def _seeds_text(seeds: Sequence[Match]) -> str:
@@ -47,17 +47,18 @@ def _seeds_text(seeds: Sequence[Match]) -> str:
 def _stretch_text(stretch: Stretch) -> str:
     """Who leads between two accuracies, by how much, and whether beyond the intervals."""
     where = f"{floor_percent(stretch.start)} to {floor_percent(stretch.end)}:"
-    first, ours = stretch.leads[0], stretch.leader == OURS
-    if first.ours is None or first.rival is None:
-        return f"{where} only {stretch.leader} reaches it"
+    ours = stretch.leader == OURS
+    if stretch.alone:
+        return f"{where} only {stretch.leader} gets so far"
     if not stretch.leader:
         return f"{where} both have the same radius"
     ratios = [each.ratio.value if ours else _inverse(each.ratio.value) for each in stretch.leads]
     least, most = floor_significant(min(ratios)), floor_significant(max(ratios))
     times = least if least == most else f"{least} to {most}"
     beyond = sum(each.beyond for each in stretch.leads)
-    sure = "beyond the interval" if beyond == len(ratios) else "partly beyond it" if beyond else "within the interval"
-    return f"{where} {stretch.leader} leads with {times} times {'its' if ours else 'our'} radius, {sure}"
+    sure = "" if beyond == len(ratios) else "in part " if beyond else "not "
+    whom = f"the radius of {' and '.join(stretch.rivals)}" if ours else "our radius"
+    return f"{where} {stretch.leader} leads with {times} times {whom}, {sure}beyond the interval"
 
 
 def _inverse(ratio: float) -> float:

@@ -67,6 +67,16 @@ class Stretch:
         """See `Lead`."""
         return self.leads[0].leader
 
+    @property
+    def alone(self) -> bool:
+        """Whether only the leader reaches these accuracies."""
+        return self.leads[0].ours is None or self.leads[0].rival is None
+
+    @property
+    def rivals(self) -> list[str]:
+        """The best ones there, in turn."""
+        return list(dict.fromkeys(each.rival.contender for each in self.leads if each.rival))
+
 
 @dataclass(frozen=True, eq=False)
 class Match:
@@ -106,7 +116,7 @@ class Match:
         reached = [each for each in leads if each.ours or each.rival]
         found: list[Stretch] = []
         for _, same in itertools.groupby(
-            reached, key=lambda each: (each.leader, each.ours is None, each.rival is None)
+            reached, key=lambda each: (each.leader, each.ours is None or each.rival is None)
         ):
             found.append(Stretch(found[-1].end if found else low, list(same)))
         return found

@@ -31,6 +31,12 @@ class Look(NamedTuple):
 
     colour: str
     marker: str  # plotly's
+    filled: bool = True
+
+    @property
+    def dash(self) -> str:
+        """Of lines, as plotly calls it."""
+        return "solid" if self.filled else "dash"
 
     @property
     def drawn(self) -> str:
