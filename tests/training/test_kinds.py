@@ -201,6 +201,7 @@ FEATURE_CONVEX = {
     "architecture": "conv",
     "feature_map": "centre-absolute",
     "centre_on": "pixel",
+    "levels": 1,
     "soft_width": 0.3,
     "hinge_count": 3,
     "hidden": (7,),

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from asymcert._checks import refuse
+from asymcert.certify.coordinates import Coordinates
 from asymcert.convex import ConvexConvNet, ConvexMLP, ConvexScore, SymmetricAverage
 from asymcert.errors import InputError
 from asymcert.features import CoordinatewiseMap
@@ -24,10 +25,11 @@ def check_composition_convex(model: FeatureConvexClassifier) -> None:
     InputError
         Says what is in the way, and names the method to use instead.
     """
-    feature_map = model.feature_map
+    coordinates = Coordinates(model.feature_map, model.input_shape)
+    feature_map = coordinates.rest
     if not isinstance(feature_map, CoordinatewiseMap) or not feature_map.coordinatewise:
         raise _cannot(f"{type(feature_map).__name__}, whose features mix inputs")
-    bent = _bent_features(feature_map, model.input_shape)
+    bent = _bent_features(feature_map, coordinates.shape)
     if bool(bent.any()):
         _check_nondecreasing(model.score, bent)
 

@@ -14,7 +14,8 @@ from asymcert._floats import UNIT, UP, up
 from asymcert.certify.budgets import radius, solve
 from asymcert.certify.closed_form import closed_form_radius, in_float64, slope_bound, tangent_plane
 from asymcert.certify.columns import ColumnDrops
-from asymcert.certify.drops import Pieces
+from asymcert.certify.coordinates import FAR, Coordinates
+from asymcert.certify.drops import Drops, Pieces
 from asymcert.certify.rounding import DeployedError, Rounding
 from asymcert.certify.words import WordDrops
 from asymcert.features import CoordinatewiseMap
@@ -24,7 +25,6 @@ from asymcert.threats.model import ThreatModel
 
 TIGHTENINGS = 120  # at most; mostly less than ten, but where the answer jumps each third only halves a bracket
 CLOSE = 1.0 + 1e-12  # ratio of bounds at which a radius is tight
-FAR = 1e15  # change of one coordinate where nothing limits the adversary
 CACHED_VALUES = 2**21  # per chunk on a CPU: elementwise work on what the caches hold is several times faster
 
 
@@ -55,17 +55,18 @@ class Planes:
     Raises
     ------
     InputError
-        The feature map is not coordinatewise.
+        The feature map is not coordinatewise, nor is it after a low-pass.
     """
 
     def __init__(self, model: FeatureConvexClassifier, sound: bool):
-        if not model.feature_map.coordinatewise:
+        self.model = in_float64(model)
+        self.coordinates = Coordinates(self.model.feature_map, self.model.input_shape)
+        if not self.coordinates.rest.coordinatewise:
             got = f"{type(model.feature_map).__name__}, whose features mix inputs"
             raise refuse("model", "one with a coordinatewise feature map", got, "Use method='closed-form'.")
-        self.model = in_float64(model)
         self.rounding = Rounding(self.model, model.dtype) if sound else None
-        assert isinstance(self.model.feature_map, CoordinatewiseMap)
-        self.pieces = Pieces(self.model.feature_map, self.model.input_shape)
+        assert isinstance(self.coordinates.rest, CoordinatewiseMap)
+        self.pieces = Pieces(self.coordinates.rest, self.coordinates.shape)
 
     def chunks(self, x: Tensor, cuts: int = 1) -> Iterator[Tensor]:
         """Checked float64 inputs in pieces of bounded memory, for so many cuts."""
@@ -97,11 +98,17 @@ class Cuts:
     ) -> None:
         planes = model if isinstance(model, Planes) else Planes(model, sound)
         self.model, self.rounding, self.pieces = planes.model, planes.rounding, planes.pieces
+        self.coordinates = planes.coordinates
         self.x, self.threat = x.to(self.model.device, torch.float64), threat
         self.features = self.model.feature_map(self.x)
-        low, high = threat.interval(self.x)
-        self._low, self._high, self._flat = low.flatten(1), high.flatten(1), self.x.flatten(1)
-        self._cost = threat.cost_for(self.model.input_shape).to(self.x).reshape(1, -1)
+        if threat.norm == 0 and self.coordinates.low_pass is not None:
+            remedy = "Train one without `levels`, or measure changes in l1."
+            raise refuse("threat", "of a norm from 1 on for a model with a low-pass", "norm 0", remedy)
+        self._least, self._greatest = threat.interval(self.x)
+        self._low, self._high = self.coordinates.interval(self._least, self._greatest)
+        self._at, self._blur = self.coordinates.of(self.x), self.coordinates.blur(self.x)
+        self._input_cost = threat.cost_for(self.model.input_shape).to(self.x)
+        self._cost = self.coordinates.cost(self._input_cost, threat.norm)
         n, features = len(self.x), self.features.flatten(1).shape[1]
         self.value = self.x.new_empty(n, 0)
         self.error = self.x.new_empty(n, 0)
@@ -155,7 +162,7 @@ class Cuts:
         found = torch.minimum(torch.where(plane.amount > 0, found, 0.0), self._deployed.limit)
         if weights.shape[1] == 1 and torch.equal(self.anchors[:, 0], self.x):
             found = torch.maximum(found, self._closed_form())  # the same plane: they differ by rounding
-        return PlaneRadius(found, self._worst(plane.slope, budgets).view_as(self.x))
+        return PlaneRadius(found, self._worst(plane.slope, budgets))
 
     def column_drops(self, weights: Tensor) -> tuple[ColumnDrops, Tensor]:
         """What the average of the cuts loses by each column, and the amount (n,) that it must not lose in all."""
@@ -176,7 +183,7 @@ class Cuts:
     def _drops_by_column(self, plane: _Plane) -> ColumnDrops:
         columns = self.columns
         assert columns is not None
-        return ColumnDrops.of(self.pieces, columns, plane.slope, plane.error, self._flat, self._low, self._high)
+        return ColumnDrops.of(self.pieces, columns, plane.slope, plane.error, self._at, self._low, self._high)
 
     def _counted(self, plane: _Plane) -> PlaneRadius:
         """Where columns or words are counted; the change is that of the adversary's best answer."""
@@ -184,7 +191,7 @@ class Cuts:
         if edits is None:
             drops = self._drops_by_column(plane)
         else:
-            drops = WordDrops.of(self.pieces, edits, plane.slope, plane.error, self._flat)
+            drops = WordDrops.of(self.pieces, edits, plane.slope, plane.error, self._at)
         found = torch.minimum(drops.radius(plane.amount), self._deployed.limit)
         change = drops.answer(drops.needed(plane.amount)).clamp(-FAR, FAR)
         return PlaneRadius(found, change.view_as(self.x))
@@ -211,21 +218,35 @@ class Cuts:
 
     def _within(self, plane: _Plane, rows: Tensor | slice, size: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Radius of some rows' planes and budgets that attain it, if no coordinate may cost more than `size`."""
-        x, low, high = self._flat[rows], self._low[rows], self._high[rows]
-        if size is not None:
-            room = size[:, None] / self._cost * up(8)
-            low, high = torch.maximum(low, -room), torch.minimum(high, room)
+        low, high = self._room(rows, size)
         amount = plane.amount[rows]
-        drops = self.pieces.drops(plane.slope[:, rows], plane.error[:, rows], x, low, high, self._cost)
+        drops = self._drops(plane, rows, low, high)
         budgets, price = solve(amount, drops, self.threat.norm)
         return radius(amount, drops, price, self.threat.dual_norm, self._deployed.rate * UP), budgets
+
+    def _room(self, rows: Tensor | slice, size: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Least and greatest change (n, d) of some rows' coordinates, if none may cost more than `size` (n,)."""
+        low, high = self._low[rows], self._high[rows]
+        if size is None:
+            return low, high
+        if self.coordinates.low_pass is not None:  # nor any input, which in l_inf is a sharper limit
+            pixel = size.view(-1, *[1] * (self.x.ndim - 1)) / self._input_cost * up(8)
+            least, greatest = torch.maximum(self._least[rows], -pixel), torch.minimum(self._greatest[rows], pixel)
+            low, high = self.coordinates.interval(least, greatest)
+        room = size[:, None] / self._cost * up(8)
+        return torch.maximum(low, -room), torch.minimum(high, room)
+
+    def _drops(self, plane: _Plane, rows: Tensor | slice, low: Tensor, high: Tensor) -> Drops:
+        blur = self._blur[rows] if isinstance(self._blur, Tensor) else self._blur
+        slope, error = plane.slope[:, rows], plane.error[:, rows]
+        return self.pieces.drops(slope, error, self._at[rows], low, high, self._cost, blur)
 
     def _farthest(self, plane: _Plane, low: Tensor, tightenings: int) -> Tensor:
         """l_inf: the largest radius at which the drops, concave or not, stay below the amount; at least `low`.
 
         The excess of the drops over the amount is continuous and rises with the size: its root is bracketed.
         """
-        corner = (torch.maximum(-self._low, self._high) * self._cost).amax(1)
+        corner = (torch.maximum(-self._least, self._greatest) * self._input_cost).flatten(1).amax(1)
         low = low.clamp(max=FAR)
         high = torch.where(corner.isfinite(), torch.maximum(corner, low), 4.0 * low)
         below, above = self._excess(plane, low), self._excess(plane, high)
@@ -253,10 +274,8 @@ class Cuts:
 
     def _excess(self, plane: _Plane, size: Tensor) -> Tensor:
         """Greatest fall of the plane when every coordinate may cost up to `size` (n,), minus the amount, rounded up."""
-        room = size[:, None] / self._cost * up(8)
-        low, high = torch.maximum(self._low, -room), torch.minimum(self._high, room)
-        drops = self.pieces.drops(plane.slope, plane.error, self._flat, low, high, self._cost)
-        slack = up(4.0 * (self._flat.shape[1] + 16))
+        drops = self._drops(plane, slice(None), *self._room(slice(None), size))
+        slack = up(4.0 * (self._at.shape[1] + 16))
         return (drops.drop.amax(0).clamp(min=0.0).sum(1) + self._deployed.rate * size) * slack - plane.amount
 
     def _tighten(self, plane: _Plane, valid: Tensor, budgets: Tensor, tightenings: int) -> tuple[Tensor, Tensor]:
@@ -287,10 +306,11 @@ class Cuts:
         return valid, budgets
 
     def _worst(self, slope: Tensor, budgets: Tensor) -> Tensor:
-        """The change within budgets (n, d) that lowers the plane most, coordinate by coordinate: (n, d)."""
+        """The change within budgets (n, d) that lowers the plane most, coordinate by coordinate: (n, *input_shape)."""
         room = torch.minimum(budgets / self._cost, torch.full_like(budgets, FAR))
         low, high = torch.maximum(self._low, -room), torch.minimum(self._high, room)
-        return self.pieces.worst(slope, self._flat, low, high)
+        change = self.pieces.worst(slope, self._at, low, high)
+        return self.coordinates.spread(change, self._least, self._greatest)
 
 
 def _next_try(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 
@@ -50,6 +51,16 @@ class Pieces:
         """Number d of coordinates."""
         return self.knots.shape[1]
 
+    def to(self, like: Tensor) -> Pieces:
+        """The same pieces on the device and in the type of a tensor; certificates need float64."""
+        moved = copy.copy(self)
+        moved.knots, moved._slopes, moved._index = (
+            self.knots.to(like),
+            self._slopes.to(like),
+            self._index.to(like.device),
+        )
+        return moved
+
     def falls(self, gradient: Tensor) -> Tensor:
         """Derivative of planes (n, F) on each piece: (k + 1, n, d)."""
         return self._by_piece(gradient, self._slopes)
@@ -65,17 +76,27 @@ class Pieces:
         assert isinstance(total, Tensor)
         return total.movedim(1, 0).contiguous()
 
-    def drops(self, slope: Tensor, error: Tensor, x: Tensor, low: Tensor, high: Tensor, cost: Tensor) -> Drops:
+    def drops(
+        self,
+        slope: Tensor,
+        error: Tensor,
+        x: Tensor,
+        low: Tensor,
+        high: Tensor,
+        cost: Tensor,
+        blur: Tensor | float = 0.0,
+    ) -> Drops:
         """Drops of planes with the derivatives `slope`, each wrong by at most `error`: both (k + 1, n, d).
 
-        `x`, `low`, `high` are (n, d): inputs, least and greatest change; `cost` is (1, d).
+        `x`, `low`, `high` are (n, d): coordinates, each wrong by at most `blur`, least and greatest change; `cost` is
+        (1, d).
         """
         if len(slope) == 1:
             return _affine_drops(slope[0], error[0], low, high, cost)
-        ends = self._ends(x, low, high)
-        reach, drop = _walk(slope - error, ends, x)
-        back, fallen = _walk(-slope.flip(0) - error.flip(0), [-end for end in reversed(ends)], -x)
-        drop = torch.cat((drop, fallen)) + self._misplaced(slope)
+        ends = self.ends(x, low, high)
+        reach, drop = walk(slope - error, ends, x)
+        back, fallen = walk(-slope.flip(0) - error.flip(0), [-end for end in reversed(ends)], -x)
+        drop = torch.cat((drop, fallen)) + self._misplaced(slope, blur)
         unlimited = torch.stack((high.isinf(), low.isinf()))
         outward = torch.stack((error[-1] - slope[-1], error[0] + slope[0]))
         ray = torch.where(unlimited, outward, 0.0).amax(0).clamp(min=0.0) / cost * ABOVE
@@ -89,9 +110,9 @@ class Pieces:
         if len(slope) == 1:
             found = error[0] * change.abs() - slope[0] * change
         else:
-            ends = self._ends(x, change.clamp(max=0.0), change.clamp(min=0.0))
-            _, forth = _walk(slope - error, ends, x)
-            _, back = _walk(-slope.flip(0) - error.flip(0), [-end for end in reversed(ends)], -x)
+            ends = self.ends(x, change.clamp(max=0.0), change.clamp(min=0.0))
+            _, forth = walk(slope - error, ends, x)
+            _, back = walk(-slope.flip(0) - error.flip(0), [-end for end in reversed(ends)], -x)
             found = torch.where(change > 0, forth[-1], back[-1]) + self._misplaced(slope)
         return torch.where(change == 0, 0.0, found + found.abs() * (16.0 * UNIT))
 
@@ -99,14 +120,14 @@ class Pieces:
         """The change (n, d) between `low` and `high` at which planes of the derivatives `slope` fall most."""
         if len(slope) == 1:
             return torch.where(slope[0] > 0, low, high)
-        ends = self._ends(x, low, high)
-        _, drop = _walk(slope, ends, x)
-        _, fallen = _walk(-slope.flip(0), [-end for end in reversed(ends)], -x)
+        ends = self.ends(x, low, high)
+        _, drop = walk(slope, ends, x)
+        _, fallen = walk(-slope.flip(0), [-end for end in reversed(ends)], -x)
         changes = torch.stack([*ends[1:], *reversed(ends[:-1])]) - x
         most, chosen = torch.cat((drop, fallen)).nan_to_num(-math.inf, math.inf).max(0)  # no slope times no end
         return torch.where(most > 0, changes.gather(0, chosen[None])[0].clamp(low, high), 0.0)
 
-    def _ends(self, x: Tensor, low: Tensor, high: Tensor) -> list[Tensor]:
+    def ends(self, x: Tensor, low: Tensor, high: Tensor) -> list[Tensor]:
         """Where pieces end within reach, ascending: the lowest value, all knots, the highest; the box rounded outward.
 
         In the values themselves, not in changes: knots that lie close together stay as far apart as they are.
@@ -115,9 +136,9 @@ class Pieces:
         most = x + high + 2.0 * UNIT * (x.abs() + high.abs())
         return [least, *(torch.clamp(knot, least, most) for knot in self.knots), most]
 
-    def _misplaced(self, slope: Tensor) -> Tensor:
-        """Bound on what falls are off where knots were computed with a few roundings: (n, d)."""
-        return (slope.diff(dim=0).abs() * (self.knots.abs() * (4.0 * UNIT))[:, None]).sum(0)
+    def _misplaced(self, slope: Tensor, blur: Tensor | float = 0.0) -> Tensor:
+        """Bound on what falls are off where knots, with a few roundings, and coordinates were computed: (n, d)."""
+        return (slope.diff(dim=0).abs() * ((self.knots.abs() * (4.0 * UNIT))[:, None] + blur)).sum(0)
 
 
 def _active(slopes: Tensor, sources: Tensor, inputs: int) -> tuple[Tensor, Tensor]:
@@ -146,7 +167,7 @@ def _affine_drops(slope: Tensor, error: Tensor, low: Tensor, high: Tensor, cost:
     return Drops((room * cost * BELOW)[None], (steep * room * ABOVE)[None], ray)
 
 
-def _walk(slope: Tensor, ends: list[Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+def walk(slope: Tensor, ends: list[Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
     """Changes from `x` to the right at the end of each piece, and the fall of the plane there: (k + 1, n, d) each."""
     fallen, reach, drop = torch.zeros_like(x), [], []
     for piece, start, end in zip(slope, ends[:-1], ends[1:], strict=True):

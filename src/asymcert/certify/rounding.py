@@ -24,8 +24,6 @@ from asymcert._floats import GREATEST, UNIT, UP, scaled_norm
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
 
-MAP_OPERATIONS = 8  # roundings of one feature map, conversion of the input to the deployed type included
-
 
 @dataclass(frozen=True)
 class _Arithmetic:
@@ -86,7 +84,7 @@ class Rounding:
             value = absolute(ones).sum()
             (slope,) = torch.autograd.grad(value, ones)
         growth = math.prod(1.0 + float(weight.abs().sum()) for weight in absolute.state_dict().values())
-        maps = MAP_OPERATIONS * len(list(model.feature_map.modules()))
+        maps = model.feature_map.operations
         self.operations, self._backward = absolute.operations + maps, absolute.backward_operations + maps
         self.growth = growth * max(self.operations, self._backward)  # of the error of any one operation until the end
         self.slope = slope[0] * (1.0 + self._gamma(FLOAT64, self._backward)) + self._underflow(FLOAT64)

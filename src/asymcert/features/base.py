@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from asymcert._checks import refuse
 
+ROUNDINGS = 8  # of a simple map, and of each part of others
+
 
 class FeatureMap(nn.Module, ABC):
     """A Lipschitz map ``phi`` from inputs of shape (n, *input_shape) to features.
@@ -65,6 +67,11 @@ class FeatureMap(nn.Module, ABC):
     def magnitude_of_exact(self, size: Tensor) -> Tensor:
         """`magnitude` where inputs are exact: given in the type that is computed in, not converted or computed."""
         return self.magnitude(size)
+
+    @property
+    def operations(self) -> int:
+        """Most roundings on a path through the map, conversion of its input to the deployed type included."""
+        return ROUNDINGS * len(list(self.modules()))
 
     @property
     def activations(self) -> int:

@@ -93,6 +93,11 @@ class Chain(CoordinatewiseMap):
             size = feature_map.magnitude(size)
         return size
 
+    @property
+    def operations(self) -> int:
+        """Those of every map."""
+        return sum(feature_map.operations for feature_map in self._members())
+
     def options(self) -> dict[str, Any]:
         """None: the members carry their own."""
         return {}

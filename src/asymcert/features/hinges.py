@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from asymcert._checks import check_count, check_norm
+from asymcert._checks import check_count, check_norm, check_number
 from asymcert._floats import up
 from asymcert.features.maps import Centre
 
@@ -16,8 +17,8 @@ from asymcert.features.maps import Centre
 class Hinges(Centre):
     """``(x - mean, |x - c_1|, ..., |x - c_k|)``, joined along the first axis of a sample.
 
-    The centres ``c_j = j / (k + 1)`` divide [0, 1], the range of scaled inputs. Lipschitz constant ``(k + 1)^(1/p)``:
-    all parts can move by the full change of the input.
+    The centres ``c_j = j * reach / (k + 1)`` divide [0, reach]; [0, 1] is the range of scaled inputs. Lipschitz
+    constant ``(k + 1)^(1/p)``: all parts can move by the full change of the input.
 
     Parameters
     ----------
@@ -25,17 +26,20 @@ class Hinges(Centre):
         As in `Centre`.
     count
         The number k of absolute values.
+    reach
+        Positive, finite: the range of what comes in, ``2^levels`` after a low-pass.
     """
 
-    def __init__(self, mean: Tensor, count: int):
+    def __init__(self, mean: Tensor, count: int, reach: float = 1.0):
         super().__init__(mean)
         check_count("count", count)
-        self.count = count
+        check_number("reach", reach, 0.0, sys.float_info.max, open_low=True)
+        self.count, self.reach = count, float(reach)
 
     @property
     def centres(self) -> list[float]:
         """The k centres, ascending."""
-        return [index / (self.count + 1) for index in range(1, self.count + 1)]
+        return [index * self.reach / (self.count + 1) for index in range(1, self.count + 1)]
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, ...) -> (n, (k + 1) c, ...)."""
@@ -64,5 +68,5 @@ class Hinges(Centre):
         return torch.cat((self.mean + first, *above, *below))
 
     def options(self) -> dict[str, Any]:
-        """The number of absolute values."""
-        return {"count": self.count}
+        """The number of absolute values, and the range."""
+        return {"count": self.count, "reach": self.reach}

@@ -74,7 +74,9 @@ class FeatureConvexClassifier(BinaryClassifier):
     def bends(self) -> Tensor:
         """Knots of a coordinatewise map."""
         mapped = self.feature_map
-        return mapped.knots(self.input_shape) if isinstance(mapped, CoordinatewiseMap) else super().bends()
+        if not isinstance(mapped, CoordinatewiseMap) or not mapped.coordinatewise:
+            return super().bends()
+        return mapped.knots(self.input_shape)
 
     def parts(self) -> dict[str, Any]:
         """The feature map and the score."""

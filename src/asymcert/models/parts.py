@@ -19,6 +19,7 @@ from asymcert.features import (
     FeatureMap,
     Hinges,
     Identity,
+    LowPass,
     Ramps,
     SoftThreshold,
     Standardise,
@@ -28,7 +29,18 @@ from asymcert.linf.feature_map import DistanceFeatures
 SCORES: dict[str, type[ConvexScore]] = {c.__name__: c for c in (ConvexMLP, ConvexConvNet)}
 MAPS: dict[str, type[FeatureMap]] = {
     c.__name__: c
-    for c in (Identity, Centre, CentreAbsolute, SoftThreshold, Hinges, Ramps, Standardise, Chain, DistanceFeatures)
+    for c in (
+        Identity,
+        Centre,
+        CentreAbsolute,
+        SoftThreshold,
+        Hinges,
+        Ramps,
+        Standardise,
+        LowPass,
+        Chain,
+        DistanceFeatures,
+    )
 }
 CALLS = 50  # of torch for each tensor while a network is built; 5 to 8 are usual
 Module = TypeVar("Module", bound=nn.Module)

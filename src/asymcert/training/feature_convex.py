@@ -9,22 +9,33 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from asymcert._checks import check_choice
+from asymcert._checks import check_choice, refuse
 from asymcert._floats import NORMS, norm_name
 from asymcert.certify.closed_form import slope_bound, tangent_plane
 from asymcert.convex import ConvexConvNet, ConvexEnsemble, ConvexMLP, symmetrise
 from asymcert.convex.base import WeightOptions
 from asymcert.datasets import BinaryData
 from asymcert.datasets.binary import channel_mean
-from asymcert.features import Centre, CentreAbsolute, FeatureMap, Hinges, Identity, Ramps, SoftThreshold
+from asymcert.features import (
+    Centre,
+    CentreAbsolute,
+    Chain,
+    FeatureMap,
+    Hinges,
+    Identity,
+    LowPass,
+    Ramps,
+    SoftThreshold,
+)
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.models.thresholds import accuracies, choose_threshold
 from asymcert.threats.model import ThreatModel
 from asymcert.threats.table import TableThreat
 from asymcert.training.columns import ColumnFalls
 from asymcert.training.config import TrainConfig
+from asymcert.training.falls import TangentFalls
 from asymcert.training.kind import Kind
-from asymcert.training.losses import Weighing, classification_loss, needs_gradient, training_loss
+from asymcert.training.losses import Weighing, certified_loss, classification_loss, needs_gradient, training_loss
 from asymcert.training.objective import Objective
 from asymcert.training.presets import PRESETS, for_rows
 
@@ -43,6 +54,9 @@ class FeatureConvex(Objective):
         self.score = build_score(recipe, self.feature_map.output_shape(self.input_shape))
         if recipe.initialisation == "standardised":
             standardise(self.score, self.feature_map(x[torch.randperm(len(x))[:STANDARDISED]]))
+        self.falls: TangentFalls | None = None
+        if recipe.loss == "tangent":
+            self.falls = TangentFalls(self.feature_map, self.input_shape, recipe.targets)
         self.lipschitz = {norm: self.feature_map.lipschitz(norm) for norm in NORMS}
         self.share = 0.0  # how much of the part that acts on the gradient counts yet
         self.weighing = Weighing(recipe.label_smoothing) if recipe.label_smoothing else None
@@ -74,7 +88,7 @@ class FeatureConvex(Objective):
         """Take the column of each input, int64 (d,)."""
         if self.recipe.target_columns:
             assert isinstance(self.feature_map, Ramps)
-            self.falls = ColumnFalls(self.feature_map, columns, self.recipe.target_columns)
+            self.column_falls = ColumnFalls(self.feature_map, columns, self.recipe.target_columns)
 
     def advance(self, progress: float) -> None:
         """Terms of the gradient grow over the warm-up."""
@@ -98,6 +112,9 @@ class FeatureConvex(Objective):
             deployed = self.score(features)
             self.score.train()
         (gradient,) = torch.autograd.grad(deployed.sum(), features, create_graph=True)
+        if self.falls is not None:
+            fall = self.share * self.falls.greatest(gradient, x)
+            return certified_loss(scores, fall, sensitive, self.recipe.sensitive_only, self.weighing)
         return training_loss(
             self.recipe, scores, deployed, gradient, sensitive, self.lipschitz, self.share, self.weighing
         )
@@ -111,7 +128,7 @@ class FeatureConvex(Objective):
         scores = self._scores(attacked), self._scores(inputs[count:])
         (slope,) = torch.autograd.grad(_average(scores[0]).sum(), attacked, create_graph=True)
         slope = slope * kept[:count]
-        fall = (slope * self.falls.directions(slope.detach(), features[:count])).sum(1)
+        fall = (slope * self.column_falls.directions(slope.detach(), features[:count])).sum(1)
         moved = scores[0] - self.share * self.recipe.columns_weight * fall
         labels = torch.arange(len(features), device=features.device) < count
         return classification_loss(torch.cat((moved, scores[1]), -1), labels, self.weighing)
@@ -146,7 +163,7 @@ class FeatureConvex(Objective):
             size = gradient.double().abs().flatten(1)
             slopes.append(torch.stack([slope_bound(model, size, threat) for threat in threats]))
             if self.recipe.target_columns:
-                falls.append((gradient * self.falls.directions(gradient, model.feature_map(chunk))).sum(1))
+                falls.append((gradient * self.column_falls.directions(gradient, model.feature_map(chunk))).sum(1))
         score, slope = torch.cat(scores).cpu(), torch.cat(slopes, dim=1).cpu()
         threshold = choose_threshold(self.recipe.false_positive_rate, score, sensitive)
         reached = torch.where(score > threshold, (score - threshold) / slope, 0.0)
@@ -172,6 +189,17 @@ class FeatureConvex(Objective):
 
 def build_map(config: TrainConfig, x: Tensor) -> FeatureMap:
     """The configured feature map, centred at a mean of training inputs `x` where it centres."""
+    if config.levels:
+        if x.ndim != 4:
+            raise refuse("levels", "0 for what is no image", config.levels)
+        low_pass = LowPass(config.levels, x.shape[2], x.shape[3])
+        rest = _coordinatewise_map(config, low_pass(x), 2.0**config.levels)
+        return Chain(low_pass, rest)
+    return _coordinatewise_map(config, x)
+
+
+def _coordinatewise_map(config: TrainConfig, x: Tensor, reach: float = 1.0) -> FeatureMap:
+    """The configured map of coordinates (n, ...) that range over [0, reach]."""
     if config.feature_map == "ramps":
         return Ramps.fit(x, config.edges)
     if config.feature_map == "identity":
@@ -180,7 +208,7 @@ def build_map(config: TrainConfig, x: Tensor) -> FeatureMap:
     if config.feature_map == "soft-threshold":
         return SoftThreshold(mean, config.soft_width)
     if config.feature_map == "hinges":
-        return Hinges(mean, config.hinge_count)
+        return Hinges(mean, config.hinge_count, reach)
     return Centre(mean) if config.feature_map == "centre" else CentreAbsolute(mean)
 
 

@@ -1,0 +1,127 @@
+"""Sums over blocks of pixels: what a classifier that must not mind small changes can look at."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from asymcert._checks import check_count, check_norm, refuse
+from asymcert._floats import down, dual_exponent, scaled_norm, up
+from asymcert.features.base import FeatureMap
+from asymcert.features.chain import Chain
+from asymcert.features.maps import Identity
+
+LEVELS = 10  # at most: blocks of a million pixels
+
+
+class LowPass(FeatureMap):
+    """``z = P x``: sums over blocks of ``2^levels x 2^levels`` pixels of a channel, over the root of their number.
+
+    The rows of P are orthonormal and share no pixel. So a change of size r in l_p moves the sum of a block of m pixels
+    by at most ``m^(1/2 - 1/p) r``, spread evenly it moves it by just that, and blocks spend the change apart: an
+    adversary in x is one in z with a cost for each block, and nothing is lost.
+
+    Parameters
+    ----------
+    levels
+        How many times blocks double; at the lower and right edge they are cut off where they do not fit.
+    height, width
+        Of the images.
+    """
+
+    def __init__(self, levels: int, height: int, width: int):
+        super().__init__()
+        for name, value in (("levels", levels), ("height", height), ("width", width)):
+            check_count(name, value)
+        if levels > LEVELS:
+            raise refuse("levels", f"at most {LEVELS}", levels)
+        self.levels, self.height, self.width = levels, height, width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, c, height, width) -> (n, c, ceil(height / 2^levels), ceil(width / 2^levels))."""
+        return self._blocks(x).sum((3, 5)) * self._scale(x)
+
+    def spread(self, z: Tensor) -> Tensor:
+        """``P^T z``: each block's value shared out evenly, which is the least change of pixels that sums to it."""
+        return self.stretch(z * self._scale(z))
+
+    def stretch(self, z: Tensor) -> Tensor:
+        """Each block's value at all of its pixels."""
+        side = 2**self.levels
+        wide = z.repeat_interleave(side, 2).repeat_interleave(side, 3)
+        return wide[:, :, : self.height, : self.width]
+
+    def block_cost(self, cost: Tensor, norm: float) -> Tensor:
+        """What a change of each block's value costs at least, ``sqrt(m) / ||1 / cost||_q``, rounded down.
+
+        Per-pixel costs (c, height, width) -> float64 (c, ...); by Hoelder's inequality, q being dual to p = `norm`.
+        """
+        inverse = self._blocks(1.0 / cost.double()[None])[0].transpose(2, 3).flatten(3)  # (c, rows, columns, pixels)
+        steepest = scaled_norm(inverse.flatten(0, 2), dual_exponent(norm)).view(inverse.shape[:3])
+        return down(4**self.levels + 16) / (steepest * self._scale(steepest))
+
+    def lipschitz(self, norm: float) -> float:
+        """The greatest ``m^(1/2 - 1/p)`` of any block of m pixels, rounded up."""
+        inverse = 1.0 / check_norm(norm)
+        pixels = self._pixels(torch.empty(0, dtype=torch.float64))
+        return float(pixels.pow(0.5 - inverse).max()) * up(32)
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(c, height, width) -> (c, blocks, blocks).
+
+        Raises
+        ------
+        InputError
+            Samples are no images of that size.
+        """
+        if len(input_shape) != 3 or tuple(input_shape[1:]) != (self.height, self.width):
+            wanted = f"(channels, {self.height}, {self.width}), as the low-pass is for"
+            raise refuse("input_shape", wanted, tuple(input_shape), "Leave the low-pass out for what is no image.")
+        return (input_shape[0], *(math.ceil(size / 2**self.levels) for size in (self.height, self.width)))
+
+    def feature_cost(self, cost: Tensor, input_shape: tuple[int, ...]) -> Tensor:
+        """The least cost of each block's pixels."""
+        negated = -cost.expand(input_shape)[None]
+        return -functional.max_pool2d(negated, 2**self.levels, ceil_mode=True)[0]
+
+    def magnitude(self, size: Tensor) -> Tensor:
+        """The sums of sizes."""
+        return self(size)
+
+    @property
+    def operations(self) -> int:
+        """A sum's, besides those of any map."""
+        return super().operations + 4**self.levels
+
+    def options(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {"levels": self.levels, "height": self.height, "width": self.width}
+
+    def _pixels(self, like: Tensor) -> Tensor:
+        """How many pixels each block has, (rows, columns), of the kind of another tensor."""
+        return self._blocks(like.new_ones(1, 1, self.height, self.width)).sum((3, 5))[0, 0]
+
+    def _scale(self, like: Tensor) -> Tensor:
+        """What each block's sum is multiplied with: (rows, columns)."""
+        return self._pixels(like).rsqrt()
+
+    def _blocks(self, x: Tensor) -> Tensor:
+        """Pixels by block, zeros where the image ends: (n, c, height, width) -> (n, c, rows, side, columns, side)."""
+        side = 2**self.levels
+        padded = functional.pad(x, (0, -self.width % side, 0, -self.height % side))
+        return padded.unflatten(3, (-1, side)).unflatten(2, (-1, side))
+
+
+def split_low_pass(feature_map: FeatureMap) -> tuple[LowPass | None, FeatureMap]:
+    """The low-pass that a chain begins with, if it does, and the map of what it gives."""
+    if isinstance(feature_map, LowPass):
+        return feature_map, Identity()
+    first = feature_map.maps[0] if isinstance(feature_map, Chain) else None
+    if not isinstance(feature_map, Chain) or not isinstance(first, LowPass):
+        return None, feature_map
+    rest = list(feature_map.maps)[1:]
+    return first, Chain(*rest) if rest else Identity()  # pyright: ignore[reportArgumentType]
