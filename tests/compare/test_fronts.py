@@ -166,6 +166,7 @@ def test_fronts_of_results_keep_norms_and_seeds_apart():
     assert [each.norm for each in found] == [1.0, 2.0]
     assert [[len(points) for points in each.seeds] for each in found] == [[1, 1], [1, 1]]
     assert found[0].matches == [[], []]
+    assert fronts_of(seeds, [0.8, 0.6])[0].levels == [0.6, 0.8]
 
 
 def test_settings_spread_from_the_method_as_it_is(tmp_path):

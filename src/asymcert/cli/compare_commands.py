@@ -34,6 +34,9 @@ def compare(
     budget: Annotated[str, typer.Option(help="`cpu`, or `gpu` for the published base networks.")] = "cpu",
     samples: Annotated[int, typer.Option(help="First test samples to certify.")] = 1000,
     points: Annotated[int, typer.Option(help="Settings of every method, for fronts; 1 takes methods as they are.")] = 1,
+    at: Annotated[
+        list[float] | None, typer.Option(help="Balanced accuracy in percent to compare fronts at; repeat it for more.")
+    ] = None,
     audited: Annotated[int, typer.Option(help="Certified samples of each curve and norm to attack; 0 for none.")] = 50,
     published: Annotated[
         Path | None, typer.Option(help="JSON file of published curves, to be laid over ours.", show_default=False)
@@ -63,7 +66,8 @@ def compare(
 
     named = (name.strip() for name in methods.split(","))
     names = None if methods == "all" else tuple(dict.fromkeys(name for name in named if name))
-    base = CompareOptions(names, budget, samples, audited, device=device, points=points)
+    levels = tuple(level / 100 for level in at or [])
+    base = CompareOptions(names, budget, samples, audited, device=device, points=points, levels=levels)
     runs = [replace(base, seed=number) for number in dict.fromkeys(seed or [0])]
     overlay = None if published is None else read_published(published, data)
     described = {**table, "test": test, "max_bytes": max_bytes}

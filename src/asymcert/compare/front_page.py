@@ -28,10 +28,12 @@ class FrontPage:
     ----------
     seeds
         Results of `compare` with several settings, for each seed.
+    levels
+        Balanced accuracies to compare at, by default some that the methods reach.
     """
 
-    def __init__(self, seeds: Sequence[Sequence[Result]]):
-        self.fronts = fronts_of(seeds)
+    def __init__(self, seeds: Sequence[Sequence[Result]], levels: Sequence[float] = ()):
+        self.fronts = fronts_of(seeds, levels)
         self.results = seeds[0]
         self.seeds = [int(points[0].rows["seed"][0]) for points in self.fronts[0].seeds]
         self.panels = [front_panel(each.norm, each.seeds[0]) for each in self.fronts]

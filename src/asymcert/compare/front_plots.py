@@ -128,11 +128,10 @@ def picture_of(panels: Sequence[Panel]) -> Any:
     return figure
 
 
-def told(point: Point) -> str:
-    """Setting, certifier and threshold of a point."""
+def threshold_text(point: Point) -> str:
+    """How a point's threshold was chosen on validation data."""
     rate = point.result.rate
-    threshold = "balanced" if rate is None else f"{100 * rate:.3g} % false alarms"
-    return f"{point.result.setting.name}, {point.result.curve.label}, {threshold}"
+    return "balanced" if rate is None else f"{100 * rate:.3g} % false alarms"
 
 
 def _percent(share: Estimate) -> Estimate:
@@ -142,10 +141,11 @@ def _percent(share: Estimate) -> Estimate:
 def _trace(marks: Marks, joined: bool) -> dict[str, Any]:
     """One contender's trace, with whiskers where its points lead."""
     colour = {"color": marks.look.colour}
+    parts = [(point.result.setting.name, point.result.curve.label, threshold_text(point)) for point in marks.points]
     trace = {
         "x": marks.values("x"),
         "y": marks.values("y"),
-        "text": [told(point) for point in marks.points],
+        "text": [", ".join(each) for each in parts],
         "name": plain(marks.name),
         "meta": marks.points[0].result.method.name if marks.points else "",
         "mode": "lines+markers" if joined else "markers",

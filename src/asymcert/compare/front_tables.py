@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from asymcert.compare.front_plots import told
+from asymcert.compare.front_plots import threshold_text
 from asymcert.compare.fronts import best, by_contender, front
 from asymcert.compare.leads import OURS, Lead, Match, NormFronts, Stretch
 from asymcert.evaluate.detection import Estimate
@@ -94,20 +94,21 @@ def _lead_text(lead: Lead) -> str:
 
 def points_table(fronts: NormFronts) -> Table:
     """The points that make the fronts, with all figures."""
-    sizes = fronts.sizes
-    header = ("Method", "Point", "Balanced accuracy", "Median radius", *(f"Certified to {size:g}" for size in sizes))
+    certified = (f"Certified to {size:g}" for size in fronts.sizes)
     rows = [
         (
-            name,
-            told(point),
+            point.result.curve.label,
+            point.result.setting.name,
+            threshold_text(point),
             interval_text(point.accuracy_estimate),
             _interval(point.radius_estimate),
-            *(interval_text(point.certified_estimate(size)) for size in sizes),
+            *(floor_percent(point.certified_estimate(size).value) for size in fronts.sizes),
         )
-        for name, own in by_contender(fronts.seeds[0]).items()
+        for own in by_contender(fronts.seeds[0]).values()
         for point in front(own)
     ]
-    return Table(header, tuple(rows), 2)
+    header = ("Certifier", "Setting", "Threshold", "Balanced accuracy", "Median radius", *certified)
+    return Table(header, tuple(rows), 3)
 
 
 def _interval(found: Estimate) -> str:

@@ -128,11 +128,12 @@ class NormFronts:
 
     norm: float
     seeds: Sequence[Sequence[Point]]
+    given: Sequence[float] = ()
 
     @cached_property
     def levels(self) -> list[float]:
-        """Matched accuracies."""
-        return matched_levels(self.seeds)
+        """Matched accuracies, ascending: those given, or by default some that are reached."""
+        return sorted(set(self.given)) or matched_levels(self.seeds)
 
     @cached_property
     def sizes(self) -> list[float]:
@@ -164,10 +165,10 @@ def matched_levels(seeds: Sequence[Sequence[Point]], count: int = LEVELS) -> lis
     return sorted({float(np.floor(1000 * level + 1e-9) / 1000) for level in found})
 
 
-def fronts_of(seeds: Sequence[Sequence[Result]]) -> list[NormFronts]:
-    """What the results of each seed make, norms ascending."""
+def fronts_of(seeds: Sequence[Sequence[Result]], levels: Sequence[float] = ()) -> list[NormFronts]:
+    """What the results of each seed make, norms ascending, compared at some accuracies."""
     points = [points_of(results) for results in seeds]
-    return [NormFronts(norm, [each[norm] for each in points]) for norm in points[0]]
+    return [NormFronts(norm, [each[norm] for each in points], levels) for norm in points[0]]
 
 
 def _matches(points: Sequence[Point], levels: Sequence[float]) -> Iterator[Match]:

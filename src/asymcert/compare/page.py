@@ -68,7 +68,7 @@ def write_comparison(
     panels = by_unit([line.series for line in seeds[0]])
     save_picture(curve_picture(panels, overlay, many=True), out / "certified_accuracy.png")
     record = machine_readable(data, [line for part in seeds for line in part], options)
-    fronts = FrontPage([results, *others]) if options.points > 1 else None
+    fronts = FrontPage([results, *others], options.levels) if options.points > 1 else None
     if fronts is not None:
         fronts.save_picture(out / "fronts.png")
         record |= fronts.record()

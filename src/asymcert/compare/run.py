@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from asymcert._checks import check_choice, check_count, refuse
+from asymcert._checks import check_choice, check_count, check_number, refuse
 from asymcert._floats import NORMS
 from asymcert.compare.methods import BUDGETS, COMPARED, Curve, Method
 from asymcert.compare.settings import AS_IT_IS, Setting, operating_points_of
@@ -53,6 +53,8 @@ class CompareOptions:
     points
         Settings of every method's knob, as far as it has so many: 1 takes the methods as they are; with more,
         certificates that are quick are made at several thresholds too.
+    levels
+        Balanced accuracies, fractions, that fronts are compared at; by default some that the methods reach.
 
     Raises
     ------
@@ -67,6 +69,7 @@ class CompareOptions:
     seed: int = 0
     device: str = "cpu"
     points: int = 1
+    levels: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         check_choice("budget", self.budget, BUDGETS)
@@ -77,6 +80,8 @@ class CompareOptions:
         check_count("samples", self.samples, 2)
         check_count("audited", self.audited, 0)
         check_count("points", self.points)
+        for level in self.levels:
+            check_number("levels", level, 0.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
