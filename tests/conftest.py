@@ -1,6 +1,9 @@
 """Settings and fixtures that every test shares."""
 
 import os
+import re
+import shutil
+import subprocess
 
 import pytest
 import torch
@@ -10,6 +13,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side; two-thr
 torch.set_num_threads(1)
 pytest.register_assert_rewrite("contracts")
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+BROWSE = (
+    "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update "
+    "--disable-sync --enable-logging=stderr --window-size=1200,2000 --virtual-time-budget=20000 --dump-dom"
+)
+
 settings.register_profile("fixed", derandomize=True, deadline=None, database=None, max_examples=40)
 settings.load_profile("fixed")
 
@@ -17,3 +26,19 @@ settings.load_profile("fixed")
 @pytest.fixture
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(20240607)
+
+
+@pytest.fixture(scope="session")
+def browse(tmp_path_factory):
+    """A function from a page to its elements after drawing, and what the browser's console said."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        pytest.skip(f"no browser found; looked for {', '.join(BROWSERS)}")
+
+    def run(path):
+        profile = tmp_path_factory.mktemp("profile")
+        command = [browser, *BROWSE.split(), f"--user-data-dir={profile}", path.as_uri()]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
+        return result.stdout, re.findall(r".*CONSOLE.*", result.stderr)
+
+    return run

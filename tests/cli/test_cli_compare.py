@@ -25,6 +25,18 @@ def test_seeds_share_a_page_and_continue(tmp_path):
     assert [line["seed"] for line in lines] == [0, 0, 0, 1, 1, 1]
 
 
+def test_several_points_are_shown_as_fronts_and_their_time_is_said_before(tmp_path):
+    command = [part for part in COMMAND if part != "--quiet"]
+    fronts = ["--points", "2", "--at", "60", "--at", "55.5", "--audited", "0", "--out", str(tmp_path)]
+    done = CliRunner().invoke(app, [*command, *fronts])
+    assert done.exit_code == 0, done.output
+    assert "Expected" in done.stderr
+    assert (tmp_path / "seed-0" / "cayley" / "0.25-times-margin" / "model.safetensors").exists()
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "<h2>Fronts</h2>" in page
+    assert "55.5 %" in page
+
+
 def test_a_wrong_method_is_named_before_anything_is_written(tmp_path):
     result = CliRunner().invoke(app, ["compare", "digits-3-8", "--methods", "magic", "--out", str(tmp_path / "new")])
     assert result.exit_code != 0

@@ -230,6 +230,8 @@ def test_a_certifier_that_refuses_the_model_is_left_out_and_named(data, tmp_path
         ({"methods": ("magic",)}, "`methods` must be one of"),
         ({"methods": ()}, "`methods` must be at least one"),
         ({"budget": "tpu"}, "`budget` must be one of"),
+        ({"points": 0}, "`points` must be an integer of at least 1"),
+        ({"levels": (62.0,)}, "`levels` must be a number in"),
         ({"samples": 1}, "`samples` must be an integer of at least 2"),
     ],
 )

@@ -1,33 +1,10 @@
 """The page in a real browser: every plot is drawn, nothing fails, nothing is fetched."""
 
 import re
-import shutil
-import subprocess
 
 import pytest
 
 PLOTS = 5 * 3 + 6 + 1  # curves, at a rate, surfaces, radii, training; ROC, precision; calibration
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-OPTIONS = (
-    "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update "
-    "--disable-sync --enable-logging=stderr --window-size=1200,2000 --virtual-time-budget=20000 --dump-dom"
-)
-
-
-@pytest.fixture(scope="session")
-def browse(tmp_path_factory):
-    """A function from a page to its elements after drawing, and what the browser's console said."""
-    browser = next(filter(None, map(shutil.which, NAMES)), None)
-    if browser is None:
-        pytest.skip(f"no browser found; looked for {', '.join(NAMES)}")
-
-    def run(path):
-        profile = tmp_path_factory.mktemp("profile")
-        command = [browser, *OPTIONS.split(), f"--user-data-dir={profile}", path.as_uri()]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
-        return result.stdout, re.findall(r".*CONSOLE.*", result.stderr)
-
-    return run
 
 
 @pytest.fixture(scope="session")

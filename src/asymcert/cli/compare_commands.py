@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,6 +33,10 @@ def compare(
     max_bytes: MaxBytes = None,
     budget: Annotated[str, typer.Option(help="`cpu`, or `gpu` for the published base networks.")] = "cpu",
     samples: Annotated[int, typer.Option(help="First test samples to certify.")] = 1000,
+    points: Annotated[int, typer.Option(help="Settings of every method, for fronts; 1 takes methods as they are.")] = 1,
+    at: Annotated[
+        list[float] | None, typer.Option(help="Balanced accuracy in percent to compare fronts at; repeat it for more.")
+    ] = None,
     audited: Annotated[int, typer.Option(help="Certified samples of each curve and norm to attack; 0 for none.")] = 50,
     published: Annotated[
         Path | None, typer.Option(help="JSON file of published curves, to be laid over ours.", show_default=False)
@@ -54,15 +60,21 @@ def compare(
     """
     from asymcert.compare import CompareOptions
     from asymcert.compare import compare as run_comparison
+    from asymcert.compare.estimate import minutes_left
     from asymcert.compare.outcome import read_published
     from asymcert.compare.page import write_comparison
 
     named = (name.strip() for name in methods.split(","))
     names = None if methods == "all" else tuple(dict.fromkeys(name for name in named if name))
-    runs = [CompareOptions(names, budget, samples, audited, number, device) for number in dict.fromkeys(seed or [0])]
+    levels = tuple(level / 100 for level in at or [])
+    base = CompareOptions(names, budget, samples, audited, device=device, points=points, levels=levels)
+    runs = [replace(base, seed=number) for number in dict.fromkeys(seed or [0])]
     overlay = None if published is None else read_published(published, data)
     described = {**table, "test": test, "max_bytes": max_bytes}
     loaded = [load_data(data, data_dir, sensitive or [], options.seed, described) for options in runs]
+    if not quiet:
+        pairs = zip(loaded, runs, strict=True)
+        show.console.print(_expected([minutes_left(part, out / f"seed-{o.seed}", o) for part, o in pairs]))
     with show.progress("compare", 1, quiet) as update:
         found = [
             run_comparison(split, out / f"seed-{options.seed}", options, _noted(update, options.seed))
@@ -72,6 +84,21 @@ def compare(
     show.table(f"{loaded[0].name}: {loaded[0].sensitive} against {loaded[0].other}", _rows(found, as_json), as_json)
     show.console.print(f"[green]page:[/green] {page}")
     raise typer.Exit(1 if any(r.audit["success"].any() for part in found for r in part if len(r.audit)) else 0)
+
+
+def _expected(seeds: Sequence[dict[str, float]]) -> str:
+    """How long all seeds will take together, from minutes by method; the greatest first."""
+    totals = {name: sum(part[name] for part in seeds) for name in seeds[0]}
+    slowest = sorted(totals, key=lambda name: -totals[name])
+    parts = [f"{name} {_duration(totals[name])}" for name in slowest if totals[name] >= 1]
+    if not parts:
+        return "Expected: minutes, or not known for such data."
+    return f"Expected on two cores, besides attacks: {_duration(sum(totals.values()))} ({', '.join(parts)})."
+
+
+def _duration(minutes: float) -> str:
+    hours, rest = divmod(math.ceil(minutes), 60)
+    return f"{hours} h {rest:02} min" if hours else f"{rest} min"
 
 
 def _noted(update: Callable[..., None], seed: int) -> Callable[[str, int, int], None]:

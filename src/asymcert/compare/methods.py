@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from asymcert._floats import NORMS
 from asymcert.certify import Certifier, ClosedForm, Exact, Tangent, certifier_for
+from asymcert.compare.settings import AS_IT_IS, Setting, multiples
 from asymcert.datasets import BinaryData
 from asymcert.models.base import BinaryClassifier
 from asymcert.training.models import MODELS, train
 
 BUDGETS = ("cpu", "gpu")
+FAMILIES = ("mnist", "fashion", "cifar10")  # of data whose times are known
 TrainMethod = Callable[..., BinaryClassifier]  # (data, budget=, seed=, device=, checkpoint=, on_epoch=)
 
 
@@ -34,6 +36,8 @@ class Curve:
         Whether it may refuse the method's model, as the exact method does where a feature map bends.
     norms
         Those that it is run in.
+    swept
+        Whether it is quick enough to be run at several thresholds of each model.
     """
 
     label: str
@@ -41,11 +45,19 @@ class Curve:
     share: float = 1.0
     optional: bool = False
     norms: tuple[float, ...] = NORMS
+    swept: bool = False
 
     @property
     def whole(self) -> bool:
         """Whether it is run on all samples."""
         return self.share == 1
+
+
+class Minutes(NamedTuple):
+    """What one setting takes: training, and certifying 1,000 samples."""
+
+    train: float
+    certify: float
 
 
 @dataclass(frozen=True)
@@ -72,6 +84,10 @@ class Method:
         Most samples of a norm to attack: few where one evaluation takes thousands of passes.
     ours
         Whether it is a feature-convex classifier.
+    knob
+        Settings in the order in which they spread best along its front, the method as it is first.
+    minutes
+        By family of data: what training and certifying 1,000 samples take for one setting, on two shared cores.
     """
 
     name: str
@@ -84,16 +100,38 @@ class Method:
     deterministic: bool = True
     audited: int = 1000
     ours: bool = False
+    knob: tuple[Setting, ...] = (AS_IT_IS,)
+    minutes: Mapping[str, Minutes] = field(default_factory=dict)
 
 
-def trained(model: str, data: BinaryData, budget: str, preset: str | None = None, **options: Any) -> BinaryClassifier:
-    """Our presets serve both budgets, but for the published large l_inf-distance net of MNIST."""
+def trained(
+    model: str,
+    data: BinaryData,
+    budget: str,
+    preset: str | None = None,
+    scaled: Mapping[str, float] | None = None,
+    **options: Any,
+) -> BinaryClassifier:
+    """A model of our recipes, of which some numbers are `scaled` by factors.
+
+    Presets serve both budgets, but for the published large l_inf-distance net of MNIST.
+    """
     large = model == "linf-net" and budget == "gpu" and data.name.startswith("mnist")
     chosen = budget if budget in MODELS[model].presets else "mnist-0.3" if large else preset
-    return train(data, model, chosen, **options)
+    recipe = MODELS[model].recipe(data, chosen)
+    turned = {name: factor * getattr(recipe, name) for name, factor in (scaled or {}).items()}
+    return train(data, model, chosen, **turned, **options)
+
+
+def _minutes(*each: tuple[float, float]) -> dict[str, Minutes]:
+    """Of the families with published data, in their order, on a CPU."""
+    return {family: Minutes(*pair) for family, pair in zip(FAMILIES, each, strict=True)}
 
 
 _SMALL_BASE = "a perceptron in place of ResNet-18 or WideResNet-40-2; Adam in place of SGD; fewer epochs"
+_TARGETS = ("target_l2", "target_l1", "target_linf", "penalty_weight")  # whichever of them a preset trains by
+_NOISES = multiples("sigma", of=(0.5, 1.5, 0.25, 0.75))
+_EPSILONS = multiples("epsilon", of=(0.5, 1.5, 0.25, 0.75))
 _SMOOTHING = {"cpu": _SMALL_BASE, "gpu": "none known"}
 _OURS = "our own recipe in place of SGD with Jacobian regularisation; threshold balanced on validation data"
 _JOINT = "not published: a convex score of 16 outputs of an l_inf-distance net, trained together"
@@ -101,7 +139,7 @@ _BOUNDS = "our own bounds in place of alpha,beta-CROWN"
 _NET = "small net: width 64 to 200 in place of 5120, 16 to 40 epochs; threshold in units of logits, in the bounds too"
 
 
-def _smoothing(noise: str, own: tuple[float, ...]) -> Method:
+def _smoothing(noise: str, own: tuple[float, ...], minutes: Mapping[str, Minutes]) -> Method:
     return Method(
         f"smoothing-{noise}",
         f"Smoothing, {noise.capitalize()}",
@@ -111,6 +149,8 @@ def _smoothing(noise: str, own: tuple[float, ...]) -> Method:
         _SMOOTHING,
         f"rs-{noise}",
         deterministic=False,
+        knob=_NOISES,
+        minutes=minutes,
     )
 
 
@@ -121,37 +161,43 @@ _ALL = (
         NORMS,
         partial(trained, "feature-convex"),
         (
-            Curve("Feature-convex, closed form", ClosedForm()),
-            Curve("Feature-convex, tangent", Tangent()),
+            Curve("Feature-convex, closed form", ClosedForm(), swept=True),
+            Curve("Feature-convex, tangent", Tangent(), swept=True),
             Curve("Feature-convex, refined", certifier_for("refined", cuts=4)),
             Curve("Feature-convex, exact", Exact(tolerance=1e-3, time_limit=10.0), optional=True),
         ),
         {"cpu": _OURS, "gpu": _OURS},
         "fcnn",
         ours=True,
+        knob=multiples(*_TARGETS, of=(0.4, 2.0, 0.7, 1.4)),
+        minutes=_minutes((1, 3), (1, 5), (14, 50)),
     ),
     Method(
         "linf-convex",
         "Feature-convex on distances",
         (math.inf,),
         partial(trained, "linf-convex"),
-        (Curve("Feature-convex on distances", certifier_for("enclosure")),),
+        (Curve("Feature-convex on distances", certifier_for("enclosure"), swept=True),),
         dict.fromkeys(BUDGETS, _JOINT),
         "",
         ours=True,
+        knob=_EPSILONS,
+        minutes=_minutes((1.2, 0.2), (0.8, 0.2), (2.3, 0.2)),
     ),
     Method(
         "linf-net",
         "l_inf-distance net",
         (math.inf,),
         partial(trained, "linf-net"),
-        (Curve("l_inf-distance net", certifier_for("interval")),),
+        (Curve("l_inf-distance net", certifier_for("interval"), swept=True),),
         {"cpu": _NET, "gpu": "the published width and schedule on MNIST, else the small net"},
         "linf-net",
+        knob=_EPSILONS,
+        minutes=_minutes((1, 0.6), (0.7, 2), (2, 6)),
     ),
-    _smoothing("gaussian", (2.0,)),
-    _smoothing("laplacian", (1.0,)),
-    _smoothing("uniform", (1.0, math.inf)),
+    _smoothing("gaussian", (2.0,), _minutes((0.2, 2), (0.2, 2), (0.5, 6))),
+    _smoothing("laplacian", (1.0,), _minutes((0.3, 6), (0.3, 5), (0.5, 13))),
+    _smoothing("uniform", (1.0, math.inf), _minutes((0.3, 6), (0.3, 3), (0.5, 14))),
     Method(
         "splitting",
         "Splitting noise",
@@ -161,15 +207,19 @@ _ALL = (
         _SMOOTHING,
         "splitting",
         audited=1,
+        knob=_NOISES,
+        minutes=_minutes((0.6, 3), (0.6, 0.3), (1.5, 9)),
     ),
     Method(
         "cayley",
         "Cayley, orthogonal",
         (2.0,),
         partial(trained, "cayley"),
-        (Curve("Cayley, orthogonal", certifier_for("lipschitz-margin")),),
+        (Curve("Cayley, orthogonal", certifier_for("lipschitz-margin"), swept=True),),
         {"cpu": "fewer epochs, a narrower ResNet-9 where there is one", "gpu": "none known"},
         "cayley",
+        knob=multiples("margin", of=(0.25, 4.0, 0.5, 2.0)),
+        minutes=_minutes((0.3, 0.1), (0.7, 0.3), (0.7, 0.2)),
     ),
     Method(
         "crown",
@@ -177,14 +227,16 @@ _ALL = (
         NORMS,
         partial(trained, "relu"),
         (
-            Curve("ReLU, CROWN", certifier_for("crown"), 0.3),
-            Curve("ReLU, branch and bound", certifier_for("branch-and-bound", time_limit=3.0), 0.1),
+            Curve("ReLU, CROWN", certifier_for("crown"), 0.5),
+            Curve("ReLU, branch and bound", certifier_for("branch-and-bound", time_limit=3.0), 0.2),
         ),
         {
             "cpu": f"7 attack steps in training in place of 50, 40 epochs in place of 60; {_BOUNDS}",
             "gpu": _BOUNDS,
         },
         "ab-crown (points)",
+        knob=multiples("epsilon", of=(0.5, 0.25, 1.25, 0.75)),
+        minutes=_minutes((0.7, 43), (0.9, 26), (2.4, 59)),
     ),
 )
 COMPARED: dict[str, Method] = {method.name: method for method in _ALL}

@@ -16,14 +16,14 @@ import polars as pl
 from asymcert._checks import check_norm, check_number, refuse
 from asymcert._files import parse_json
 from asymcert._version import __version__
+from asymcert.compare.looks import looks
 from asymcert.compare.methods import COMPARED
 from asymcert.compare.run import CHUNK, CompareOptions, Result
-from asymcert.compare.table_methods import COLUMNS, FOR_TABLES
+from asymcert.compare.table_methods import COLUMNS
 from asymcert.datasets import BinaryData
 from asymcert.evaluate.curves import certified_accuracy, summary
-from asymcert.report.series import COLOURS, DASHES, GREY, Series, drawn_curve
+from asymcert.report.series import DASHES, GREY, Series, drawn_curve
 
-PALETTE = (*COLOURS, "#8B5E3C", "#7B3294")  # one for each method
 DRAWN = 300  # points of a curve in the machine-readable file
 CHANGED = (1, 2, 3, 5)  # columns whose change is tabulated
 
@@ -82,12 +82,15 @@ def survival(rows: pl.DataFrame) -> dict[int, float]:
 
 
 def lines_of(results: Sequence[Result]) -> list[Line]:
-    """All lines, norms ascending, in the order of the results; a method keeps its colour, a certifier its dash."""
-    names = [result.method.name for result in results]
-    order = list(dict.fromkeys([*(COMPARED if COMPARED.keys() >= set(names) else FOR_TABLES), *names]))
+    """All lines of methods as they are, norms ascending, in the order of the results.
+
+    A method keeps its colour, a certifier its dash.
+    """
+    results = [result for result in results if result.as_it_is]
+    drawn = looks([result.method.name for result in results])
     lines = []
     for result in results:
-        colour = PALETTE[order.index(result.method.name) % len(PALETTE)]
+        colour = drawn[result.method.name].colour
         dash = DASHES[result.method.curves.index(result.curve) % len(DASHES)]
         for rows in result.rows.partition_by("threat", maintain_order=True):
             found = summary(rows).row(0, named=True)
@@ -155,11 +158,9 @@ def _against(norm: float, ours: Sequence[Line], rival: Line | None) -> Verdict:
 
 def coloured(published: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
     """Published curves with a column ``colour``, that of the method they are of; grey for others."""
-    known = {f"published: {method.published}": index for index, method in enumerate(COMPARED.values())}
-    return {
-        name: frame.with_columns(colour=pl.lit(PALETTE[known[name] % len(PALETTE)] if name in known else GREY))
-        for name, frame in published.items()
-    }
+    drawn = looks(list(COMPARED))
+    known = {f"published: {method.published}": drawn[name].colour for name, method in COMPARED.items()}
+    return {name: frame.with_columns(colour=pl.lit(known.get(name, GREY))) for name, frame in published.items()}
 
 
 def read_published(path: Path, name: str) -> dict[str, pl.DataFrame]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from asymcert.compare.front_page import FrontPage
 from asymcert.compare.outcome import (
     CHANGED,
     Line,
@@ -31,7 +32,7 @@ from asymcert.report.plots import curve_plot
 from asymcert.report.series import by_unit, norm_symbol
 from asymcert.report.tables import Table
 
-TEMPLATE = Path(__file__).parent / "templates" / "comparison.html"
+TEMPLATES = Path(__file__).parent / "templates"
 OWN = "✓"
 
 
@@ -44,6 +45,8 @@ def write_comparison(
     others: Sequence[Sequence[Result]] = (),
 ) -> Path:
     """Write ``index.html``, ``certified_accuracy.png`` and ``comparison.json`` into `out`; returns the page's path.
+
+    With several settings of the methods, the page is of fronts, and ``fronts.png`` shows them.
 
     Parameters
     ----------
@@ -65,13 +68,20 @@ def write_comparison(
     panels = by_unit([line.series for line in seeds[0]])
     save_picture(curve_picture(panels, overlay, many=True), out / "certified_accuracy.png")
     record = machine_readable(data, [line for part in seeds for line in part], options)
+    fronts = FrontPage([results, *others], options.levels) if options.points > 1 else None
+    if fronts is not None:
+        fronts.save_picture(out / "fronts.png")
+        record |= fronts.record()
     text = json.dumps(record, indent=1, allow_nan=False)
     (out / "comparison.json").write_text(text + "\n", encoding="utf-8")
     plots = {"curve": [curve_plot(panel, overlay, many=True) for panel in panels.values()]}
     attacks = [result.audit for part in (results, *others) for result in part if len(result.audit)]
     content = _tables(seeds, data, overlay) | {"deviations": _deviations(results, options)}
     content |= {"attacked": sum(map(len, attacks)), "won": sum(int(audit["success"].sum()) for audit in attacks)}
-    return write_page(out / "index.html", TEMPLATE, plots, data=data, options=options, **content)
+    if fronts is not None:
+        plots, content = plots | fronts.plots(), content | fronts.content()
+    template = TEMPLATES / ("comparison.html" if fronts is None else "fronts.html")
+    return write_page(out / "index.html", template, plots, data=data, options=options, **content)
 
 
 def _tables(seeds: Sequence[Sequence[Line]], data: BinaryData, overlay: Mapping[str, pl.DataFrame]) -> dict[str, Any]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from asymcert._checks import check_choice, check_count, refuse
+from asymcert._checks import check_choice, check_count, check_number, refuse
 from asymcert._floats import NORMS
 from asymcert.compare.methods import BUDGETS, COMPARED, Curve, Method
+from asymcert.compare.settings import AS_IT_IS, Setting, operating_points_of
 from asymcert.compare.table_methods import FOR_TABLES, methods_for
 from asymcert.datasets import BinaryData, Split
 from asymcert.errors import InputError
@@ -48,6 +50,11 @@ class CompareOptions:
         Of split and training.
     device
         To train on.
+    points
+        Settings of every method's knob, as far as it has so many: 1 takes the methods as they are; with more,
+        certificates that are quick are made at several thresholds too.
+    levels
+        Balanced accuracies, fractions, that fronts are compared at; by default some that the methods reach.
 
     Raises
     ------
@@ -61,6 +68,8 @@ class CompareOptions:
     audited: int = 50
     seed: int = 0
     device: str = "cpu"
+    points: int = 1
+    levels: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         check_choice("budget", self.budget, BUDGETS)
@@ -70,17 +79,30 @@ class CompareOptions:
             raise refuse("methods", "at least one", "none", f"Choose from {', '.join(COMPARED | FOR_TABLES)}.")
         check_count("samples", self.samples, 2)
         check_count("audited", self.audited, 0)
+        check_count("points", self.points)
+        for level in self.levels:
+            check_number("levels", level, 0.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """Rows of one certifier of one method: those of all norms, and the attacks on them; none where it refused."""
+    """Rows of one certifier of one method: those of all norms, and the attacks on them; none where it refused.
+
+    `rate` is that of false alarms on validation data which the threshold keeps to, None where it is the model's own.
+    """
 
     method: Method
     curve: Curve
     rows: pl.DataFrame
     audit: pl.DataFrame = field(default_factory=pl.DataFrame)
     refusal: str = ""
+    setting: Setting = AS_IT_IS
+    rate: float | None = None
+
+    @property
+    def as_it_is(self) -> bool:
+        """Whether it is of the method without a turn of its knob, at the model's own threshold."""
+        return not self.setting.options and self.rate is None
 
 
 def compare(
@@ -115,23 +137,34 @@ def compare(
     RunError
         A method's folder holds another run.
     """
-    options, known = options or CompareOptions(), methods_for(data) if known is None else known
+    options = options or CompareOptions()
+    report = progress or (lambda what, done, total: None)
+    settings = [
+        (out / name, method, setting)
+        for name, method in chosen_methods(data, options, known).items()
+        for setting in method.knob[: options.points]
+    ]
+    results = []
+    for number, (folder, method, setting) in enumerate(settings, 1):
+        what = f"{number}/{len(settings)} {method.name}, {setting.name}"
+        told = partial(_told, report, what)
+        results += _Trial(data, RunFolder(setting.folder(folder)), method, setting, options, told).results()
+    return results
+
+
+def _told(report: StageProgress, trial: str, what: str, done: int, total: int) -> None:
+    report(f"{trial}: {what}", done, total)
+
+
+def chosen_methods(
+    data: BinaryData, options: CompareOptions, known: Mapping[str, Method] | None = None
+) -> dict[str, Method]:
+    """The methods of a comparison by name; arguments and errors are those of `compare`."""
+    known = methods_for(data) if known is None else known
     names = tuple(known) if options.methods is None else options.methods
     for name in names:
         check_choice("methods", name, tuple(known))
-    report = progress or (lambda what, done, total: None)
-    results = []
-    for name in names:
-        method, run = known[name], RunFolder(out / name)
-        model = _model(data, run, method, options, report)
-        for curve in method.curves:
-            try:
-                results.append(_result(data, run, model, method, curve, options, report))
-            except InputError as error:
-                if not curve.optional:
-                    raise
-                results.append(Result(method, curve, SCHEMA.to_frame(), refusal=str(error)))
-    return results
+    return {name: known[name] for name in names}
 
 
 def threats(data: BinaryData, norms: Sequence[float] = NORMS) -> list[ThreatModel]:
@@ -140,47 +173,69 @@ def threats(data: BinaryData, norms: Sequence[float] = NORMS) -> list[ThreatMode
     return [*counted, *(ThreatModel(norm, lower=0.0, upper=1.0) for norm in norms if norm != 0)]
 
 
-def _model(
-    data: BinaryData, run: RunFolder, method: Method, options: CompareOptions, report: StageProgress
-) -> BinaryClassifier:
-    facts = RunFacts.of(data, {"model": method.name, "budget": options.budget}, options.seed)
+@dataclass(frozen=True, eq=False)
+class _Trial:
+    """One setting of a method, in its run folder."""
 
-    def train(checkpoint: Path, on_epoch: Callable[[dict[str, Any]], None]) -> BinaryClassifier:
-        fixed: dict[str, Any] = {"seed": options.seed, "device": options.device, "checkpoint": checkpoint}
-        return method.train(data, budget=options.budget, on_epoch=on_epoch, **fixed)
+    data: BinaryData
+    run: RunFolder
+    method: Method
+    setting: Setting
+    options: CompareOptions
+    report: StageProgress
 
-    def logged(record: dict[str, Any]) -> None:
-        report(f"{method.name}: train", record["epoch"], 0)
+    def results(self) -> Iterator[Result]:
+        """Of every certifier: at the model's own threshold, and at others where it is quick."""
+        model = self.model()
+        others = operating_points_of(model, self.data) if self.options.points > 1 else []
+        for curve in self.method.curves:
+            try:
+                yield self.certified(model, curve)
+            except InputError as error:
+                if not curve.optional:
+                    raise
+                yield Result(self.method, curve, SCHEMA.to_frame(), refusal=str(error), setting=self.setting)
+                continue
+            for point in others if curve.swept else []:
+                yield self.certified(point.model, curve, point.max_fpr)
 
-    return fit_run(run, facts, train, logged)
+    def model(self) -> BinaryClassifier:
+        """Trained, or as it was stored."""
+        config = {"model": self.method.name, "budget": self.options.budget, **self.setting.options}
+
+        def train(checkpoint: Path, on_epoch: Callable[[dict[str, Any]], None]) -> BinaryClassifier:
+            fixed: dict[str, Any] = {"seed": self.options.seed, "device": self.options.device}
+            fixed |= {"budget": self.options.budget, "checkpoint": checkpoint, "on_epoch": on_epoch}
+            return self.method.train(self.data, **fixed, **self.setting.options)
+
+        facts = RunFacts.of(self.data, config, self.options.seed)
+        return fit_run(self.run, facts, train, lambda record: self.report("train", record["epoch"], 0))
+
+    def certified(self, model: BinaryClassifier, curve: Curve, rate: float | None = None) -> Result:
+        """Rows of one certifier and threshold, and at the model's own threshold attacks on them."""
+        split = self.data.test.chosen(range(samples_of(self.data, curve, self.options)))
+        adversaries, seed = threats(self.data, curve.norms), self.options.seed
+        rows = evaluate(
+            model,
+            split,
+            self.run,
+            adversaries,
+            curve.certifier,
+            data_digest=self.data.digest,
+            seed=seed,
+            chunk=CHUNK,
+            progress=lambda done, total: self.report(curve.label, done, total),
+        )
+        result = Result(self.method, curve, rows, setting=self.setting, rate=rate)
+        most = min(self.options.audited, self.method.audited)
+        if rate is not None or not (self.method.deterministic and most):
+            return result
+        return replace(result, audit=_attacked(self.run, model, split, rows, adversaries, most, seed))
 
 
-def _result(
-    data: BinaryData,
-    run: RunFolder,
-    model: BinaryClassifier,
-    method: Method,
-    curve: Curve,
-    options: CompareOptions,
-    report: StageProgress,
-) -> Result:
-    count = max(2, math.ceil(curve.share * options.samples))
-    split, adversaries = data.test.chosen(range(min(count, len(data.test)))), threats(data, curve.norms)
-    rows = evaluate(
-        model,
-        split,
-        run,
-        adversaries,
-        curve.certifier,
-        data_digest=data.digest,
-        seed=options.seed,
-        chunk=CHUNK,
-        progress=lambda done, total: report(curve.label, done, total),
-    )
-    if not (method.deterministic and options.audited):
-        return Result(method, curve, rows)
-    most = min(options.audited, method.audited)
-    return Result(method, curve, rows, _attacked(run, model, split, rows, adversaries, most, options.seed))
+def samples_of(data: BinaryData, curve: Curve, options: CompareOptions) -> int:
+    """How many test samples a certifier is run on."""
+    return min(max(2, math.ceil(curve.share * options.samples)), len(data.test))
 
 
 def _attacked(

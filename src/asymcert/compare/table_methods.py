@@ -10,6 +10,7 @@ from typing import Any
 from asymcert._floats import NORMS
 from asymcert.certify import Tangent, certifier_for
 from asymcert.compare.methods import BUDGETS, COMPARED, Curve, Method, trained
+from asymcert.compare.settings import AS_IT_IS, Setting
 from asymcert.datasets import BinaryData
 from asymcert.models.base import BinaryClassifier
 from asymcert.threats.table import TableThreat
@@ -52,15 +53,18 @@ def _trees(data: BinaryData, *, seed: int, **others: Any) -> BinaryClassifier:
     return train_trees(data, seed=seed)
 
 
-def _convex(name: str, label: str, deviation: str, ours: bool, **options: Any) -> Method:
+def _convex(
+    name: str, label: str, deviation: str, ours: bool, knob: tuple[Setting, ...] = (AS_IT_IS,), **options: Any
+) -> Method:
     """A convex score of the columns, certified by its tangent planes; refined where columns are counted."""
     curves = [Curve(f"{label}, tangent", Tangent(), norms=EVERY)]
     if ours:
         curves.append(Curve(f"{label}, refined", certifier_for("refined", cuts=4), norms=(COLUMNS,)))
     train = partial(trained, "feature-convex", **options)
-    return Method(name, label, EVERY, train, tuple(curves), dict.fromkeys(BUDGETS, deviation), "", ours=ours)
+    return Method(name, label, EVERY, train, tuple(curves), dict.fromkeys(BUDGETS, deviation), "", ours=ours, knob=knob)
 
 
+_COUNTED = (AS_IT_IS, *(Setting(f"{count}-columns", {"target_columns": count}) for count in (1, 8, 2, 6)))
 _SAME = "not published: trained as ours"
 _ALL = (
     _convex("feature-convex", "Feature-convex", "our own recipe for tables", True),
@@ -69,6 +73,7 @@ _ALL = (
         "Feature-convex for columns",
         "our own recipe, a larger score trained for columns",
         True,
+        knob=_COUNTED,
         preset="columns",
         target_columns=4,
     ),
@@ -79,6 +84,7 @@ _ALL = (
         _SAME,
         False,
         architecture="additive",
+        knob=_COUNTED,
         preset="columns",
         target_columns=4,
     ),

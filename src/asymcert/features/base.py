@@ -22,6 +22,7 @@ def widened(low: Tensor, high: Tensor, unit: float, least: float, extra: Tensor 
     error = 2.0 * unit * UP * (torch.maximum(low.abs(), high.abs()) + extra) + least
     return low - error, high + error
 
+
 ROUNDINGS = 8  # of a simple map, and of each part of others
 
 

@@ -73,12 +73,14 @@ def curve_picture(panels: Mapping[str, list[Series]], overlay: Mapping[str, pl.D
         for series in panel:
             curve = series.steps(end)
             style = {"color": series.colour, "linestyle": LINE_STYLES[series.dash], "linewidth": 1.6}
-            axis.step(curve["radius"], curve["accuracy"], where="post", label=_plain(series.label), **style)
+            axis.step(curve["radius"], curve["accuracy"], where="post", label=plain_label(series.label), **style)
             if not many:
                 style = {"step": "post", "color": series.colour, "alpha": 0.18, "linewidth": 0}
                 axis.fill_between(curve["radius"], curve["lower"], curve["upper"], **style)
         for name, curve, colour in overlaid(overlay, panel[0].norm):
-            axis.plot(curve["radius"], 100 * curve["accuracy"], ":", color=colour, linewidth=1.2, label=_plain(name))
+            axis.plot(
+                curve["radius"], 100 * curve["accuracy"], ":", color=colour, linewidth=1.2, label=plain_label(name)
+            )
         axis.set(xlim=(0, end), ylim=(0, 101))
         axis.set_xlabel(f"Size of the change, {unit}", fontsize=9)
         if not many and len(axis.lines) > 1:
@@ -98,7 +100,7 @@ def _radii(data: ReportData) -> Any:
         for series in panel:
             style = {"color": series.colour, "linestyle": LINE_STYLES[series.dash], "linewidth": 1.2}
             counts = series.histogram(edges)
-            axis.stairs(counts, edges, label=_plain(series.label), **style)
+            axis.stairs(counts, edges, label=plain_label(series.label), **style)
             axis.stairs(counts, edges, color=series.colour, alpha=0.25, fill=True)
         axis.set_xlim(0, edges[-1])
         axis.set_xlabel(f"Certified radius, {unit}", fontsize=9)
@@ -124,7 +126,7 @@ def _surfaces(data: ReportData) -> Any:
         axis.axvline(0, color="white", linewidth=1.5)
         if values.balanced_threshold is not None:
             axis.axvline(values.balanced_threshold, color="#D55E00", linewidth=1.5, linestyle="--")
-        axis.set_title(_plain(series.adversary), fontsize=9)
+        axis.set_title(plain_label(series.adversary), fontsize=9)
         axis.set_xlabel("Threshold, relative to the model's", fontsize=9)
         axis.set_ylabel(f"Size of the change, {series.unit}", fontsize=9)
     colours = figure.colorbar(image, ax=list(axes), pad=0.01)
@@ -146,11 +148,11 @@ def _gallery(rows: list[Strip]) -> Any:
         for axis, image, radius in zip(line, strip.images, strip.radii, strict=False):
             axis.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             axis.set_title(floor_significant(radius), fontsize=7.5, pad=2)
-        label = f"{_plain(strip.adversary)}\n{strip.method}\n{strip.group} robust"
+        label = f"{plain_label(strip.adversary)}\n{strip.method}\n{strip.group} robust"
         line[0].text(-0.15, 0.5, label, transform=line[0].transAxes, ha="right", va="center", fontsize=7.5)
     return figure
 
 
-def _plain(text: str) -> str:
+def plain_label(text: str) -> str:
     """Text that matplotlib does not take for a formula, nor for a label to hide."""
     return text.replace("$", r"\$").lstrip("_") or "–"

@@ -78,7 +78,7 @@ def radius_plot(panel: list[Series]) -> Plot:
             name=plain(series.label),
             line={"color": series.colour, "width": 1.5, "shape": "hv", "dash": series.dash},
             fill="tozeroy",
-            fillcolor=_transparent(series.colour, 0.25),
+            fillcolor=transparent(series.colour, 0.25),
             mode="lines",
             hovertemplate="from %{x:.4g}: %{y} samples<extra></extra>",
         )
@@ -178,7 +178,7 @@ def _add_curve(figure: Any, series: Series, end: float, bands: bool) -> None:
     hidden = {"mode": "lines", "line": {"width": 0, "shape": "hv"}, "hoverinfo": "skip", "showlegend": False}
     if bands:
         figure.add_scatter(x=curve["radius"], y=curve["lower"], legendgroup=series.label, **hidden)
-        fill = {"fill": "tonexty", "fillcolor": _transparent(series.colour, 0.18)}
+        fill = {"fill": "tonexty", "fillcolor": transparent(series.colour, 0.18)}
         figure.add_scatter(x=curve["radius"], y=curve["upper"], legendgroup=series.label, **hidden, **fill)
     figure.add_scatter(
         x=curve["radius"],
@@ -226,6 +226,7 @@ def plain(text: str) -> str:
     return html.escape(text).replace("$", "&#36;")
 
 
-def _transparent(colour: str, opacity: float) -> str:
+def transparent(colour: str, opacity: float) -> str:
+    """A colour such as ``#0072B2`` as one that lets others through."""
     red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity})"

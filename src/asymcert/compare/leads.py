@@ -1,0 +1,188 @@
+"""Who is ahead at which balanced accuracy, by how much, and how surely: ours against rivals on the same samples."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from asymcert.compare.fronts import Point, best, bootstrap, by_contender, front, points_of, told_sizes
+from asymcert.compare.run import Result
+from asymcert.evaluate.detection import Estimate, Floats
+
+LEVELS = 5  # accuracies at which fronts are compared
+OURS = "ours"
+
+
+@dataclass(frozen=True, eq=False)
+class Lead:
+    """Ours against the best rival at one accuracy, on the same samples; None who does not reach it."""
+
+    level: float
+    ours: Point | None
+    rival: Point | None
+
+    @cached_property
+    def ratio(self) -> Estimate:
+        """Our median radius by the rival's, with its interval.
+
+        Infinite or 0 where only ours or the rival reaches the accuracy, NaN where none does. Both points are held fixed
+        while samples are drawn, the same ones for both.
+        """
+        if self.ours is None or self.rival is None:
+            return Estimate(*[np.nan if self.ours is self.rival else np.inf if self.ours else 0.0] * 3)
+        ours, rival = self.ours, self.rival
+        return bootstrap(ours.sensitive, lambda times: _ratio(ours.medians(times), rival.medians(times)))
+
+    @property
+    def leader(self) -> str:
+        """Of greater radius: `OURS` or the rival's name; empty where both have the same."""
+        if self.ratio.value > 1:
+            return OURS
+        return self.rival.contender if self.rival and self.ratio.value < 1 else ""
+
+    @property
+    def beyond(self) -> bool:
+        """Whether the interval holds no 1."""
+        return self.ratio.lower > 1 or self.ratio.upper < 1
+
+
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """Neighbouring accuracies over which the same one leads, with the comparison of every step of the fronts there."""
+
+    start: float
+    leads: Sequence[Lead]
+
+    @property
+    def end(self) -> float:
+        """Its greatest accuracy."""
+        return self.leads[-1].level
+
+    @property
+    def leader(self) -> str:
+        """See `Lead`."""
+        return self.leads[0].leader
+
+    @property
+    def alone(self) -> bool:
+        """Whether only the leader reaches these accuracies."""
+        return self.leads[0].ours is None or self.leads[0].rival is None
+
+    @property
+    def rivals(self) -> list[str]:
+        """The best ones there, in turn."""
+        return list(dict.fromkeys(each.rival.contender for each in self.leads if each.rival))
+
+
+@dataclass(frozen=True, eq=False)
+class Match:
+    """Ours against some rivals on the same samples.
+
+    Parameters
+    ----------
+    ours, rivals
+        Points of one norm.
+    levels
+        Accuracies to compare at, ascending.
+    """
+
+    ours: Sequence[Point]
+    rivals: Sequence[Point]
+    levels: Sequence[float]
+
+    @property
+    def whom(self) -> str:
+        """Whom ours is against."""
+        return "the best rival" if self.rivals[0].result.curve.whole else self.rivals[0].contender
+
+    @cached_property
+    def leads(self) -> list[Lead]:
+        """At each of the levels."""
+        return [self.lead(level) for level in self.levels]
+
+    def lead(self, level: float) -> Lead:
+        """At one accuracy."""
+        return Lead(level, best(self.ours, level), best(self.rivals, level))
+
+    def stretches(self) -> list[Stretch]:
+        """Who leads where between the first and the last level: every step of either front is looked at."""
+        low, high = self.levels[0], self.levels[-1]
+        steps = {point.accuracy for own in (self.ours, self.rivals) for point in front(own)}
+        leads = [self.lead(level) for level in sorted({*(step for step in steps if low <= step < high), high})]
+        reached = [each for each in leads if each.ours or each.rival]
+        found: list[Stretch] = []
+        for _, same in itertools.groupby(
+            reached, key=lambda each: (each.leader, each.ours is None or each.rival is None)
+        ):
+            found.append(Stretch(found[-1].end if found else low, list(same)))
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class NormFronts:
+    """The points of one norm, for each seed, and what is compared of them."""
+
+    norm: float
+    seeds: Sequence[Sequence[Point]]
+    given: Sequence[float] = ()
+
+    @cached_property
+    def levels(self) -> list[float]:
+        """Matched accuracies, ascending: those given, or by default some that are reached."""
+        return sorted(set(self.given)) or matched_levels(self.seeds)
+
+    @cached_property
+    def sizes(self) -> list[float]:
+        """Radii that certified accuracies are told at."""
+        return told_sizes(self.seeds[0])
+
+    @cached_property
+    def matches(self) -> list[list[Match]]:
+        """For each seed: ours against rivals run on all samples, then against each that was run on a part."""
+        return [list(_matches(points, self.levels)) for points in self.seeds]
+
+
+def matched_levels(seeds: Sequence[Sequence[Point]], count: int = LEVELS) -> list[float]:
+    """Accuracies to compare at, ascending: where points of the fronts are dense, as far as two contenders reach.
+
+    Contenders that were run on a part of the samples have no say.
+
+    Parameters
+    ----------
+    seeds
+        Points of one norm, for each seed.
+    count
+        How many at most: quantiles of the accuracies of all fronts' points, rounded down to 0.1 %.
+    """
+    fronts = [[front(own) for own in by_contender(points).values() if own[0].result.curve.whole] for points in seeds]
+    reached = [sorted((own[-1].accuracy for own in each), reverse=True)[:2][-1] for each in fronts]
+    along = [point.accuracy for each in fronts for own in each for point in own if point.accuracy <= min(reached)]
+    found = np.quantile(along or [min(reached)], np.linspace(0.1, 1.0, count), method="lower")
+    return sorted({float(np.floor(1000 * level + 1e-9) / 1000) for level in found})
+
+
+def fronts_of(seeds: Sequence[Sequence[Result]], levels: Sequence[float] = ()) -> list[NormFronts]:
+    """What the results of each seed make, norms ascending, compared at some accuracies."""
+    points = [points_of(results) for results in seeds]
+    return [NormFronts(norm, [each[norm] for each in points], levels) for norm in points[0]]
+
+
+def _matches(points: Sequence[Point], levels: Sequence[float]) -> Iterator[Match]:
+    ours = [point for point in points if point.ours and point.result.curve.whole]
+    rivals = [own for own in by_contender(points).values() if not own[0].ours]
+    whole = [point for own in rivals for point in own if point.result.curve.whole]
+    if ours and whole:
+        yield Match(ours, whole, levels)
+    for own in rivals if ours else []:
+        if not own[0].result.curve.whole:
+            yield Match([point.first(len(own[0].rows)) for point in ours], own, levels)
+
+
+def _ratio(first: Floats, second: Floats) -> Floats:
+    """Quotients (b,), 1 where both are 0 or both infinite."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(first == second, 1.0, first / second)

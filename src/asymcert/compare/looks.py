@@ -1,0 +1,56 @@
+"""How methods are drawn: the same colour and marker everywhere, whatever a method is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from asymcert.compare.methods import COMPARED
+from asymcert.compare.table_methods import FOR_TABLES
+from asymcert.report.series import COLOURS
+
+PALETTE = (*COLOURS, "#8B5E3C", "#7B3294", "#999933", "#882255", "#44AA99")  # the last three are Paul Tol's
+MARKERS = {  # by plotly: matplotlib's, and a character
+    "circle": ("o", "●"),
+    "square": ("s", "■"),
+    "diamond": ("D", "◆"),
+    "triangle-up": ("^", "▲"),
+    "triangle-down": ("v", "▼"),
+    "cross": ("P", "✚"),
+    "x": ("X", "✖"),
+    "star": ("*", "★"),
+    "pentagon": ("p", "⬟"),
+    "triangle-left": ("<", "◀"),
+    "triangle-right": (">", "▶"),
+    "hexagon": ("h", "⬢"),
+}
+
+
+class Look(NamedTuple):
+    """How a method is drawn."""
+
+    colour: str
+    marker: str  # plotly's
+    filled: bool = True
+
+    @property
+    def dash(self) -> str:
+        """Of lines, as plotly calls it."""
+        return "solid" if self.filled else "dash"
+
+    @property
+    def drawn(self) -> str:
+        """Matplotlib's marker."""
+        return MARKERS[self.marker][0]
+
+    @property
+    def symbol(self) -> str:
+        """The marker as a character."""
+        return MARKERS[self.marker][1]
+
+
+def looks(methods: Sequence[str]) -> dict[str, Look]:
+    """By the methods' names."""
+    known = COMPARED if COMPARED.keys() >= set(methods) else FOR_TABLES
+    order, markers = list(dict.fromkeys([*known, *methods])), list(MARKERS)
+    return {name: Look(PALETTE[n % len(PALETTE)], markers[n % len(markers)]) for n, name in enumerate(order)}

@@ -1,0 +1,199 @@
+"""A comparison at several settings and thresholds: folders, resuming, the time it takes, page, picture and file."""
+
+import dataclasses
+import json
+import math
+import re
+from dataclasses import replace
+
+import polars as pl
+import pytest
+
+from asymcert import datasets, train
+from asymcert.certify import ClosedForm, certifier_for
+from asymcert.compare import COMPARED, FOR_TABLES, CompareOptions, Curve, compare, run
+from asymcert.compare.estimate import minutes_left
+from asymcert.compare.methods import Minutes, trained
+from asymcert.compare.outcome import lines_of
+from asymcert.compare.page import write_comparison
+from asymcert.compare.settings import AROUND, RATES, multiples
+from asymcert.runs.folder import RunFolder
+from asymcert.training.cayley import CayleyRecipe, train_cayley
+from asymcert.training.models import MODELS
+
+OPTIONS = CompareOptions(samples=30, audited=0, points=2)
+SWEPT = len(AROUND) + 1  # digits have too few validation samples to show 1 % of false alarms
+OURS = multiples("target_l2", of=(0.5,))
+MARGINS = multiples("margin", of=(2.0, 0.5))
+MINUTES = {"digits": Minutes(3.0, 100.0)}
+
+
+def train_ours(data, budget, seed, scaled=None, **options):
+    targets = {"target_l2": 0.7 * (scaled or {}).get("target_l2", 1.0)}
+    return train(data, hidden=(8,), epochs=6, batch_size=32, seed=seed, **targets, **options)
+
+
+def train_rival(data, budget, seed, scaled=None, **options):
+    recipe = CayleyRecipe(widths=(16,), epochs=4, margin=0.7 * (scaled or {}).get("margin", 1.0))
+    return train_cayley(data, recipe=recipe, seed=seed, **options)
+
+
+CURVES = (Curve("closed form", ClosedForm(), swept=True), Curve("refined", certifier_for("refined", cuts=2), 0.5))
+KNOWN = {
+    "feature-convex": replace(COMPARED["feature-convex"], train=train_ours, curves=CURVES, knob=OURS, minutes=MINUTES),
+    "cayley": replace(COMPARED["cayley"], train=train_rival, knob=MARGINS, minutes=MINUTES),
+}
+
+
+@pytest.fixture(scope="module")
+def data():
+    return datasets.load("digits-3-8")
+
+
+@pytest.fixture(scope="module")
+def done(data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("fronts")
+    before = minutes_left(data, out, OPTIONS, KNOWN)
+    return out, compare(data, out, OPTIONS, known=KNOWN), before
+
+
+def test_settings_have_folders_and_quick_certificates_several_thresholds(done):
+    out, results, _ = done
+    assert RunFolder(out / "cayley").exists
+    assert RunFolder(out / "cayley" / "2-times-margin").exists
+    assert not (out / "cayley" / "0.5-times-margin").exists()
+    counts = {}
+    for result in results:
+        key = (result.method.name, result.setting.name, result.curve.label)
+        counts[key] = counts.get(key, 0) + 1
+        assert sorted(result.rows["norm"].unique().to_list()) == [1.0, 2.0, math.inf]
+    assert {count for (*_, label), count in counts.items() if label == "refined"} == {1}
+    assert all(2 <= count <= SWEPT + 1 for (*_, label), count in counts.items() if label != "refined")
+    assert len({key[:2] for key in counts}) == 4
+
+
+def test_thresholds_keep_to_their_rates_on_validation_data(done, data):
+    out, results, _ = done
+    model = RunFolder(out / "cayley").load_model()
+    scores = model.scores(data.val.x)[~data.val.y]
+    for result in results:
+        if result.method.name == "cayley" and result.setting.name == "default" and result.rate is not None:
+            margins = result.rows.filter(norm=2.0).sort("index")["margin"].to_numpy()
+            shifted = model.margin(data.test.x[:1]).item() - margins[0]
+            alarms = float((scores > model.threshold + shifted).double().mean())
+            assert alarms <= result.rate
+            assert result.rate in RATES or result.rate > 0
+
+
+def test_a_comparison_of_one_point_is_the_first_of_several(done, data, tmp_path):
+    out, results, _ = done
+
+    def never(data, budget, **options):
+        raise AssertionError("trained again")
+
+    known = {name: replace(method, train=never) for name, method in KNOWN.items()}
+    single = compare(data, out, replace(OPTIONS, points=1), known=known)
+    assert [result.rows.equals(first.rows) for result, first in zip(single, at_default(results), strict=True)] == [
+        True
+    ] * len(single)
+    again = compare(data, out, OPTIONS, known=known)
+    assert all(first.rows.equals(second.rows) for first, second in zip(results, again, strict=True))
+
+
+def at_default(results):
+    return [result for result in results if result.as_it_is]
+
+
+def test_time_is_said_for_what_is_left(done, data):
+    out, _, before = done
+    assert before == {"feature-convex": pytest.approx(2 * (3 + 0.03 * 100)), "cayley": pytest.approx(2 * (3 + 3))}
+    assert minutes_left(data, out, OPTIONS, KNOWN) == {"feature-convex": 0.0, "cayley": 0.0}
+    more = minutes_left(data, out, replace(OPTIONS, points=3, samples=60), KNOWN)
+    assert more["cayley"] == pytest.approx(2 * 0.5 * 6 + 3 + 6)  # half the rows of two settings, all of the third
+    unknown = {name: replace(method, minutes={}) for name, method in KNOWN.items()}
+    assert minutes_left(data, out, OPTIONS, unknown) == {}
+
+
+def test_the_page_shows_fronts_above_the_methods_as_they_are(done, data):
+    out, results, _ = done
+    second = [replace(result, rows=result.rows.with_columns(seed=pl.lit(1, pl.Int64))) for result in results]
+    text = write_comparison(data, results, out, OPTIONS, others=[second]).read_text(encoding="utf-8")
+    for name in KNOWN:
+        assert f'data-method="{name}"' in text
+    assert text.index("<h2>Who leads where</h2>") < text.index("<h2>Fronts</h2>") < text.index("<h2>Radii</h2>")
+    assert "All agree." in text  # both seeds are the same here
+    assert text.count('<div class="plot tall" id="front-') == 3
+    assert (out / "fronts.png").read_bytes().startswith(b"\x89PNG")
+    record = json.loads((out / "comparison.json").read_text(encoding="utf-8"))
+    assert len(record["points"]) == 2 * 3 * len(results)
+    assert len(record["lines"]) == 2 * len(lines_of(results)) == 2 * 3 * 3
+    for point in record["points"]:
+        for figure in (point["balanced_accuracy"], point["median_radius"], point["caught"], *point["certified"]):
+            assert figure["lower"] <= figure["value"] <= figure["upper"]
+    for lead in record["leads"]:
+        assert (lead["leader"] == "ours") == (lead["ratio"]["value"] in ("inf",) or lead["ratio"]["value"] > 1)
+    single = write_comparison(data, at_default(results), out, replace(OPTIONS, points=1)).read_text(encoding="utf-8")
+    assert "<h2>Fronts</h2>" not in single
+    assert "points" not in json.loads((out / "comparison.json").read_text(encoding="utf-8"))
+
+
+def test_the_page_is_drawn_and_its_switches_work(done, data, tmp_path, browse):
+    _, results, _ = done
+    page = write_comparison(data, rated(results), tmp_path, OPTIONS)
+    document, console = browse(page)
+    panels = document.count('data-drawn="yes"')
+    assert console == []
+    assert panels == 3 + 3 + 3  # fronts, alarms, certified accuracy
+    clicks = (
+        "document.querySelector('[data-method=cayley]').click();document.querySelector('[data-logarithmic]').click()"
+    )
+    switched = tmp_path / "switched.html"
+    text = page.read_text(encoding="utf-8").replace(
+        "</body>", f"<script>setTimeout(() => {{{clicks}}}, 3000)</script></body>"
+    )
+    switched.write_text(text, encoding="utf-8")
+    after, console = browse(switched)
+    assert console == []
+    assert after.count('data-drawn="yes"') == panels
+    assert 0 < lines_drawn(after) < lines_drawn(document)
+
+
+def lines_drawn(document):
+    """Number of traces in all panels."""
+    return len(re.findall(r'class="trace scatter', document[document.rindex("</header>") :]))
+
+
+def test_attacks_are_made_at_the_models_own_thresholds(done, data, monkeypatch):
+    out, _, _ = done
+    monkeypatch.setattr(run, "_attacked", lambda *arguments: pl.DataFrame({"attacked": [True]}))
+    results = compare(data, out, replace(OPTIONS, audited=1), known=KNOWN)
+    assert [len(result.audit) for result in results] == [result.rate is None for result in results]
+    assert {result.rate is None for result in results} == {True, False}
+
+
+def rated(results):
+    """As if every threshold that is not balanced kept to 1 % of false alarms."""
+    return [replace(result, rate=None if result.rate is None else RATES[0]) for result in results]
+
+
+def test_caught_at_few_false_alarms_is_drawn_where_there_are_such_points(done, data, tmp_path):
+    _, results, _ = done
+    text = write_comparison(data, rated(results), tmp_path, OPTIONS).read_text(encoding="utf-8")
+    assert text.count('id="alarm-') == 3
+
+
+@pytest.mark.parametrize("method", [*COMPARED.values(), *FOR_TABLES.values()], ids=lambda method: method.label)
+def test_every_knob_turns_a_recipe(method):
+    assert method.knob[0].options == {}
+    assert len({setting.name for setting in method.knob}) == len(method.knob)
+    assert len(method.knob) >= 5 or method.name in FOR_TABLES
+    for setting in method.knob[1:]:
+        fields = {field.name for field in dataclasses.fields(MODELS[method.train.args[0]].config)}
+        assert fields | {"preset"} >= set(setting.options.get("scaled", setting.options))
+
+
+def test_a_scaled_recipe_is_the_budgets_times_the_factor(data):
+    recipe = trained("cayley", data, "cpu", scaled={"margin": 2.0}, epochs=1, widths=(4,)).info["config"]
+    assert recipe["margin"] == 2 * CayleyRecipe().margin
+    plain = trained("linf-convex", data, "cpu", scaled={"epsilon": 0.5}, epochs=1, width=4, features=4, depth=2)
+    assert plain.info["config"]["epsilon"] == pytest.approx(0.5 * 1.2 * 0.05)
