@@ -101,6 +101,15 @@ _BOUNDS = "our own bounds in place of alpha,beta-CROWN"
 _NET = "small net: width 64 to 200 in place of 5120, 16 to 40 epochs; threshold in units of logits, in the bounds too"
 
 
+_SLL = "four dense steps on sums over blocks of pixels in place of convolutional ones; a loss on the certified margin"
+
+
+def _train_sll(data: BinaryData, budget: str, **options: Any) -> BinaryClassifier:
+    """A linear score of a learned 1-Lipschitz map; photographs are mirrored in training."""
+    photographs = data.input_shape[0] == 3
+    return trained("feature-convex", data, budget, "sll", **{"flip": photographs, **options})
+
+
 def _smoothing(noise: str, own: tuple[float, ...]) -> Method:
     return Method(
         f"smoothing-{noise}",
@@ -170,6 +179,15 @@ _ALL = (
         (Curve("Cayley, orthogonal", certifier_for("lipschitz-margin")),),
         {"cpu": "fewer epochs, a narrower ResNet-9 where there is one", "gpu": "none known"},
         "cayley",
+    ),
+    Method(
+        "sll",
+        "1-Lipschitz, SLL",
+        (2.0,),
+        _train_sll,
+        (Curve("1-Lipschitz, SLL", ClosedForm()),),
+        dict.fromkeys(BUDGETS, _SLL),
+        "",
     ),
     Method(
         "crown",
