@@ -46,6 +46,7 @@ TRAINS = {
     "smoothing-uniform": smoothed("uniform"),
     "splitting": quick(train_split, recipe=SplittingRecipe(**FIT)),
     "cayley": quick(train_cayley, recipe=CayleyRecipe(widths=(16,), **FIT)),
+    "sll": quick(train, preset="sll", map_width=8, map_depth=1, epochs=6, batch_size=32),
     "crown": quick(train_relu, recipe=ReluRecipe(widths=(8,), attack_steps=2, **FIT)),
 }
 CURVES = {

@@ -50,6 +50,7 @@ PRESETS: dict[str, TrainConfig] = {
     "mnist": replace(_MLP, loss="radius", target_l2=2.4, radius_weight=0.8, crop=1),
     "fashion": replace(_GRADIENT, centre_on="pixel", penalty_weight=0.115, penalty_max=0.2, epochs=40, crop=1),
     "cifar10": replace(_MLP, **_STRIDED, **_FLAT, **_MIRRORED, learning_rate=0.002, epochs=40, averaging=0.995),
+    "sll": replace(_MLP, feature_map="sll", architecture="additive", levels=1, map_width=256, target_l2=1.0, crop=1),
     "malimg": replace(_MLP, crop=20, epochs=150),
     "mnist-published": replace(_PUBLISHED, crop=1),
     "fashion-published": replace(_PUBLISHED, **_CONV, channels=4, depth=3, first_kernel=5, crop=1),
