@@ -18,8 +18,10 @@ FILLINGS = 4  # of coordinates that reach their ends before the others; falls ha
 class TangentFalls:
     """Greatest fall of tangent planes by a change of at most the target radius, while inputs stay in [0, 1].
 
-    Each coordinate's fall is followed along the pieces of the map, as certificates follow it, and replaced by its
-    steepest chord within the radius: moving outward, inward, or across a kink. In l_inf that loses nothing.
+    Each coordinate's fall is followed along the pieces of the map, as certificates follow it. In l_inf each coordinate
+    goes where it is greatest, and nothing is lost. In l1 and l2 each goes along its steepest chord from the input, and
+    no farther than that reaches: what a flatter rest would add is left out, so a fall behind kinks can come out smaller
+    than the greatest.
 
     Parameters
     ----------
@@ -42,8 +44,7 @@ class TangentFalls:
             what = f"{type(rest).__name__}, whose features mix inputs"
             raise refuse("loss", "another than 'tangent' for this feature map", what, "Set loss='certified'.")
         ones = torch.ones(1, *input_shape, dtype=torch.float64)
-        top = self.coordinates(ones)
-        self.highest, self.pieces = top.flatten(1), Pieces(rest, tuple(top.shape[1:]))
+        self.pieces = Pieces(rest, tuple(self.coordinates(ones).shape[1:]))
         self.targets = targets
         self.costs = {norm: self._cost(ones[0], norm).reshape(1, -1) for norm in targets}
 
@@ -53,19 +54,21 @@ class TangentFalls:
 
     def greatest(self, gradient: Tensor, x: Tensor) -> Tensor:
         """Fall of planes of `gradient` (n, *feature_shape) at inputs (n, *input_shape), averaged over norms: (n,)."""
-        at, pieces = self.coordinates(x).flatten(1), self.pieces.to(x)
+        pieces = self.pieces.to(x)
         slope = pieces.falls(gradient.flatten(1))
-        falls = [self._within(pieces, slope, at, norm, target) for norm, target in self.targets.items()]
+        falls = [self._within(pieces, slope, x, norm, target) for norm, target in self.targets.items()]
         return torch.stack(falls).mean(0)
 
     def _cost(self, ones: Tensor, norm: float) -> Tensor:
         return ones if self.low_pass is None else self.low_pass.block_cost(ones, norm)
 
-    def _within(self, pieces: Pieces, slope: Tensor, at: Tensor, norm: float, target: float) -> Tensor:
-        """Fall (n,) in one norm, `slope` being the planes' derivatives (pieces, n, d) at coordinates (n, d)."""
+    def _within(self, pieces: Pieces, slope: Tensor, x: Tensor, norm: float, target: float) -> Tensor:
+        """Fall (n,) in one norm, `slope` being the planes' derivatives (pieces, n, d) at inputs (n, *input_shape)."""
+        at = self.coordinates(x).flatten(1)
         cost = self.costs[norm].to(at)
+        low, high = (self.coordinates(end.clamp(0.0, target)).flatten(1) for end in (x, 1.0 - x))  # of each pixel
         room = target / cost
-        ends = pieces.ends(at, -torch.minimum(room, at), torch.minimum(room, self.highest.to(at) - at))
+        ends = pieces.ends(at, -torch.minimum(room, low), torch.minimum(room, high))
         reach, drop = walk(slope, ends, at)
         back, fallen = walk(-slope.flip(0), [-end for end in reversed(ends)], -at)
         reach, drop = torch.cat((reach, back)) * cost, torch.cat((drop, fallen))
