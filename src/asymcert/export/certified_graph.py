@@ -117,6 +117,9 @@ def _closed_form(graph: Graph, x: str, model: FeatureConvexClassifier, threat: T
 
 def _tangent(graph: Graph, x: str, model: FeatureConvexClassifier, threat: ThreatModel) -> str:
     """Radius of the tangent plane."""
+    if not model.feature_map.coordinatewise:
+        remedy = "Export the margin alone with to_onnx, and certify with method tangent."
+        raise refuse("model", "without a low-pass before ramps", "one with it", remedy)
     features = add_map(graph, model.feature_map, x, model.input_shape)
     score, gradient = add_score(graph, model.score, features)
     graph.verdict(score, model.threshold)
@@ -124,7 +127,7 @@ def _tangent(graph: Graph, x: str, model: FeatureConvexClassifier, threat: Threa
     rate, limit = _growth(rounding, model, threat)
     per_unit, constant = _errors(rounding, model, threat)
     falls = Falls(graph, model, rounding, x, features, gradient())
-    amount = _margin_less(graph, x, per_unit, constant)
+    amount = graph.op("Sub", _margin_less(graph, x, per_unit, constant), falls.misplaced)
     if threat.edits is not None:
         radius = add_edits(falls, threat.edits, amount)
     elif threat.norm == 0:

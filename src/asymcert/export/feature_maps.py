@@ -10,7 +10,18 @@ from torch import Tensor
 from asymcert._checks import refuse
 from asymcert.export.graph import Graph
 from asymcert.export.layout import patches
-from asymcert.features import Centre, CentreAbsolute, Chain, FeatureMap, Identity, Ramps, SoftThreshold, Standardise
+from asymcert.features import (
+    Centre,
+    CentreAbsolute,
+    Chain,
+    FeatureMap,
+    Hinges,
+    Identity,
+    LowPass,
+    Ramps,
+    SoftThreshold,
+    Standardise,
+)
 from asymcert.linf.feature_map import DistanceFeatures
 from asymcert.linf.layers import DistanceConv2d, DistanceLayer
 from asymcert.linf.net import FoldedDistanceNet
@@ -42,7 +53,9 @@ def add_map(graph: Graph, feature_map: FeatureMap, x: str, shape: tuple[int, ...
         return graph.op("Clip", share, graph.number(0.0), graph.number(1.0))
     if isinstance(feature_map, DistanceFeatures):
         return add_distances(graph, feature_map.net, x)
-    if type(feature_map) in (Centre, CentreAbsolute, SoftThreshold):
+    if isinstance(feature_map, LowPass):
+        return _block_sums(graph, feature_map, x, shape)
+    if type(feature_map) in (Centre, CentreAbsolute, SoftThreshold, Hinges):
         assert isinstance(feature_map, Centre)
         return _centred(graph, feature_map, x, shape)
     remedy = "Write its nodes by hand, or use a map of asymcert.features."
@@ -54,11 +67,25 @@ def _centred(graph: Graph, feature_map: Centre, x: str, shape: tuple[int, ...]) 
     centred = graph.op("Sub", x, graph.number(feature_map.mean.expand(shape).flatten()))
     if isinstance(feature_map, CentreAbsolute):
         return graph.op("Concat", centred, graph.op("Abs", centred), axis=1)
+    if isinstance(feature_map, Hinges):
+        hinged = [graph.op("Abs", graph.op("Sub", x, graph.number(centre))) for centre in feature_map.centres]
+        return graph.op("Concat", centred, *hinged, axis=1)
     if isinstance(feature_map, SoftThreshold):
         width = feature_map.width
         near = graph.op("Clip", centred, graph.number(-width), graph.number(width))
         return graph.op("Sub", centred, near)
     return centred
+
+
+def _block_sums(graph: Graph, low_pass: LowPass, x: str, shape: tuple[int, ...]) -> str:
+    """Sums of the pixels of each block over the root of their number; zeros where the image ends."""
+    (channels, rows, columns), (high, wide) = low_pass.output_shape(shape), low_pass.sides
+    below, beside = rows * high - shape[1], columns * wide - shape[2]
+    padded = graph.op("Pad", graph.reshape(x, *shape), graph.integers([0, 0, 0, 0, 0, 0, below, beside]))
+    blocks = graph.reshape(padded, channels * rows, high, columns, wide)
+    sums = graph.op("ReduceSum", blocks, graph.integers([2, 4]), keepdims=0)
+    scale = low_pass.scale(torch.empty(0, dtype=torch.float64)).repeat(channels, 1)
+    return graph.reshape(graph.op("Mul", sums, graph.number(scale)), channels * rows * columns)
 
 
 def add_distances(graph: Graph, net: FoldedDistanceNet, x: str) -> str:

@@ -49,7 +49,8 @@ class Falls:
         self._back = gathered_back(self.map.sources(self.shape).cpu(), math.prod(self.shape))  # (m, d)
         self._bound_errors(rounding)
         knots = self.map.knots(self.shape)  # (k, *shape)
-        self._misplaced = graph.op("Mul", self._steep, graph.number(16.0 * UNIT * knots.abs().sum(0).flatten()))
+        misplaced = graph.op("Mul", self._steep, graph.number(16.0 * UNIT * knots.abs().sum(0).flatten()))
+        self.misplaced = graph.op("ReduceSum", misplaced, graph.integers([1]), keepdims=0)  # (n,), of any change
         self._knots, mapped = knots.flatten(1), self.map(knots).flatten(1) if len(knots) else ()
         pairs = zip(self._knots, mapped, strict=True)
         self._at_knots = self._stacked([self.at(graph.number(knot), graph.number(values)) for knot, values in pairs])
@@ -82,7 +83,7 @@ class Falls:
         return self.graph.op("Abs", self.graph.op("Sub", point, self.x))
 
     def at(self, point: str, mapped: str | None = None) -> str:
-        """Fall along each input from x to a point of these features, rounded up: (n, d)."""
+        """Fall along each input from x to a point of these features, rounded up but for what is `misplaced`: (n, d)."""
         graph = self.graph
         mapped = mapped or add_map(graph, self.map, point, self.shape)
         fall = self._by_input(graph.op("Mul", self._gradient, graph.op("Sub", self._features, mapped)))
@@ -91,7 +92,7 @@ class Falls:
             error = graph.op("Min", error, self._most)
         sizes = graph.op("Add", graph.op("Abs", self.x), graph.op("Abs", point))
         error = graph.op("Add", error, graph.op("Mul", self._per_unit, sizes))
-        return graph.op("Add", fall, graph.op("Add", graph.op("Add", error, self._fixed), self._misplaced))
+        return graph.op("Add", fall, graph.op("Add", error, self._fixed))
 
     def within(self, room: str, threat: ThreatModel) -> tuple[str, str]:
         """Falls at all points where they may bend within `room` (n, d) of x, and how far the points are: (n, j, d).

@@ -41,15 +41,15 @@ class LowPass(FeatureMap):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, height, width) -> (n, c, ceil(height / 2^levels), ceil(width / 2^levels))."""
-        return self._blocks(x).sum((3, 5)) * self._scale(x)
+        return self._blocks(x).sum((3, 5)) * self.scale(x)
 
     def inverse(self, z: Tensor) -> Tensor:
         """``P^T z``, each block's value shared out evenly: the least change of pixels that P makes z of."""
-        return self.stretch(z * self._scale(z))
+        return self.stretch(z * self.scale(z))
 
     def stretch(self, z: Tensor) -> Tensor:
         """Each block's value at all of its pixels."""
-        high, wide = self._sides
+        high, wide = self.sides
         return z.repeat_interleave(high, 2).repeat_interleave(wide, 3)[:, :, : self.height, : self.width]
 
     def block_cost(self, cost: Tensor, norm: float) -> Tensor:
@@ -59,7 +59,7 @@ class LowPass(FeatureMap):
         """
         inverse = self._blocks(1.0 / cost.double()[None])[0].transpose(2, 3).flatten(3)  # (c, rows, columns, pixels)
         steepest = scaled_norm(inverse.flatten(0, 2), dual_exponent(norm)).view(inverse.shape[:3])
-        return down(math.prod(self._sides) + 16) / (steepest * self._scale(steepest))
+        return down(math.prod(self.sides) + 16) / (steepest * self.scale(steepest))
 
     def lipschitz(self, norm: float) -> float:
         """The greatest ``m^(1/2 - 1/p)`` of any block of m pixels, rounded up."""
@@ -78,13 +78,13 @@ class LowPass(FeatureMap):
         if len(input_shape) != 3 or tuple(input_shape[1:]) != (self.height, self.width):
             wanted = f"(channels, {self.height}, {self.width}), as the low-pass is for"
             raise refuse("input_shape", wanted, tuple(input_shape), "Leave the low-pass out for what is no image.")
-        high, wide = self._sides
+        high, wide = self.sides
         return (input_shape[0], math.ceil(self.height / high), math.ceil(self.width / wide))
 
     def feature_cost(self, cost: Tensor, input_shape: tuple[int, ...]) -> Tensor:
         """The least cost of each block's pixels."""
         negated = -cost.expand(input_shape)[None]
-        return -functional.max_pool2d(negated, self._sides, ceil_mode=True)[0]
+        return -functional.max_pool2d(negated, self.sides, ceil_mode=True)[0]
 
     def magnitude(self, size: Tensor) -> Tensor:
         """The sums of sizes."""
@@ -93,14 +93,14 @@ class LowPass(FeatureMap):
     @property
     def operations(self) -> int:
         """A sum's, besides those of any map."""
-        return super().operations + math.prod(self._sides)
+        return super().operations + math.prod(self.sides)
 
     def options(self) -> dict[str, Any]:
         """Constructor arguments."""
         return {"levels": self.levels, "height": self.height, "width": self.width}
 
     @property
-    def _sides(self) -> tuple[int, int]:
+    def sides(self) -> tuple[int, int]:
         """Height and width of a block that fits."""
         return min(2**self.levels, self.height), min(2**self.levels, self.width)
 
@@ -108,12 +108,12 @@ class LowPass(FeatureMap):
         """How many pixels each block has, (rows, columns), of the kind of another tensor."""
         return self._blocks(like.new_ones(1, 1, self.height, self.width)).sum((3, 5))[0, 0]
 
-    def _scale(self, like: Tensor) -> Tensor:
+    def scale(self, like: Tensor) -> Tensor:
         """What each block's sum is multiplied with: (rows, columns)."""
         return self._pixels(like).rsqrt()
 
     def _blocks(self, x: Tensor) -> Tensor:
         """Pixels by block, zeros where the image ends: (n, c, height, width) -> (n, c, rows, high, columns, wide)."""
-        high, wide = self._sides
+        high, wide = self.sides
         padded = functional.pad(x, (0, -self.width % wide, 0, -self.height % high))
         return padded.unflatten(3, (-1, wide)).unflatten(2, (-1, high))

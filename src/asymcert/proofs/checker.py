@@ -135,20 +135,24 @@ class Claim:
         demand(((lower <= x) & (x <= upper)).all(), "x is outside its box")
         self.mutable = mutable
         demand(self.norm == 0 or not COUNTED & set(self.tensors), "columns are not counted in this norm")
+        demand(self.norm >= 1 or self.model.map.blocks is None, "columns are not counted behind a low-pass")
         if self.norm == 0:
             groups = self._part("groups", shape, np.arange(x.size).reshape(shape), "<i8")
             self.columns = Columns(groups, self._part("exclusive", shape, False, "|b1"), self.cost, x)
         self.lower = np.where(mutable & (direction <= 0), lower, x)
         self.upper = np.where(mutable & (direction >= 0), upper, x)
         demand(("price" in self.tensors) == (1 <= self.norm < math.inf), "a price is missing, or one too many")
-        self.price = self._part("price", shape, 0.0)
+        self.price = self._part("price", self.model.map.shape, 0.0)
         demand((self.price >= 0).all(), "a price is negative")
 
     def _cut(self):
         """Value at x and gradient of the weighted sum of the planes at the anchors, and their errors."""
-        model, weights = self.model, self.weights
-        self.features, at_anchors, self.knots = model.map(self.x[None]), model.map(self.anchors), model.map.knots()
-        self.size = model.map.magnitude(np.abs(self.x[None]), self.spill)
+        model, weights, parts = self.model, self.weights, self.model.map
+        self.at, self.blur = parts.coordinates(self.x[None])[0], parts.blur(self.x[None], self.spill)[0]
+        self.at_cost = parts.blocks.cost(self.cost, self.norm) if parts.blocks else self.cost
+        self.features, self.knots = parts(self.at[None]), parts.knots()
+        at_anchors = parts(parts.coordinates(self.anchors))
+        self.size = parts.magnitude_of_inputs(np.abs(self.x[None]), self.spill)
         values, gradients = [], []
         for anchor in at_anchors:
             value, gradient, _ = model.network.evaluate(anchor)
@@ -156,9 +160,9 @@ class Claim:
             gradients.append(gradient)
         self.value = ordered_sum(weights * np.array(values))
         self.gradient = ordered_sum(weights.reshape(-1, *[1] * gradients[0].ndim) * np.stack(gradients))
-        self.stages = maps.STAGE * len(model.map.parts)
+        self.stages = parts.roundings
         self.gamma = gamma(model.network.roundings + self.slope.size + weights.size + self.stages + 32)
-        sizes = self.size + model.map.magnitude(np.abs(self.anchors), self.spill).max(0)
+        sizes = self.size + parts.magnitude_of_inputs(np.abs(self.anchors), self.spill).max(0)
         self.error = 3.0 * self.gamma * (self._total(self.slope * sizes) + self.constant)
         demand(np.isfinite(self.value) and np.isfinite(self.gradient).all(), "the network overflows")
 
@@ -166,7 +170,7 @@ class Claim:
         """Upper bound on a sum of nonnegative terms."""
         return ordered_sum(terms.ravel()) * self.up
 
-    def reach(self, radius):
+    def inputs_reach(self, radius):
         """Least and greatest value of each input within the radius, rounded outward.
 
         Where nothing changes beyond the outermost knots, no farther than these. Counted columns change by any amount.
@@ -180,20 +184,31 @@ class Claim:
         demand(np.isfinite(low).all() and np.isfinite(high).all(), "an infinite radius needs a bounded box")
         return low, high
 
-    def vertices(self, radius):
-        """Points where the plane's fall along one input can bend, within the radius.
+    def reach(self, radius):
+        """Least and greatest value of each coordinate within the radius, rounded outward."""
+        low, high = self.inputs_reach(radius)
+        blocks = self.model.map.blocks
+        if blocks is None:
+            return low, high
+        low, high = (end[0] for end in blocks.outward(low[None], high[None], self.spill))
+        spread = radius / self.at_cost * (1.0 + 4 * own.U) + self.blur
+        least, greatest = np.nextafter(self.at - spread, -math.inf), np.nextafter(self.at + spread, math.inf)
+        return np.maximum(low, least), np.minimum(high, greatest)
 
-        Least and greatest value of each input, and for all points the size of the change (rounded down) and the fall
-        (rounded up), (j, *shape). A knot that is not exact is where it is up to its own rounding.
+    def vertices(self, radius):
+        """Points where the plane's fall along one coordinate can bend, within the radius.
+
+        Least and greatest value of each coordinate, and for all points the size of the change (rounded down) and the
+        fall (rounded up), (j, *shape). A knot that is not exact is where it is up to its own rounding.
         """
-        x, (knots, terms), (low, high) = self.x, self.knots, self.reach(radius)
+        x, (knots, terms), (low, high) = self.at, self.knots, self.reach(radius)
         points = np.stack((low, high, *np.clip(knots, low, high)))
         slack = np.concatenate((np.zeros((2, *x.shape)), gamma(self.stages + 2 * maps.STAGE) * (terms + self.spill)))
-        budget = self.cost * np.maximum(np.abs(points - x) - slack, 0.0) * (1.0 - 16 * own.U)
+        budget = self.at_cost * np.maximum(np.abs(points - x) - slack - self.blur, 0.0) * (1.0 - 16 * own.U)
         return low, high, np.where(budget > 1e-290, budget, 0.0), self.falls(points, slack)
 
     def falls(self, points, slack):
-        """Fall along each input from x to points that are where they are up to a slack, rounded up: (j, *shape)."""
+        """Fall along each coordinate to points that are where they are up to a slack, rounded up: (j, *shape)."""
         parts = self.model.map
         fall = parts.by_input(self.gradient * (self.features - parts(points)))
         steep = np.abs(self.gradient)
@@ -208,8 +223,8 @@ class Claim:
         price . t, and price . t to at most the dual norm of the prices times the radius.
         """
         with np.errstate(over="raise", invalid="raise", divide="raise"):
-            low, high, budget, fall = self.vertices(radius)
-            error = self.rounding(radius, low, high)
+            _, _, budget, fall = self.vertices(radius)
+            error = self.rounding(radius)
             if self.norm == 0:
                 flipped = self.falls(1.0 - self.x[None], np.zeros((1, *self.x.shape))).ravel()
                 if self.edits is not None:
@@ -222,17 +237,19 @@ class Claim:
             paid = own.dual_norm(price, self.norm)
             return (self._total(excess) + (paid * radius if paid > 0 else 0.0) + error) * self.up
 
-    def rounding(self, radius, low, high):
+    def rounding(self, radius):
         """Errors of the cut, of its gradient over the change, and of the deployed classifier within the radius."""
         model, unit, exact = self.model, UNIT[self.dtype], self.dtype == "float64"
+        low, high = self.inputs_reach(radius)
         farthest, most = np.maximum(np.abs(low), np.abs(high))[None], np.maximum(high - self.x, self.x - low)[None]
+        most = model.map.sums(most, self.spill)  # of what sums are computed from, though changes may cancel in them
         moves = model.map.spread(most)[0] * model.map.steepest
         moved = self._total(self.slope * moves)
         if self.norm and math.isfinite(radius):
             slope = model.map.by_input((self.slope * model.map.steepest)[None])[0] * self.up
-            moved = min(moved, own.dual_norm(slope / self.cost, self.norm) * radius * self.up)
-        features = model.map.magnitude(farthest, self.spill, exact=exact)
-        at_x = model.map.magnitude(np.abs(self.x[None]), self.spill, exact=exact)
+            moved = min(moved, own.dual_norm(slope / self.at_cost, self.norm) * radius * self.up)
+        features = model.map.magnitude_of_inputs(farthest, self.spill, exact)
+        at_x = model.map.magnitude_of_inputs(np.abs(self.x[None]), self.spill, exact)
         largest = max(1.0, farthest.max(), features.max())
         fits = self.growth[0] + self.growth[1] * largest + largest + self.constant < GREATEST[self.dtype]
         demand(fits, "the deployed classifier can overflow")

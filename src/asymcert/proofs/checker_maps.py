@@ -6,8 +6,10 @@ from functools import cached_property
 import numpy as np
 
 if __package__:
+    from asymcert.proofs.checker_blocks import Blocks
     from asymcert.proofs.checker_network import count, demand
 else:  # run as a script, where only numpy is installed
+    from checker_blocks import Blocks  # pyright: ignore[reportMissingImports]
     from checker_network import count, demand  # pyright: ignore[reportMissingImports]
 
 STAGE = 6  # roundings of one feature map, and of carrying a knot back through it
@@ -164,11 +166,14 @@ class Ramps:
 
 
 class FeatureMap:
-    """A chain of coordinatewise maps of samples of `shape`; batches have one axis more."""
+    """A chain of coordinatewise maps of coordinates of `shape`; batches have one axis more.
+
+    Coordinates are the inputs, or the sums of a low-pass that comes first.
+    """
 
     def __init__(self, described, tensors, shape):
         self.shape = self.out_shape = shape
-        self.parts, self.bends = [], 0
+        self.blocks, self.parts, self.bends = None, [], 0
         with np.errstate(all="ignore"):
             self._append(described, tensors, "feature_map.")
         for part in reversed(self.parts):
@@ -180,9 +185,14 @@ class FeatureMap:
             for index, member in enumerate(described["maps"]):
                 self._append(member, tensors, f"{prefix}maps.{index}.")
             return
+        if kind == "LowPass":
+            demand(not self.parts and self.blocks is None, "a low-pass after other maps is unknown to this checker")
+            self.blocks = Blocks(described, self.shape)
+            self.shape = self.out_shape = self.blocks.out_shape
+            return
         demand(self.most_moved == math.inf, "a feature map after ramps is unknown to this checker")
         pick = {name: tensors.get(f"{prefix}{name}") for name in ("mean", "source", "low", "width")}
-        part = _part(kind, described, pick, self.out_shape, first=not self.parts)
+        part = _part(kind, described, pick, self.out_shape, first=not self.parts and self.blocks is None)
         if part is not None:
             self.parts.append(part)
             self.out_shape = part.out_shape
@@ -195,7 +205,7 @@ class FeatureMap:
     @property
     def flat(self):
         """Whether nothing changes beyond the outermost knots, which are exact."""
-        return len(self.parts) == 1 and self.most_moved == 1
+        return self.blocks is None and len(self.parts) == 1 and self.most_moved == 1
 
     @cached_property
     def sources(self):
@@ -230,10 +240,31 @@ class FeatureMap:
         places = np.arange(len(terms))[:, None] * size + self.sources
         return np.bincount(places.ravel(), terms.ravel(), len(terms) * size).reshape(len(terms), *self.shape)
 
-    def magnitude(self, size, spill, shifts=True, exact=True):
-        """Sum of the absolute terms of each feature of inputs of at most this size, spill added at every step.
+    @property
+    def roundings(self):
+        """Of all maps."""
+        return STAGE * len(self.parts) + (self.blocks.roundings if self.blocks else 0)
 
-        `exact` inputs are numbers of the type that is computed in. Without shifts, of size 1, spill 0 and not exact:
+    def coordinates(self, x):
+        """What the coordinatewise maps take: (n, *input_shape) -> (n, *shape)."""
+        return self.blocks(x) if self.blocks else x
+
+    def blur(self, x, spill):
+        """Bound on the errors of coordinates."""
+        return self.blocks.gamma * (self.blocks(np.abs(x)) + spill) * 2 if self.blocks else np.zeros(x.shape)
+
+    def sums(self, size, spill):
+        """Upper bound on the absolute terms of coordinates of inputs of at most this size."""
+        return self.blocks(size + spill) * (1.0 + 2 * self.blocks.gamma) if self.blocks else size
+
+    def magnitude_of_inputs(self, size, spill, exact=True):
+        """`magnitude` where coordinates come from inputs of at most this size."""
+        return self.magnitude(self.sums(size, spill), spill, exact=exact and self.blocks is None)
+
+    def magnitude(self, size, spill, shifts=True, exact=True):
+        """Sum of the absolute terms of each feature of coordinates of at most this size, spill added at every step.
+
+        `exact` ones are numbers of the type that is computed in. Without shifts, of size 1, spill 0 and not exact:
         the greatest derivative of each feature.
         """
         size = size + spill
@@ -242,7 +273,7 @@ class FeatureMap:
         return size
 
     def knots(self):
-        """Inputs (k, *shape) among which every feature is affine, and the absolute terms they come from, 0 if exact."""
+        """Coordinates (k, *shape) between which features are affine, and their absolute terms, 0 if exact."""
         knots = terms = np.zeros((0, *self.out_shape))
         for part in reversed(self.parts):
             knots, terms = part.back(knots, terms)
@@ -262,5 +293,7 @@ def _part(kind, described, pick, shape, first):
         return Thresholded(pick["mean"], float(described["width"]), shape)
     demand(kind in ("Centre", "CentreAbsolute", "Hinges"), f"a feature map {kind} is unknown to this checker")
     number = count(described["count"], MOST_CENTRES) if kind == "Hinges" else 0
-    centres = [place / (number + 1) for place in range(1, number + 1)]
+    reach = float(described.get("reach", 1.0)) if number else 1.0
+    demand(0 < reach * number < math.inf or not number, "a feature map's number is out of range")
+    centres = [place * reach / (number + 1) for place in range(1, number + 1)]
     return Bent(pick["mean"], [pick["mean"]] if kind == "CentreAbsolute" else centres, shape)

@@ -23,7 +23,7 @@ def best_prices(claim: Claim) -> list[tuple[np.ndarray, float]]:
     give fall as what they cover grows, so each trial bounds that radius from both sides.
     """
     feature_map = claim.model.map
-    slope = feature_map.by_input(np.abs(claim.gradient * feature_map.steepest)[None])[0] / claim.cost
+    slope = feature_map.by_input(np.abs(claim.gradient * feature_map.steepest)[None])[0] / claim.at_cost
     trial, low, high = float(claim.value / slope.sum()) if slope.any() else 1.0, 0.0, math.inf
     tried: list[tuple[float, float]] = []
     for _ in range(ROUNDS):
@@ -56,8 +56,8 @@ def _next(low: float, high: float, tried: list[tuple[float, float]]) -> float:
 def _priced(claim: Claim, trial: float) -> tuple[np.ndarray, float] | None:
     """Prices against changes of at most `trial` of each input, and their radius; None where errors are too great."""
     try:
-        least, greatest, budget, fall = claim.vertices(trial)
-        margin = float(claim.value - claim.rounding(trial, least, greatest))
+        _, _, budget, fall = claim.vertices(trial)
+        margin = float(claim.value - claim.rounding(trial))
     except (RefusedError, FloatingPointError):
         return None
     if margin <= 0:
@@ -65,7 +65,7 @@ def _priced(claim: Claim, trial: float) -> tuple[np.ndarray, float] | None:
     with np.errstate(all="ignore"):
         search = PriceSearch(claim.norm, trial, margin, budget.reshape(len(budget), -1), fall.reshape(len(fall), -1))
         price, radius = search.best()
-    return price.reshape(claim.x.shape), radius
+    return price.reshape(claim.at.shape), radius
 
 
 class PriceSearch:

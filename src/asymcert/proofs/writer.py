@@ -232,7 +232,7 @@ def _contents(
             part = part.expand(model.input_shape) if part.ndim else part
             tensors[name] = _array(part, LAYOUTS.get(name, torch.float64))
     if 1 <= threat.norm < math.inf:
-        tensors["price"] = np.zeros(x.shape)
+        tensors["price"] = np.zeros(checked.map.shape)
     metadata = {
         "format": FORMAT,
         "model": checked.digest,
@@ -262,7 +262,7 @@ def _array(values: Tensor, dtype: torch.dtype = torch.float64) -> np.ndarray:
 
 def _best(claim: Claim) -> tuple[np.ndarray, float]:
     """Prices, and the largest radius that the checker confirms with them."""
-    free = np.zeros(claim.x.shape)
+    free = np.zeros(claim.at.shape)
     if _holds(claim, free, math.inf):
         return free, math.inf
     best = free, 0.0

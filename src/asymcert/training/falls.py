@@ -18,9 +18,10 @@ FILLINGS = 4  # of coordinates that reach their ends before the others; falls ha
 class TangentFalls:
     """Greatest fall of tangent planes by a change of at most the target radius, while inputs stay in [0, 1].
 
-    Each coordinate's fall is followed along the pieces of the map, as certificates follow it, and replaced by its
-    steepest chord within the radius: moving outward, inward, or across a kink. In l_inf that loses nothing. Behind
-    bands changes are measured in l2, and the box is left out.
+    Each coordinate's fall is followed along the pieces of the map, as certificates follow it. In l_inf each coordinate
+    goes where it is greatest, and nothing is lost. In l1 and l2 each goes along its steepest chord from the input, and
+    no farther than that reaches: what a flatter rest would add is left out, so a fall behind kinks can come out smaller
+    than the greatest. Behind bands changes are measured in l2, and the box is left out.
 
     Parameters
     ----------
@@ -44,8 +45,7 @@ class TangentFalls:
             what = f"{type(rest).__name__}, whose features mix inputs"
             raise refuse("loss", "another than 'tangent' for this feature map", what, "Set loss='certified'.")
         ones = torch.ones(1, *input_shape, dtype=torch.float64)
-        top = self.coordinates(ones)
-        self.highest, self.pieces = top.flatten(1), Pieces(rest, tuple(top.shape[1:]))
+        self.pieces = Pieces(rest, tuple(self.coordinates(ones).shape[1:]))
         self.targets = targets
         self.costs = {norm: self._cost(ones[0], norm).reshape(1, -1) for norm in targets}
 
@@ -57,9 +57,9 @@ class TangentFalls:
 
     def greatest(self, gradient: Tensor, x: Tensor) -> Tensor:
         """Fall of planes of `gradient` (n, *feature_shape) at inputs (n, *input_shape), averaged over norms: (n,)."""
-        at, pieces = self.coordinates(x).flatten(1), self.pieces.to(x)
+        pieces = self.pieces.to(x)
         slope = pieces.falls(gradient.flatten(1))
-        falls = [self._within(pieces, slope, at, norm, target) for norm, target in self.targets.items()]
+        falls = [self._within(pieces, slope, x, norm, target) for norm, target in self.targets.items()]
         return torch.stack(falls).mean(0)
 
     def _cost(self, ones: Tensor, norm: float) -> Tensor:
@@ -71,15 +71,19 @@ class TangentFalls:
             return torch.tensor(1.0 / stretch, dtype=torch.float64)
         return self.linear[0].block_cost(ones, norm) if self.linear else ones  # pyright: ignore
 
-    def _within(self, pieces: Pieces, slope: Tensor, at: Tensor, norm: float, target: float) -> Tensor:
-        """Fall (n,) in one norm, `slope` being the planes' derivatives (pieces, n, d) at coordinates (n, d)."""
+    def _within(self, pieces: Pieces, slope: Tensor, x: Tensor, norm: float, target: float) -> Tensor:
+        """Fall (n,) in one norm, `slope` being the planes' derivatives (pieces, n, d) at inputs (n, *input_shape)."""
+        at = self.coordinates(x).flatten(1)
         cost = self.costs[norm].to(at)
-        room = (target / cost).expand_as(at)
         if self.banded:
-            low, high, norm = -room, room, 2.0
-        else:
-            low, high = -torch.minimum(room, at), torch.minimum(room, self.highest.to(at) - at)
-        ends = pieces.ends(at, low, high)
+            low = high = (target / cost).expand_as(at)
+            norm = 2.0
+        else:  # room of each pixel
+            room = target / cost
+            low, high = (
+                torch.minimum(room, self.coordinates(end.clamp(0.0, target)).flatten(1)) for end in (x, 1.0 - x)
+            )
+        ends = pieces.ends(at, -low, high)
         reach, drop = walk(slope, ends, at)
         back, fallen = walk(-slope.flip(0), [-end for end in reversed(ends)], -at)
         reach, drop = torch.cat((reach, back)) * cost, torch.cat((drop, fallen))
