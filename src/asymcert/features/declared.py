@@ -44,8 +44,12 @@ class DeclaredMap(FeatureMap):
         self.constants = {check_norm(norm): float(constant) for norm, constant in lipschitz.items()}
         self.module = copy.deepcopy(module).double().eval().requires_grad_(False)
         self.input_shape = tuple(x.shape[1:])
-        with torch.no_grad():
-            self._output_shape = tuple(self.module(x[:1].double()).shape[1:])
+        try:
+            with torch.no_grad():
+                self._output_shape = tuple(self.module(x[:1].double()).shape[1:])
+        except RuntimeError as error:
+            remedy = "Fix its weights first: torch.nn.utils.parametrize.remove_parametrizations."
+            raise refuse("module", "able to run on `x` in float64", str(error).splitlines()[0], remedy) from None
 
     def forward(self, x: Tensor) -> Tensor:
         """What the module makes of a batch."""
