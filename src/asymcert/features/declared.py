@@ -127,7 +127,7 @@ def check_lipschitz(feature_map: FeatureMap, x: Tensor, norms: Sequence[float] =
         if not found <= constant * MEASURED:
             must_be = f"of Lipschitz constant {constant:.9g} in l{norm:g}, as declared"
             remedy = "Declare a greater constant, or mend the map (orthogonal weights: in float64)."
-            raise refuse("feature_map", must_be, f"distances that grow by {found:.9g}", remedy)
+            raise refuse("feature_map", must_be, f"distances that grow by {found:.12g}", remedy)
 
 
 def stretch(feature_map: FeatureMap, x: Tensor, norm: float, steps: int = 30) -> float:
