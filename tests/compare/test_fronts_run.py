@@ -5,6 +5,7 @@ import json
 import math
 import re
 from dataclasses import replace
+from functools import partial
 
 import polars as pl
 import pytest
@@ -13,6 +14,7 @@ from asymcert import datasets, train
 from asymcert.certify import ClosedForm, certifier_for
 from asymcert.compare import COMPARED, FOR_TABLES, CompareOptions, Curve, compare, run
 from asymcert.compare.estimate import minutes_left
+from asymcert.compare.looks import looks
 from asymcert.compare.methods import Minutes, trained
 from asymcert.compare.outcome import lines_of
 from asymcert.compare.page import write_comparison
@@ -187,9 +189,22 @@ def test_every_knob_turns_a_recipe(method):
     assert method.knob[0].options == {}
     assert len({setting.name for setting in method.knob}) == len(method.knob)
     assert len(method.knob) >= 5 or method.name in FOR_TABLES
+    assert len(method.knob) == 1 or isinstance(method.train, partial)
     for setting in method.knob[1:]:
         fields = {field.name for field in dataclasses.fields(MODELS[method.train.args[0]].config)}
         assert fields | {"preset"} >= set(setting.options.get("scaled", setting.options))
+
+
+def test_looks_tell_many_methods_apart():
+    found = looks([*COMPARED, *(f"another {number}" for number in range(20))])
+    assert len(set(found.values())) == len(found) > 25
+
+
+def test_a_star_in_a_preset_is_the_family(data, monkeypatch):
+    presets = MODELS["feature-convex"].presets
+    monkeypatch.setitem(presets, "digits-small", replace(presets["digits"], epochs=1, hidden=(3,)))  # pyright: ignore
+    recipe = trained("feature-convex", data, "cpu", "*-small").info["config"]
+    assert (recipe["epochs"], recipe["hidden"]) == (1, [3])
 
 
 def test_a_scaled_recipe_is_the_budgets_times_the_factor(data):

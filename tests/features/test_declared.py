@@ -141,3 +141,8 @@ def test_refuses(lipschitz, message):
 def test_values_that_are_not_finite_are_refused():
     with pytest.raises(InputError, match="`feature_map's values` must be finite"):
         declared(nn.Threshold(9.0, math.nan), {2: 1.0}, X)
+
+
+def test_a_module_that_cannot_run_in_float64_is_refused():
+    with pytest.raises(InputError, match=r"`module` must be able to run on `x` in float64.*remove_parametrizations"):
+        declared(nn.Linear(5, 5), {2: 1.0}, X)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from asymcert import datasets, train
 from asymcert.attacks import ProjectedGradient
 from asymcert.certify import certify
 from asymcert.certify.rounding import Rounding
@@ -233,3 +234,17 @@ def test_refuses_other_inputs_and_kernels():
     with pytest.raises(InputError, match="one odd width"):
         GradientStep(torch.zeros(2, 2, 2, 2), torch.zeros(2))
     assert isinstance(trained("sll"), FeatureMap)
+
+
+@pytest.mark.parametrize("layers", ["dense", "convolutional"])
+@pytest.mark.parametrize("kind", ["sll", "orthogonal"])
+def test_trained_with_the_score_it_certifies_what_it_was_trained_for(kind, layers):
+    data = datasets.load("digits-3-8")
+    fields = {"map_layers": layers, "map_width": 16, "map_depth": 2, "hidden": (8,), "target_l2": 0.3}
+    model = train(data, feature_map=kind, epochs=8, validate_every=8, **fields)
+    assert model.feature_map.lipschitz(2) < 1 + 1e-4
+    assert float((model.predict(data.test.x) == data.test.y).double().mean()) > 0.8
+    radius = certify(model, data.test.x[data.test.y], ThreatModel(2)).radius
+    assert float((radius > 0.1).double().mean()) > 0.5
+    with pytest.raises(InputError, match="`mirror` must be left out where the map is learned"):
+        train(data, feature_map=kind, mirror=True)

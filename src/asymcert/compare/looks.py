@@ -9,7 +9,8 @@ from asymcert.compare.methods import COMPARED
 from asymcert.compare.table_methods import FOR_TABLES
 from asymcert.report.series import COLOURS
 
-PALETTE = (*COLOURS, "#8B5E3C", "#7B3294", "#999933", "#882255", "#44AA99")  # the last three are Paul Tol's
+# the last five are Paul Tol's; there are more of them than markers, so that the two together tell more methods apart
+PALETTE = (*COLOURS, "#8B5E3C", "#7B3294", "#999933", "#882255", "#44AA99", "#DDCC77", "#888888")
 MARKERS = {  # by plotly: matplotlib's, and a character
     "circle": ("o", "●"),
     "square": ("s", "■"),

@@ -112,12 +112,15 @@ def trained(
     scaled: Mapping[str, float] | None = None,
     **options: Any,
 ) -> BinaryClassifier:
-    """A model of our recipes, of which some numbers are `scaled` by factors.
+    """A model by a preset, by default the one for the budget or the data; some of its numbers `scaled` by factors.
 
-    Presets serve both budgets, but for the published large l_inf-distance net of MNIST.
+    A star in the preset's name stands for the family of the data: ``*-small``. Our own serve both budgets, but for the
+    published large l_inf-distance net of MNIST.
     """
-    large = model == "linf-net" and budget == "gpu" and data.name.startswith("mnist")
-    chosen = budget if budget in MODELS[model].presets else "mnist-0.3" if large else preset
+    family = data.name.partition("-")[0]
+    large = model == "linf-net" and budget == "gpu" and family == "mnist"
+    usual = budget if budget in MODELS[model].presets else "mnist-0.3" if large else None
+    chosen = preset.replace("*", family) if preset else usual
     recipe = MODELS[model].recipe(data, chosen)
     turned = {name: factor * getattr(recipe, name) for name, factor in (scaled or {}).items()}
     return train(data, model, chosen, **turned, **options)

@@ -44,8 +44,12 @@ class DeclaredMap(FeatureMap):
         self.constants = {check_norm(norm): float(constant) for norm, constant in lipschitz.items()}
         self.module = copy.deepcopy(module).double().eval().requires_grad_(False)
         self.input_shape = tuple(x.shape[1:])
-        with torch.no_grad():
-            self._output_shape = tuple(self.module(x[:1].double()).shape[1:])
+        try:
+            with torch.no_grad():
+                self._output_shape = tuple(self.module(x[:1].double()).shape[1:])
+        except RuntimeError as error:
+            remedy = "Fix its weights first: torch.nn.utils.parametrize.remove_parametrizations."
+            raise refuse("module", "able to run on `x` in float64", str(error).splitlines()[0], remedy) from None
 
     def forward(self, x: Tensor) -> Tensor:
         """What the module makes of a batch."""
@@ -123,7 +127,7 @@ def check_lipschitz(feature_map: FeatureMap, x: Tensor, norms: Sequence[float] =
         if not found <= constant * MEASURED:
             must_be = f"of Lipschitz constant {constant:.9g} in l{norm:g}, as declared"
             remedy = "Declare a greater constant, or mend the map (orthogonal weights: in float64)."
-            raise refuse("feature_map", must_be, f"distances that grow by {found:.9g}", remedy)
+            raise refuse("feature_map", must_be, f"distances that grow by {found:.12g}", remedy)
 
 
 def stretch(feature_map: FeatureMap, x: Tensor, norm: float, steps: int = 30) -> float:
