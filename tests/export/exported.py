@@ -7,7 +7,7 @@ import onnxruntime
 import torch
 
 from asymcert.convex import ConvexConvNet, ConvexMLP, SymmetricAverage
-from asymcert.features import Centre, CentreAbsolute, Chain, Identity, SoftThreshold, Standardise
+from asymcert.features import Centre, CentreAbsolute, Chain, Hinges, Identity, LowPass, SoftThreshold, Standardise
 from asymcert.linf.feature_map import DistanceFeatures
 from asymcert.linf.net import LinfDistanceNet
 from asymcert.models.cayley import CayleyLinear, Downsample, MaxMin, Mix, Pad
@@ -31,6 +31,7 @@ def maps():
         "centre": Centre(pixels),
         "centre-absolute": CentreAbsolute(mean),
         "chain": Chain(Standardise(0.3), SoftThreshold(pixels, 0.2), CentreAbsolute(mean)),
+        "low-pass": Chain(LowPass(1, 7, 6), Hinges(torch.ones(2, 1, 1), 2, 2.0)),
         "distances": DistanceFeatures(net),
     }
 
