@@ -23,12 +23,12 @@ from contracts.models import seeded
 from contracts.rational import RationalModel, fractions
 
 
-@pytest.mark.parametrize("kind", ["centre", "centre-absolute", "hinges", "soft-threshold"])
+@pytest.mark.parametrize("kind", ["centre", "hinges"])
 def test_radii_are_confirmed(kind, tmp_path):
     """About those of the tangent certificate: an affine map's in l_2 and behind masks can be smaller."""
-    model, x = behind_low_pass(kind, n=4)
+    model, x = behind_low_pass(kind, n=3)
     checked = as_checked(model)
-    for number, threat in enumerate(image_threats()[::3]):
+    for number, threat in enumerate(image_threats()[1::5]):
         certificate = certify(model, x, threat, "tangent")
         for row, path in enumerate(write_proofs(tmp_path / str(number), model, x, certificate)):
             if path is None:

@@ -58,9 +58,7 @@ def default_method(model: BinaryClassifier, threats: Sequence[ThreatModel] = ())
 
     The first of its kind, but ``tangent`` where columns are counted or where steep ramps make Lipschitz constants huge.
     """
-    steep = isinstance(model, FeatureConvexClassifier) and any(
-        isinstance(part, Ramps) for part in model.feature_map.modules()
-    )
+    steep = isinstance(model, FeatureConvexClassifier) and isinstance(model.feature_map, Ramps)
     counted = any(isinstance(threat, ThreatModel) and threat.norm == 0 for threat in threats)  # others are refused
     known = [certifier for certifier in CERTIFIERS if isinstance(model, certifier.kind)]
     if not known:
