@@ -17,6 +17,7 @@ from asymcert.features import (
     Hinges,
     Identity,
     LayeredMap,
+    LowPass,
     Ramps,
     SoftThreshold,
     Standardise,
@@ -45,6 +46,13 @@ def mapped(feature_map: FeatureMap, x: Numbers) -> Numbers:
             assert isinstance(member, FeatureMap)
             x = mapped(member, x)
         return x
+    if isinstance(feature_map, LowPass):  # of one channel that whole blocks of 4, 16, ... pixels cover
+        side, width = 2**feature_map.levels, feature_map.width
+        blocks = [(row, column) for row in range(0, feature_map.height, side) for column in range(0, width, side)]
+        inside = [(down, right) for down in range(side) for right in range(side)]
+        return [
+            sum(x[(row + down) * width + column + right] for down, right in inside) / side for row, column in blocks
+        ]
     if isinstance(feature_map, Standardise):
         return [value / Fraction(feature_map.deviation) for value in x]
     if isinstance(feature_map, Identity):
@@ -58,7 +66,7 @@ def mapped(feature_map: FeatureMap, x: Numbers) -> Numbers:
             x = layered(layer, x)
         return x
     assert isinstance(feature_map, Centre)
-    u = [value - mean for value, mean in zip(x, fractions(feature_map.mean.expand(len(x))), strict=True)]
+    u = [value - mean for value, mean in zip(x, fractions(feature_map.mean.flatten().expand(len(x))), strict=True)]
     if isinstance(feature_map, CentreAbsolute):
         return u + [abs(value) for value in u]
     if isinstance(feature_map, Hinges):

@@ -7,7 +7,7 @@ import onnxruntime
 import torch
 
 from asymcert.convex import ConvexConvNet, ConvexMLP, SymmetricAverage
-from asymcert.features import Centre, CentreAbsolute, Chain, Identity, SoftThreshold, Standardise
+from asymcert.features import Centre, CentreAbsolute, Chain, Hinges, Identity, LowPass, SoftThreshold, Standardise
 from asymcert.features.layers import Downsample, MaxMin
 from asymcert.features.trained_layers import CayleyLinear
 from asymcert.linf.feature_map import DistanceFeatures
@@ -33,6 +33,7 @@ def maps():
         "centre": Centre(pixels),
         "centre-absolute": CentreAbsolute(mean),
         "chain": Chain(Standardise(0.3), SoftThreshold(pixels, 0.2), CentreAbsolute(mean)),
+        "low-pass": Chain(LowPass(1, 7, 6), Hinges(torch.ones(2, 1, 1), 2, 2.0)),
         "distances": DistanceFeatures(net),
     }
 

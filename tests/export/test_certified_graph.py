@@ -179,3 +179,9 @@ def test_weights_that_could_overflow_are_refused():
         weight.mul_(1e90)
     with pytest.raises(InputError, match=r"overflow"):
         to_certified_onnx(model, ThreatModel(2))
+
+
+def test_columns_are_not_counted_behind_a_low_pass():
+    model, _ = feature_convex("low-pass", "mlp")
+    with pytest.raises(InputError, match="follow one input each"):
+        to_certified_onnx(model, ThreatModel(0))

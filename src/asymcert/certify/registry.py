@@ -62,7 +62,7 @@ def default_method(model: BinaryClassifier, threats: Sequence[ThreatModel] = ())
     and ``enclosure`` where features mix inputs but are enclosed by the map.
     """
     feature_map = model.feature_map if isinstance(model, FeatureConvexClassifier) else None
-    steep = feature_map is not None and any(isinstance(part, Ramps) for part in feature_map.modules())
+    steep = isinstance(feature_map, Ramps)
     counted = any(isinstance(threat, ThreatModel) and threat.norm == 0 for threat in threats)  # others are refused
     if feature_map is not None and feature_map.encloses and not feature_map.coordinatewise and not counted:
         return Enclosure.method

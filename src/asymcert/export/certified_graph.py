@@ -118,8 +118,8 @@ def _closed_form(graph: Graph, x: str, model: FeatureConvexClassifier, threat: T
 def _tangent(graph: Graph, x: str, model: FeatureConvexClassifier, threat: ThreatModel) -> str:
     """Radius of the tangent plane."""
     if not model.feature_map.coordinatewise:
-        remedy = "Export the margin alone with to_onnx, and certify with method tangent."
-        raise refuse("model", "without a low-pass before ramps", "one with it", remedy)
+        remedy = "Measure changes in another norm, or export the margin alone with to_onnx."
+        raise refuse("model", "one whose features follow one input each, to count columns", "one that mixes", remedy)
     features = add_map(graph, model.feature_map, x, model.input_shape)
     score, gradient = add_score(graph, model.score, features)
     graph.verdict(score, model.threshold)
