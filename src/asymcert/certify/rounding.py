@@ -21,7 +21,6 @@ from torch import Tensor
 
 from asymcert._checks import refuse
 from asymcert._floats import GREATEST, UNIT, UP, scaled_norm
-from asymcert.features.base import MAP_OPERATIONS
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
 
