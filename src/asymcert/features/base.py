@@ -12,8 +12,6 @@ from torch import Tensor, nn
 from asymcert._checks import refuse
 from asymcert._floats import UP
 
-MAP_OPERATIONS = 8  # roundings of one feature map, conversion of the input to the deployed type included
-
 
 def widened(low: Tensor, high: Tensor, unit: float, least: float, extra: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
     """Intervals with room for two roundings of `unit` each, of numbers up to their own size and `extra`."""
@@ -143,7 +141,7 @@ class CoordinatewiseMap(FeatureMap):
         """Values at the ends, and at knots on the way: each function is affine between them."""
         knots = self.knots(tuple(low.shape[1:])).to(low)
         values = torch.stack([self(low), self(high), *(self(torch.clamp(knot, low, high)) for knot in knots)])
-        error = MAP_OPERATIONS * unit * UP * self.magnitude(torch.maximum(low.abs(), high.abs())) + least
+        error = self.operations * unit * UP * self.magnitude(torch.maximum(low.abs(), high.abs())) + least
         return values.amin(0) - error, values.amax(0) + error
 
     def sources(self, input_shape: tuple[int, ...]) -> Tensor:

@@ -75,14 +75,18 @@ class DistanceFeatures(FeatureMap):
         """The largest input, bounded by their sum, and every layer's largest weight and bias on the way.
 
         A distance is at most the largest of the numbers it compares, so no later term is larger than this, and each
-        operation of a layer rounds by at most a unit of it; a map is known to have two.
+        operation of a layer rounds by at most a unit of it.
         """
-        terms, operations = 0.0, 0
+        terms = 0.0
         for layer in self.net.distance_layers():
-            operations += layer.roundings
             terms += float(layer.weight.abs().max()) + (0.0 if layer.bias is None else float(layer.bias.abs().max()))
         largest = size.flatten(1).sum(1, keepdim=True) + terms
-        return (operations / 2.0 * largest).expand(-1, self.net.classes)
+        return largest.expand(-1, self.net.classes)
+
+    @property
+    def operations(self) -> int:
+        """Those of every layer, besides those of any map."""
+        return super().operations + sum(layer.roundings for layer in self.net.distance_layers())
 
     def options(self) -> dict[str, Any]:
         """Constructor arguments of the net."""

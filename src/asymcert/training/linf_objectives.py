@@ -160,7 +160,7 @@ class ConvexAbove(LinfObjective):
         threat = ThreatModel(math.inf, lower=low, upper=high)
         held = holds(model.with_threshold(threshold), found, threat, self.recipe.epsilon)
         certified = float(held.sum()) / float(sensitive.sum())
-        return {"threshold": threshold, **shares, "certified": (certified + shares["accuracy_other"]) / 2.0}
+        return shares | {"certified": (certified + shares["accuracy_other"]) / 2.0}
 
     @torch.no_grad()
     def deploy(self, classes: tuple[str, ...]) -> FeatureConvexClassifier:
