@@ -18,7 +18,7 @@ from asymcert.errors import InputError, RunError
 from asymcert.evaluate import floor_significant
 from asymcert.training.cayley import CayleyRecipe, train_cayley
 from asymcert.training.linf_nets import train_linf
-from asymcert.training.relu import ReluRecipe, train_relu
+from asymcert.training.relu import EXPONENTS, ReluRecipe, train_relu
 from asymcert.training.smoothing import SmoothingRecipe, SplittingRecipe, train_smoothed, train_split
 
 FIT = {"epochs": 4, "batch_size": 32, "learning_rate": 0.01}
@@ -37,25 +37,35 @@ def smoothed(noise):
     return quick(train_smoothed, noise, 0.25, recipe=SmoothingRecipe(**FIT))
 
 
+def bounded(norm):
+    return quick(train_relu, recipe=ReluRecipe(loss="crown-ibp", norm=norm, widths=(8,), epsilon=0.05, **FIT))
+
+
 TRAINS = {
     "feature-convex": quick(train, hidden=(8,), epochs=6, batch_size=32),
     "linf-convex": quick(train_linf, convex=(4,), features=3, **LINF),
     "linf-net": quick(train_linf, **LINF),
     "smoothing-gaussian": smoothed("gaussian"),
+    "smoothing-macer": quick(train_smoothed, recipe=SmoothingRecipe(loss="macer", copies=2, **FIT)),
     "smoothing-laplacian": smoothed("laplacian"),
     "smoothing-uniform": smoothed("uniform"),
     "splitting": quick(train_split, recipe=SplittingRecipe(**FIT)),
     "cayley": quick(train_cayley, recipe=CayleyRecipe(widths=(16,), **FIT)),
     "sll": quick(train, preset="sll", map_width=8, map_depth=1, epochs=6, batch_size=32),
     "crown": quick(train_relu, recipe=ReluRecipe(widths=(8,), attack_steps=2, **FIT)),
+    **{f"crown-ibp-{norm}": bounded(norm) for norm in EXPONENTS},
 }
 CURVES = {
     "feature-convex": (Curve("closed form", ClosedForm()), Curve("exact", Exact(tolerance=0.01), 0.25)),
-    **{f"smoothing-{n}": (Curve(n, certifier_for("smoothing", n=300)),) for n in ("gaussian", "laplacian", "uniform")},
+    **{
+        f"smoothing-{n}": (Curve(n, certifier_for("smoothing", n=300)),)
+        for n in ("gaussian", "macer", "laplacian", "uniform")
+    },
     "crown": (
         Curve("CROWN", certifier_for("crown", steps=6)),
         Curve("bab", certifier_for("branch-and-bound", steps=6, time_limit=0.2), 0.1),
     ),
+    **{f"crown-ibp-{norm}": (Curve(norm, certifier_for("interval-bounds", steps=6)),) for norm in EXPONENTS},
 }
 QUICK = {name: replace(m, train=TRAINS[name], curves=CURVES.get(name, m.curves)) for name, m in COMPARED.items()}
 
