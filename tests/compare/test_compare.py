@@ -43,6 +43,10 @@ def bounded(norm):
 
 TRAINS = {
     "feature-convex": quick(train, hidden=(8,), epochs=6, batch_size=32),
+    **{
+        f"feature-convex-{norm}": quick(train, preset=f"image-{norm}", hidden=(8,), epochs=6, batch_size=32)
+        for norm in ("l1", "l2", "linf")
+    },
     "linf-convex": quick(train_linf, convex=(4,), features=3, **LINF),
     "linf-net": quick(train_linf, **LINF),
     "smoothing-gaussian": smoothed("gaussian"),
@@ -51,7 +55,7 @@ TRAINS = {
     "smoothing-uniform": smoothed("uniform"),
     "splitting": quick(train_split, recipe=SplittingRecipe(**FIT)),
     "cayley": quick(train_cayley, recipe=CayleyRecipe(widths=(16,), **FIT)),
-    "sll": quick(train, preset="sll", map_width=8, map_depth=1, epochs=6, batch_size=32),
+    "sll": quick(train, preset="image-sll", map_width=8, map_depth=1, epochs=6, batch_size=32),
     "crown": quick(train_relu, recipe=ReluRecipe(widths=(8,), attack_steps=2, **FIT)),
     **{f"crown-ibp-{norm}": bounded(norm) for norm in EXPONENTS},
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from asymcert.compare.methods import COMPARED
+from asymcert.compare.contenders import COMPARED
 from asymcert.compare.table_methods import FOR_TABLES
 from asymcert.report.series import COLOURS
 

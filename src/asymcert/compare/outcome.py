@@ -16,8 +16,8 @@ import polars as pl
 from asymcert._checks import check_norm, check_number, refuse
 from asymcert._files import parse_json
 from asymcert._version import __version__
+from asymcert.compare.contenders import COMPARED
 from asymcert.compare.looks import looks
-from asymcert.compare.methods import COMPARED
 from asymcert.compare.run import CHUNK, CompareOptions, Result
 from asymcert.compare.table_methods import COLUMNS
 from asymcert.datasets import BinaryData

@@ -13,7 +13,8 @@ import polars as pl
 
 from asymcert._checks import check_choice, check_count, check_number, refuse
 from asymcert._floats import NORMS
-from asymcert.compare.methods import BUDGETS, COMPARED, Curve, Method
+from asymcert.compare.contenders import COMPARED
+from asymcert.compare.methods import BUDGETS, Curve, Method
 from asymcert.compare.settings import AS_IT_IS, Setting, operating_points_of
 from asymcert.compare.table_methods import FOR_TABLES, methods_for
 from asymcert.datasets import BinaryData, Split

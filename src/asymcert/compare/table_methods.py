@@ -9,7 +9,8 @@ from typing import Any
 
 from asymcert._floats import NORMS
 from asymcert.certify import Tangent, certifier_for
-from asymcert.compare.methods import BUDGETS, COMPARED, Curve, Method, trained
+from asymcert.compare.contenders import COMPARED
+from asymcert.compare.methods import BUDGETS, Curve, Method, trained
 from asymcert.compare.settings import AS_IT_IS, Setting
 from asymcert.datasets import BinaryData
 from asymcert.models.base import BinaryClassifier
