@@ -211,4 +211,4 @@ def test_a_scaled_recipe_is_the_budgets_times_the_factor(data):
     recipe = trained("cayley", data, "cpu", scaled={"margin": 2.0}, epochs=1, widths=(4,)).info["config"]
     assert recipe["margin"] == 2 * CayleyRecipe().margin
     plain = trained("linf-convex", data, "cpu", scaled={"epsilon": 0.5}, epochs=1, width=4, features=4, depth=2)
-    assert plain.info["config"]["epsilon"] == pytest.approx(0.5 * 1.2 * 0.05)
+    assert plain.info["config"]["epsilon"] == pytest.approx(0.5 * MODELS["linf-convex"].recipe(data).epsilon)

@@ -1,4 +1,4 @@
-"""The methods that are compared on images: training, certifiers, knobs, and how each differs from what was published."""
+"""The methods that are compared on images: training, certifiers, knobs, what differs from the published setting."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ class Haar(FeatureMap):
             raise refuse("mixing", "square, a row for each channel", f"shape {tuple(mixing.shape)}")
         if mixing.is_meta:  # a file's, whose values are still to come
             return
-        off = float((mixing @ mixing.T - torch.eye(len(mixing)).to(mixing)).abs().max())
+        off = float((mixing @ mixing.T - torch.eye(len(mixing), dtype=mixing.dtype, device=mixing.device)).abs().max())
         if not off <= ORTHONORMAL:
             raise refuse("mixing", "of orthonormal rows", f"products up to {off:.2g} off", "Use opponent_colours().")
 
