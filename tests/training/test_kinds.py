@@ -203,6 +203,7 @@ FEATURE_CONVEX = {
     "feature_map": "centre-absolute",
     "centre_on": "pixel",
     "levels": 1,
+    "bands": 1,
     "map_layers": "convolutional",
     "map_width": 6,
     "map_depth": 2,
