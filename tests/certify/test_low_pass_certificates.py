@@ -1,14 +1,12 @@
 """Certificates behind a low-pass: no attack inside, nothing lost against multiplied-out weights, exact sums."""
 
 import copy
-import itertools
 import math
 from fractions import Fraction
 
 import pytest
 import torch
 
-from asymcert.attacks import ProjectedGradient
 from asymcert.certify import certify
 from asymcert.certify.coordinates import Sums
 from asymcert.certify.drops import Pieces
@@ -17,35 +15,20 @@ from asymcert.errors import InputError
 from asymcert.features import Centre, CentreAbsolute, LowPass
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
-from contracts.images import SHAPE, behind_low_pass, image_threats, rests
-from contracts.models import seeded
+from contracts.images import SHAPE, attacked, behind_low_pass, image_threats, rests
 from contracts.rational import RationalModel, fractions
 
 KINDS = tuple(rests((1, 1, 1)))
 
 
-def attacked(kind, threats, dtype=torch.float64):
-    """Whether an attack undoes a verdict inside a radius; closed form <= tangent <= refined."""
-    model, x = behind_low_pass(kind)
-    model = model.to(dtype)
-    for threat in threats:
-        radii = [certify(model, x, threat, method).radius for method in ("closed-form", "tangent")]
-        radii.append(certify(model, x, threat, "refined", cuts=3, steps=1).radius)
-        assert all(bool((less <= more * (1 + 1e-12)).all()) for less, more in itertools.pairwise(radii))
-        assert bool((radii[0][model.predict(x)] > 0).all())
-        size = 0.999 * radii[2].clamp(max=1e3)
-        if bool(ProjectedGradient(12, 2).run(model, x, threat, size, seeded(0)).success.any()):
-            return True
-    return False
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_attack_succeeds_inside_the_radius(kind):
-    assert not attacked(kind, image_threats())
+    assert not attacked(*behind_low_pass(kind), image_threats())
 
 
 def test_nor_one_of_single_precision():
-    assert not attacked("centre-absolute", image_threats()[:8], torch.float32)
+    model, x = behind_low_pass("centre-absolute")
+    assert not attacked(model.to(torch.float32), x, image_threats()[:8])
 
 
 MISTAKES = {
@@ -62,7 +45,9 @@ MISTAKES = {
 def test_attacks_find_deliberate_mistakes(mistake, monkeypatch):
     monkeypatch.setattr(Sums, *MISTAKES[mistake])
     with pytest.raises((AssertionError, InputError)):
-        assert not attacked("hinges", [threat for threat in image_threats() if math.isinf(threat.norm)])
+        assert not attacked(
+            *behind_low_pass("hinges"), [threat for threat in image_threats() if math.isinf(threat.norm)]
+        )
 
 
 @pytest.mark.parametrize("kind", ["centre", "centre-absolute"])

@@ -14,6 +14,7 @@ from asymcert.features import (
     CentreAbsolute,
     Chain,
     FeatureMap,
+    Haar,
     Hinges,
     Identity,
     LayeredMap,
@@ -53,6 +54,8 @@ def mapped(feature_map: FeatureMap, x: Numbers) -> Numbers:
         return [
             sum(x[(row + down) * width + column + right] for down, right in inside) / side for row, column in blocks
         ]
+    if isinstance(feature_map, Haar):
+        return banded(feature_map, x)
     if isinstance(feature_map, Standardise):
         return [value / Fraction(feature_map.deviation) for value in x]
     if isinstance(feature_map, Identity):
@@ -75,6 +78,27 @@ def mapped(feature_map: FeatureMap, x: Numbers) -> Numbers:
         width = Fraction(feature_map.width)
         return [value - max(-width, min(width, value)) for value in u]
     return u
+
+
+def banded(haar: Haar, x: Numbers) -> Numbers:
+    """Bands of images that whole blocks cover."""
+    mixing, pixels, wide = fractions(haar.mixing), haar.height * haar.width, haar.width
+    low = [affine(mixing, [ZERO] * len(mixing), x[pixel::pixels]) for pixel in range(pixels)]
+    images, details = [list(channel) for channel in zip(*low, strict=True)], []
+    for _ in range(haar.levels):
+        corners = [row + column for row in range(0, len(images[0]), 2 * wide) for column in range(0, wide, 2)]
+        bands = [
+            [[(a + s * b + t * c + s * t * d) / 2 for a, b, c, d in _blocks(image, corners, wide)] for image in images]
+            for t, s in ((1, 1), (-1, 1), (1, -1), (-1, -1))
+        ]
+        images, wide = bands[0], wide // 2
+        details = [value for band in bands[1:] for image in band for value in image] + details
+    return [value for image in images for value in image] + details
+
+
+def _blocks(image: Numbers, corners: list[int], wide: int) -> list[Numbers]:
+    """The four pixels of each block, row by row."""
+    return [[image[place + step] for step in (0, 1, wide, wide + 1)] for place in corners]
 
 
 def layered(layer: nn.Module, x: Numbers) -> Numbers:

@@ -7,7 +7,18 @@ import onnxruntime
 import torch
 
 from asymcert.convex import ConvexConvNet, ConvexMLP, SymmetricAverage
-from asymcert.features import Centre, CentreAbsolute, Chain, Hinges, Identity, LowPass, SoftThreshold, Standardise
+from asymcert.features import (
+    Centre,
+    CentreAbsolute,
+    Chain,
+    Haar,
+    Hinges,
+    Identity,
+    LowPass,
+    SoftThreshold,
+    Standardise,
+    opponent_colours,
+)
 from asymcert.features.layers import Downsample, MaxMin
 from asymcert.features.trained_layers import CayleyLinear
 from asymcert.linf.feature_map import DistanceFeatures
@@ -34,6 +45,8 @@ def maps():
         "centre-absolute": CentreAbsolute(mean),
         "chain": Chain(Standardise(0.3), SoftThreshold(pixels, 0.2), CentreAbsolute(mean)),
         "low-pass": Chain(LowPass(1, 7, 6), Hinges(torch.ones(2, 1, 1), 2, 2.0)),
+        "bands": Chain(Haar(opponent_colours(2), 2, 7, 6), CentreAbsolute(torch.zeros(1))),
+        "bands-of-sums": Chain(LowPass(1, 7, 6), Haar(torch.eye(2), 1, 4, 3), Identity()),
         "distances": DistanceFeatures(net),
     }
 

@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from asymcert._floats import UNIT, down, up
-from asymcert.features import Haar, LowPass, shape_after
+from asymcert._floats import UNIT, down, norm_ratio, up
+from asymcert.features import Chain, Haar, LowPass, shape_after
 from asymcert.features.linear import Linear
 
 FAR = 1e15  # change of one coordinate where nothing limits the adversary
@@ -139,11 +139,10 @@ class Bands(Coordinates):
         return (sum(part.operations for part in self.maps) + 4) * UNIT * size.flatten(1)
 
     def cost(self, cost: Tensor, norm: float) -> Tensor:
-        """The least cost of any input, over what the maps stretch a change."""
-        stretch = 1.0
-        for part in self.maps:
-            stretch, norm = stretch * part.lipschitz(norm), part.feature_norm(norm)
-        return (cost.min() / stretch * down(16)).expand(1, math.prod(self.shape))
+        """The least cost of any input, over what the maps stretch a change, whose length in l2 is meant."""
+        chain, count = Chain(*self.maps), math.prod(self.shape)
+        stretch = chain.lipschitz(norm) * norm_ratio(2.0, chain.feature_norm(norm), count)
+        return (cost.min() / stretch * down(16)).expand(1, count)
 
     def interval(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
         """Everything."""

@@ -16,11 +16,13 @@ from asymcert.attacks.base import in_evaluation_mode
 from asymcert.certify.base import Certificate, Certifier
 from asymcert.certify.closed_form import deployed_margin, in_float64
 from asymcert.certify.composition import check_composition_convex
+from asymcert.certify.coordinates import coordinates_of
 from asymcert.certify.cuts import Planes
 from asymcert.certify.cutting_planes import Bounds
 from asymcert.certify.exact_columns import CountBounds, CountSearch
 from asymcert.certify.masters import load_solver
 from asymcert.certify.workers import Limits, solver
+from asymcert.features import split_linear
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
@@ -105,6 +107,7 @@ class Exact(Certifier):
             return []
         for threat in threats:
             _check_norm(threat.norm)
+            _check_coordinates(model, threat.norm)
             if threat.limits is not None and threat.limits.loose:
                 what = "lists of values, or columns between others, which are no box"
                 raise refuse("threat", f"of intervals for method {self.method!r}", what, "Use method refined.")
@@ -146,3 +149,12 @@ def _check_norm(norm: float) -> None:
     load_solver("highspy")
     if norm == 2:
         load_solver("clarabel")
+
+
+def _check_coordinates(model: FeatureConvexClassifier, norm: float) -> None:
+    """Refuse what is measured in another norm behind bands, where bounds cannot meet."""
+    maps, _ = split_linear(model.feature_map)
+    measured = coordinates_of(maps, model.input_shape, affine=False).norm(norm)
+    if measured != norm:
+        remedy = "Use method='refined', which takes every norm."
+        raise refuse("norm", f"{measured:g} for method 'exact' behind bands, which measure in it", norm, remedy)

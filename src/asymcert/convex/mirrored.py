@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,6 +29,11 @@ class MirroredScore(ConvexScore):
         Int64 (features,), a permutation: the mirror image's feature i is the image's feature ``index[i]``.
     sign
         (features,), 1 or -1: times this.
+
+    Raises
+    ------
+    InputError
+        No permutation, other signs, or a base whose weights must have signs of their own.
     """
 
     index: Tensor
@@ -35,8 +41,13 @@ class MirroredScore(ConvexScore):
 
     def __init__(self, base: ConvexMLP | ConvexEnsemble, index: Tensor, sign: Tensor):
         super().__init__()
-        if not torch.equal(index.sort().values, torch.arange(len(index), device=index.device)):
-            raise refuse("index", "a permutation of all features", "another")
+        features = math.prod(base.input_shape)
+        if not torch.equal(index.sort().values, torch.arange(features, device=index.device)):
+            raise refuse("index", f"a permutation of {features} features", f"{len(index)} others")
+        if sign.shape != index.shape or not bool((sign.abs() == 1).all()):
+            raise refuse("sign", f"1 or -1 for each of {features} features", "others")
+        if base.signs:
+            raise refuse("base", "of weights of any sign", "one with signs", "Leave `signs` out.")
         self.base, self.input_shape = base, base.input_shape
         self.register_buffer("index", index, persistent=False)
         self.register_buffer("sign", sign, persistent=False)

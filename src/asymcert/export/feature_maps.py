@@ -15,6 +15,7 @@ from asymcert.features import (
     CentreAbsolute,
     Chain,
     FeatureMap,
+    Haar,
     Hinges,
     Identity,
     LowPass,
@@ -22,6 +23,7 @@ from asymcert.features import (
     SoftThreshold,
     Standardise,
 )
+from asymcert.features.haar import SIGNS
 from asymcert.linf.feature_map import DistanceFeatures
 from asymcert.linf.layers import DistanceConv2d, DistanceLayer
 from asymcert.linf.net import FoldedDistanceNet
@@ -55,6 +57,8 @@ def add_map(graph: Graph, feature_map: FeatureMap, x: str, shape: tuple[int, ...
         return add_distances(graph, feature_map.net, x)
     if isinstance(feature_map, LowPass):
         return _block_sums(graph, feature_map, x, shape)
+    if isinstance(feature_map, Haar):
+        return _bands(graph, feature_map, x, shape)
     if type(feature_map) in (Centre, CentreAbsolute, SoftThreshold, Hinges):
         assert isinstance(feature_map, Centre)
         return _centred(graph, feature_map, x, shape)
@@ -86,6 +90,23 @@ def _block_sums(graph: Graph, low_pass: LowPass, x: str, shape: tuple[int, ...])
     sums = graph.op("ReduceSum", blocks, graph.integers([2, 4]), keepdims=0)
     scale = low_pass.scale(torch.empty(0, dtype=torch.float64)).repeat(channels, 1)
     return graph.reshape(graph.op("Mul", sums, graph.number(scale)), channels * rows * columns)
+
+
+def _bands(graph: Graph, haar: Haar, x: str, shape: tuple[int, ...]) -> str:
+    """Channels mixed, then at each level sums and differences of 2 x 2 pixels; details from coarse to fine."""
+    channels, height, width = shape
+    rows, columns = haar.sides
+    padded = graph.op("Pad", graph.reshape(x, *shape), graph.integers([0] * 6 + [rows - height, columns - width]))
+    low = graph.op("MatMul", graph.number(haar.mixing), graph.reshape(padded, channels, rows * columns))
+    details: list[str] = []
+    for _ in range(haar.levels):
+        rows, columns = rows // 2, columns // 2
+        blocks = graph.op("Transpose", graph.reshape(low, channels, rows, 2, columns, 2), perm=[0, 3, 5, 1, 2, 4])
+        pixels = graph.reshape(blocks, 4, channels * rows * columns)
+        bands = graph.op("MatMul", graph.number(SIGNS.flatten(1) / 2), pixels)
+        low, detail = graph.several("Split", 2, bands, graph.integers([1, 3]), axis=1)
+        details = [graph.op("Flatten", detail, axis=1), *details]
+    return graph.op("Concat", graph.op("Flatten", low, axis=1), *details, axis=1)
 
 
 def add_distances(graph: Graph, net: FoldedDistanceNet, x: str) -> str:

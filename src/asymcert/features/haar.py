@@ -33,7 +33,8 @@ class Haar(FeatureMap):
     levels
         Of the transform.
     height, width
-        Of the images; zeros are put at the lower and right edge where 2^levels does not divide them.
+        Of the images; zeros are put at the lower and right edge where 2^levels does not divide them. The certificates
+        then let these change, too: they hold, and are smaller than where it does.
 
     Raises
     ------
@@ -61,7 +62,7 @@ class Haar(FeatureMap):
 
     def inverse(self, w: Tensor) -> Tensor:
         """``U^T w``: (n, coefficients) -> (n, c, height, width)."""
-        rows, columns = (math.ceil(size / 2**self.levels) for size in (self.height, self.width))
+        rows, columns = (size // 2**self.levels for size in self.sides)
         count = len(self.mixing) * rows * columns
         low, rest = w[:, :count].view(-1, len(self.mixing), rows, columns), w[:, count:]
         for _ in range(self.levels):
@@ -87,14 +88,12 @@ class Haar(FeatureMap):
         Raises
         ------
         InputError
-            Samples are no images of that form, or a file's mixing is not orthonormal.
+            Samples are no images of that form.
         """
-        self._check_mixing()
         mine = (len(self.mixing), self.height, self.width)
         if tuple(input_shape) != mine:
             raise refuse("input_shape", f"{mine}, as the bands are for", tuple(input_shape), "Leave the bands out.")
-        side = 2**self.levels
-        return (len(self.mixing) * math.prod(math.ceil(size / side) * side for size in (self.height, self.width)),)
+        return (len(self.mixing) * math.prod(self.sides),)
 
     def magnitude(self, size: Tensor) -> Tensor:
         """The same sums of absolute terms."""
@@ -116,6 +115,12 @@ class Haar(FeatureMap):
         return {"levels": self.levels, "height": self.height, "width": self.width}
 
     @property
+    def sides(self) -> tuple[int, int]:
+        """Height and width with the zeros."""
+        side = 2**self.levels
+        return self.height + -self.height % side, self.width + -self.width % side
+
+    @property
     def _stretch(self) -> float:
         """Bound on the l2 norm of the mixing: the root of the greatest row sum of ``|M M^T|``, rounded up."""
         square = (self.mixing.double() @ self.mixing.double().T).abs()
@@ -126,15 +131,14 @@ class Haar(FeatureMap):
         mixing = self.mixing.double()
         if mixing.ndim != 2 or len(mixing) != mixing.shape[1] or not len(mixing):
             raise refuse("mixing", "square, a row for each channel", f"shape {tuple(mixing.shape)}")
-        if mixing.is_meta:  # a file's, whose values are still to come
-            return
-        off = float((mixing @ mixing.T - torch.eye(len(mixing), dtype=mixing.dtype, device=mixing.device)).abs().max())
+        unit = torch.eye(len(mixing), dtype=torch.float64, device=mixing.device)
+        off = float((mixing @ mixing.T - unit).abs().max())
         if not off <= ORTHONORMAL:
             raise refuse("mixing", "of orthonormal rows", f"products up to {off:.2g} off", "Use opponent_colours().")
 
     def _padded(self, x: Tensor) -> Tensor:
-        side = 2**self.levels
-        return functional.pad(x, (0, -self.width % side, 0, -self.height % side))
+        high, wide = self.sides
+        return functional.pad(x, (0, wide - self.width, 0, high - self.height))
 
     def _pyramid(self, low: Tensor, signs: Tensor) -> Tensor:
         """Levels from images (n, c, ...) whose sides they divide, pixels of each block weighted by `signs` / 2."""

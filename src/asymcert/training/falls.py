@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import refuse
+from asymcert.certify.coordinates import coordinates_of
 from asymcert.certify.drops import Pieces, walk
-from asymcert.features import CoordinatewiseMap, FeatureMap, Haar, split_linear
+from asymcert.features import CoordinatewiseMap, FeatureMap, split_linear
 
 TINY = 1e-12  # keeps quotients finite
 FILLINGS = 4  # of coordinates that reach their ends before the others; falls hardly change after two
@@ -39,21 +40,15 @@ class TangentFalls:
     """
 
     def __init__(self, feature_map: FeatureMap, input_shape: tuple[int, ...], targets: dict[float, float]):
-        self.linear, rest = split_linear(feature_map)
-        self.banded = any(isinstance(part, Haar) for part in self.linear)
+        linear, rest = split_linear(feature_map)
         if not isinstance(rest, CoordinatewiseMap) or not rest.coordinatewise:
             what = f"{type(rest).__name__}, whose features mix inputs"
             raise refuse("loss", "another than 'tangent' for this feature map", what, "Set loss='certified'.")
-        ones = torch.ones(1, *input_shape, dtype=torch.float64)
-        self.pieces = Pieces(rest, tuple(self.coordinates(ones).shape[1:]))
+        self.coordinates = coordinates_of(linear, input_shape, affine=False)
+        self.pieces = Pieces(rest, self.coordinates.shape)
         self.targets = targets
-        self.costs = {norm: self._cost(ones[0], norm).reshape(1, -1) for norm in targets}
-
-    def coordinates(self, x: Tensor) -> Tensor:
-        """What the coordinatewise map takes: (n, *input_shape) -> (n, ...)."""
-        for part in self.linear:
-            x = part(x)
-        return x
+        ones = torch.ones(input_shape, dtype=torch.float64)
+        self.costs = {norm: self.coordinates.cost(ones, norm) for norm in targets}
 
     def greatest(self, gradient: Tensor, x: Tensor) -> Tensor:
         """Fall of planes of `gradient` (n, *feature_shape) at inputs (n, *input_shape), averaged over norms: (n,)."""
@@ -62,28 +57,13 @@ class TangentFalls:
         falls = [self._within(pieces, slope, x, norm, target) for norm, target in self.targets.items()]
         return torch.stack(falls).mean(0)
 
-    def _cost(self, ones: Tensor, norm: float) -> Tensor:
-        """What a unit of each coordinate costs, in l2 where there are bands."""
-        if self.banded:
-            stretch = 1.0
-            for part in self.linear:
-                stretch, norm = stretch * part.lipschitz(norm), part.feature_norm(norm)
-            return torch.tensor(1.0 / stretch, dtype=torch.float64)
-        return self.linear[0].block_cost(ones, norm) if self.linear else ones  # pyright: ignore
-
     def _within(self, pieces: Pieces, slope: Tensor, x: Tensor, norm: float, target: float) -> Tensor:
         """Fall (n,) in one norm, `slope` being the planes' derivatives (pieces, n, d) at inputs (n, *input_shape)."""
-        at = self.coordinates(x).flatten(1)
-        cost = self.costs[norm].to(at)
-        if self.banded:
-            low = high = (target / cost).expand_as(at)
-            norm = 2.0
-        else:  # room of each pixel
-            room = target / cost
-            low, high = (
-                torch.minimum(room, self.coordinates(end.clamp(0.0, target)).flatten(1)) for end in (x, 1.0 - x)
-            )
-        ends = pieces.ends(at, -low, high)
+        at = self.coordinates.of(x)
+        cost, norm = self.costs[norm].to(at), self.coordinates.norm(norm)
+        low, high = self.coordinates.interval(-x.clamp(0.0, target), (1.0 - x).clamp(0.0, target))  # each pixel's room
+        low, high = torch.maximum(low, -target / cost), torch.minimum(high, target / cost)
+        ends = pieces.ends(at, low, high)
         reach, drop = walk(slope, ends, at)
         back, fallen = walk(-slope.flip(0), [-end for end in reversed(ends)], -at)
         reach, drop = torch.cat((reach, back)) * cost, torch.cat((drop, fallen))

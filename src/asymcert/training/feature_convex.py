@@ -74,7 +74,7 @@ class FeatureConvex(Objective):
             signs[chosen] = sign
         if bool(signs.any()):
             assert isinstance(self.feature_map, Ramps)
-            assert not isinstance(self.score, ConvexConvNet)
+            assert not isinstance(self.score, ConvexConvNet | MirroredScore)
             self.score.set_signs(signs[self.feature_map.source.long()].tolist())
         if self.recipe.class_weight == "balanced":
             other, sensitive = (len(data.train) / (2.0 * torch.bincount(data.train.y.long(), minlength=2))).tolist()
@@ -138,8 +138,8 @@ class FeatureConvex(Objective):
 
     def _scores(self, features: Tensor) -> Tensor:
         """(n,), or those of all members, (members, n)."""
-        several = isinstance(self.score, ConvexEnsemble | MirroredScore)
-        return self.score.members(features) if several else self.score(features)
+        score = self.score
+        return score.members(features) if isinstance(score, ConvexEnsemble | MirroredScore) else score(features)
 
     def project_(self) -> None:
         """The score's."""

@@ -28,6 +28,7 @@ from asymcert.features import (
     sll,
     split_linear,
 )
+from asymcert.features.linear import Linear
 from asymcert.training.config import LEARNED, TrainConfig
 
 Trainable = ConvexMLP | ConvexEnsemble | ConvexConvNet
@@ -89,28 +90,37 @@ def standardise(score: Trainable, features: Tensor) -> None:
 
 @torch.no_grad()
 def mirrored(score: ConvexMLP | ConvexEnsemble, feature_map: FeatureMap, input_shape: tuple[int, ...]) -> MirroredScore:
-    """The score averaged over images and their mirror images.
+    """The score averaged over an image's features and those of its mirror image.
+
+    The latter are meant as they are where the map is centred at a symmetric mean and folds at that alone; elsewhere the
+    average is as convex, but of features near them.
 
     Raises
     ------
     InputError
-        Samples are no images, or sums over blocks of a mirror image are others than those of the image.
+        Samples are no images, features are not theirs one by one, or sums over blocks of a mirror image are others.
     """
-    linear, _ = split_linear(feature_map)
+    linear, rest = split_linear(feature_map)
     shape = shape_after(linear, input_shape)
+    if len(input_shape) != 3 or any(isinstance(part, Ramps) for part in rest.modules()):
+        raise refuse("mirror", "False for ramps, and for what is no image", True, "Leave it out.")
     count = math.prod(shape)
-    images = torch.eye(count).view(-1, *shape)
-    for part in reversed(linear):
-        images = part.inverse(images)
-    if images.ndim != 4:
-        raise refuse("mirror", "False for what is no image", True)
-    flipped = images.flip(3)
-    for part in linear:
-        flipped = part(flipped)
-    size, index = flipped.flatten(1).abs().max(0)
-    if not bool((size > 0.99).all()):
+    numbers = torch.arange(1.0, count + 1, dtype=torch.float64)
+    found, others = _of_mirror_image(linear, numbers.view(shape)).round(), numbers.sin()
+    index, sign = (found.abs().long() - 1).clamp(0, count - 1), found.sign()
+    if not torch.allclose(_of_mirror_image(linear, others.view(shape)), others[index] * sign, atol=1e-4):
         raise refuse("mirror", "False where blocks do not divide the image", True, "Set levels=0 and bands=0.")
-    sign = flipped.flatten(1).gather(0, index[None])[0].sign()
     copies = math.prod(score.input_shape) // count  # the first is odd in the coordinate, others are not
     indices = torch.cat([index + copy * count for copy in range(copies)])
-    return MirroredScore(score, indices, torch.cat((sign, torch.ones(count * (copies - 1)))))
+    return MirroredScore(score, indices, torch.cat((sign.float(), torch.ones(count * (copies - 1)))))
+
+
+def _of_mirror_image(linear: tuple[Linear, ...], coordinates: Tensor) -> Tensor:
+    """What linear maps give of the mirror image of the least image that they give `coordinates` of: (d,)."""
+    images = coordinates[None]
+    for part in reversed(linear):
+        images = part.inverse(images)
+    images = images.flip(3)
+    for part in linear:
+        images = part(images)
+    return images.flatten()
