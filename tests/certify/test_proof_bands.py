@@ -26,7 +26,7 @@ DESCRIBED = {"kind": "Haar", "levels": 2, "height": 5, "width": 7}
 
 @pytest.mark.parametrize(("kind", "sums"), [("centre-absolute", 0), ("hinges", 1)])
 def test_radii_are_confirmed(kind, sums, tmp_path):
-    """Those of the tangent certificate, or greater: the checker knows how far bands go inside a box."""
+    """About those of the tangent certificate: prices are near the best."""
     model, x = behind_bands(kind, n=3, sums=sums, levels=1)
     checked, found = as_checked(model), 0
     for number, threat in enumerate(image_threats()[1::5]):
@@ -37,7 +37,7 @@ def test_radii_are_confirmed(kind, sums, tmp_path):
                 continue
             claim = Claim(checked, *read_container(path, "asymcert-proof"))
             claim.check()
-            assert 1 - 1e-6 < claim.radius / float(certificate.radius[row]) < 1.5
+            assert 0.995 < claim.radius / float(certificate.radius[row]) < 1 + 1e-6
             claim.radius *= 1.1
             with pytest.raises(RefusedError):
                 claim.check()
@@ -86,7 +86,7 @@ def test_bands_stay_within_what_a_box_lets_them():
     point = bands.outward(low, low, 1e-300)
     assert (point[0] <= bands(low)).all()
     assert (bands(low) <= point[1]).all()
-    assert (point[1] - point[0] < 1e-13).all()
+    assert (point[1] - point[0] < 1e-12).all()
 
 
 @pytest.mark.parametrize(
