@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from asymcert._floats import UNIT, down, norm_ratio, up
-from asymcert.features import Chain, Haar, LowPass, shape_after
+from asymcert.features import Haar, LowPass, shape_after
 from asymcert.features.linear import Linear
 
 FAR = 1e15  # change of one coordinate where nothing limits the adversary
@@ -113,13 +113,14 @@ class Sums(Coordinates):
 
 
 class Bands(Coordinates):
-    """Orthonormal bands, perhaps of a low-pass's sums: changes are measured in l2, the box is left out."""
+    """Orthonormal bands, perhaps of a low-pass's sums: changes are measured in l2, a box limits each by itself."""
 
     mixes = True
 
     def __init__(self, maps: tuple[Linear, ...], input_shape: tuple[int, ...]):
         super().__init__(shape_after(maps, input_shape))
         self.maps = maps
+        self._slack = (sum(part.operations for part in maps) + 4) * UNIT
 
     def norm(self, norm: float) -> float:
         """2."""
@@ -133,21 +134,25 @@ class Bands(Coordinates):
 
     def blur(self, x: Tensor) -> Tensor:
         """So many roundings of the sums of absolute terms."""
-        size = x.abs()
-        for part in self.maps:
-            size = part.magnitude(size)
-        return (sum(part.operations for part in self.maps) + 4) * UNIT * size.flatten(1)
+        return self._slack * self._terms(x.abs())
 
     def cost(self, cost: Tensor, norm: float) -> Tensor:
-        """The least cost of any input, over what the maps stretch a change, whose length in l2 is meant."""
-        chain, count = Chain(*self.maps), math.prod(self.shape)
-        stretch = chain.lipschitz(norm) * norm_ratio(2.0, chain.feature_norm(norm), count)
-        return (cost.min() / stretch * down(16)).expand(1, count)
+        """The least cost of any input or sum, over what the bands stretch a change and its length in l2 is more."""
+        count = math.prod(self.shape)
+        for part in self.maps:
+            cost = part.block_cost(cost, norm) if isinstance(part, LowPass) else cost.min() / part.lipschitz(norm)
+            norm = part.feature_norm(norm)
+        return (cost.min() / norm_ratio(2.0, norm, count) * down(16)).expand(1, count)
 
     def interval(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-        """Everything."""
-        everything = low.new_full((len(low), math.prod(self.shape)), math.inf)
-        return -everything, everything
+        """The bands of the middle, and as far from them as half the room of all inputs takes each by itself."""
+        if not bool(low.isfinite().all() and high.isfinite().all()):
+            everything = low.new_full((len(low), math.prod(self.shape)), math.inf)
+            return -everything, everything
+        middle = self.of((low + high) / 2)
+        error = 4.0 * self._slack * self._terms(torch.maximum(low.abs(), high.abs()))
+        half = self._terms((high - low) / 2) + error
+        return middle - half, middle + half
 
     def spread(self, change: Tensor, low: Tensor, high: Tensor) -> Tensor:
         """The change of least length, cut off where pixels end."""
@@ -155,6 +160,12 @@ class Bands(Coordinates):
         for part in reversed(self.maps):
             change = part.inverse(change)
         return torch.clamp(change, low, high)
+
+    def _terms(self, size: Tensor) -> Tensor:
+        """Sums of absolute terms of bands of inputs of that size: (n, d)."""
+        for part in self.maps:
+            size = part.magnitude(size)
+        return size.flatten(1)
 
 
 def coordinates_of(maps: tuple[Linear, ...], input_shape: tuple[int, ...], affine: bool) -> Coordinates:

@@ -66,6 +66,11 @@ class Claim:
             self.up = 1.0 + gamma(2 * self.slope.size + 64)
             self._cut()
 
+    @property
+    def measured(self):
+        """The norm that changes of coordinates are measured in."""
+        return 2.0 if self.model.map.linear.banded else self.norm
+
     def check(self):
         """Refuse the claimed radius unless it follows."""
         demand(self.need(self.radius, self.price) < self.value, "the radius does not follow from the cuts")
@@ -107,7 +112,7 @@ class Claim:
         """Arrays hold so many values for each that was sent, whatever files declare."""
         sent = sum(part.size for part in (*self.model.tensors.values(), *self.tensors.values()))
         network, rows = self.model.network, max((self.model.map.bends + 3) ** 2, self.weights.size)
-        wide = max(math.prod(network.shape), self.x.size)
+        wide = max(math.prod(network.shape), math.prod(self.model.map.shape), self.x.size)
         fits = max(rows * wide, network.held) <= MOST + MOST_EACH * sent
         demand(fits, "too large for what was sent", own.TooLargeError)
 
@@ -135,23 +140,23 @@ class Claim:
         demand(((lower <= x) & (x <= upper)).all(), "x is outside its box")
         self.mutable = mutable
         demand(self.norm == 0 or not COUNTED & set(self.tensors), "columns are not counted in this norm")
-        demand(self.norm >= 1 or self.model.map.blocks is None, "columns are not counted behind a low-pass")
+        demand(self.norm >= 1 or not self.model.map.linear, "columns are not counted behind a low-pass or bands")
         if self.norm == 0:
             groups = self._part("groups", shape, np.arange(x.size).reshape(shape), "<i8")
             self.columns = Columns(groups, self._part("exclusive", shape, False, "|b1"), self.cost, x)
         self.lower = np.where(mutable & (direction <= 0), lower, x)
         self.upper = np.where(mutable & (direction >= 0), upper, x)
-        demand(("price" in self.tensors) == (1 <= self.norm < math.inf), "a price is missing, or one too many")
+        demand(("price" in self.tensors) == (1 <= self.measured < math.inf), "a price is missing, or one too many")
         self.price = self._part("price", self.model.map.shape, 0.0)
         demand((self.price >= 0).all(), "a price is negative")
 
     def _cut(self):
         """Value at x and gradient of the weighted sum of the planes at the anchors, and their errors."""
         model, weights, parts = self.model, self.weights, self.model.map
-        self.at, self.blur = parts.coordinates(self.x[None])[0], parts.blur(self.x[None], self.spill)[0]
-        self.at_cost = parts.blocks.cost(self.cost, self.norm) if parts.blocks else self.cost
+        self.at, self.blur = parts.linear(self.x[None])[0], parts.linear.blur(self.x[None], self.spill)[0]
+        self.at_cost = parts.linear.cost(self.cost, self.norm)
         self.features, self.knots = parts(self.at[None]), parts.knots()
-        at_anchors = parts(parts.coordinates(self.anchors))
+        at_anchors = parts(parts.linear(self.anchors))
         self.size = parts.magnitude_of_inputs(np.abs(self.x[None]), self.spill)
         values, gradients = [], []
         for anchor in at_anchors:
@@ -187,10 +192,10 @@ class Claim:
     def reach(self, radius):
         """Least and greatest value of each coordinate within the radius, rounded outward."""
         low, high = self.inputs_reach(radius)
-        blocks = self.model.map.blocks
-        if blocks is None:
+        linear = self.model.map.linear
+        if not linear:
             return low, high
-        low, high = (end[0] for end in blocks.outward(low[None], high[None], self.spill))
+        low, high = (end[0] for end in linear.outward(low[None], high[None], self.spill))
         spread = radius / self.at_cost * (1.0 + 4 * own.U) + self.blur
         least, greatest = np.nextafter(self.at - spread, -math.inf), np.nextafter(self.at + spread, math.inf)
         return np.maximum(low, least), np.minimum(high, greatest)
@@ -231,10 +236,10 @@ class Claim:
                     return (self.edits.bound(flipped, radius) + error) * self.up
                 drops = self.columns.drops(fall.max(0).ravel(), flipped, self.mutable.ravel())
                 return (self.columns.bound(drops, radius) + error) * self.up
-            if math.isinf(self.norm):
+            if math.isinf(self.measured):
                 return (self._total(np.maximum(fall.max(0), 0.0)) + error) * self.up
             excess = np.maximum((fall - price * budget).max(0), 0.0) + 2.0**-1070  # products underflow
-            paid = own.dual_norm(price, self.norm)
+            paid = own.dual_norm(price, self.measured)
             return (self._total(excess) + (paid * radius if paid > 0 else 0.0) + error) * self.up
 
     def rounding(self, radius):
@@ -242,10 +247,12 @@ class Claim:
         model, unit, exact = self.model, UNIT[self.dtype], self.dtype == "float64"
         low, high = self.inputs_reach(radius)
         farthest, most = np.maximum(np.abs(low), np.abs(high))[None], np.maximum(high - self.x, self.x - low)[None]
-        most = model.map.sums(most, self.spill)  # of what sums are computed from, though changes may cancel in them
+        most = model.map.linear.sums(
+            most, self.spill
+        )  # of what sums are computed from, though changes may cancel in them
         moves = model.map.spread(most)[0] * model.map.steepest
         moved = self._total(self.slope * moves)
-        if self.norm and math.isfinite(radius):
+        if self.norm and math.isfinite(radius) and not model.map.linear.banded:  # where terms may grow and bands do not
             slope = model.map.by_input((self.slope * model.map.steepest)[None])[0] * self.up
             moved = min(moved, own.dual_norm(slope / self.at_cost, self.norm) * radius * self.up)
         features = model.map.magnitude_of_inputs(farthest, self.spill, exact)

@@ -30,6 +30,10 @@ class Blocks:
         """(n, *shape) -> (n, *out_shape)."""
         return self._summed(x) / self._roots
 
+    def magnitude(self, size):
+        """Absolute terms of sums of inputs of that size."""
+        return self(size)
+
     def outward(self, low, high, spill):
         """Sums of least and of greatest values (n, *shape), rounded outward."""
         errors = (self.gamma * (self(np.abs(end)) + spill) for end in (low, high))

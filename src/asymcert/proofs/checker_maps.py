@@ -6,10 +6,10 @@ from functools import cached_property
 import numpy as np
 
 if __package__:
-    from asymcert.proofs.checker_blocks import Blocks
+    from asymcert.proofs.checker_linear import KINDS, Linear
     from asymcert.proofs.checker_network import count, demand
 else:  # run as a script, where only numpy is installed
-    from checker_blocks import Blocks  # pyright: ignore[reportMissingImports]
+    from checker_linear import KINDS, Linear  # pyright: ignore[reportMissingImports]
     from checker_network import count, demand  # pyright: ignore[reportMissingImports]
 
 STAGE = 6  # roundings of one feature map, and of carrying a knot back through it
@@ -168,12 +168,12 @@ class Ramps:
 class FeatureMap:
     """A chain of coordinatewise maps of coordinates of `shape`; batches have one axis more.
 
-    Coordinates are the inputs, or the sums of a low-pass that comes first.
+    Coordinates are the inputs, or what linear maps that come first give: sums of a low-pass, bands.
     """
 
     def __init__(self, described, tensors, shape):
         self.shape = self.out_shape = shape
-        self.blocks, self.parts, self.bends = None, [], 0
+        self.linear, self.parts, self.bends = Linear(), [], 0
         with np.errstate(all="ignore"):
             self._append(described, tensors, "feature_map.")
         for part in reversed(self.parts):
@@ -185,14 +185,13 @@ class FeatureMap:
             for index, member in enumerate(described["maps"]):
                 self._append(member, tensors, f"{prefix}maps.{index}.")
             return
-        if kind == "LowPass":
-            demand(not self.parts and self.blocks is None, "a low-pass after other maps is unknown to this checker")
-            self.blocks = Blocks(described, self.shape)
-            self.shape = self.out_shape = self.blocks.out_shape
+        if kind in KINDS:
+            demand(not self.parts, "a low-pass or bands after other maps are unknown to this checker")
+            self.shape = self.out_shape = self.linear.append(described, tensors.get(f"{prefix}mixing"), self.shape)
             return
         demand(self.most_moved == math.inf, "a feature map after ramps is unknown to this checker")
         pick = {name: tensors.get(f"{prefix}{name}") for name in ("mean", "source", "low", "width")}
-        part = _part(kind, described, pick, self.out_shape, first=not self.parts and self.blocks is None)
+        part = _part(kind, described, pick, self.out_shape, first=not self.parts and not self.linear)
         if part is not None:
             self.parts.append(part)
             self.out_shape = part.out_shape
@@ -205,7 +204,7 @@ class FeatureMap:
     @property
     def flat(self):
         """Whether nothing changes beyond the outermost knots, which are exact."""
-        return self.blocks is None and len(self.parts) == 1 and self.most_moved == 1
+        return not self.linear and len(self.parts) == 1 and self.most_moved == 1
 
     @cached_property
     def sources(self):
@@ -243,23 +242,11 @@ class FeatureMap:
     @property
     def roundings(self):
         """Of all maps."""
-        return STAGE * len(self.parts) + (self.blocks.roundings if self.blocks else 0)
-
-    def coordinates(self, x):
-        """What the coordinatewise maps take: (n, *input_shape) -> (n, *shape)."""
-        return self.blocks(x) if self.blocks else x
-
-    def blur(self, x, spill):
-        """Bound on the errors of coordinates."""
-        return self.blocks.gamma * (self.blocks(np.abs(x)) + spill) * 2 if self.blocks else np.zeros(x.shape)
-
-    def sums(self, size, spill):
-        """Upper bound on the absolute terms of coordinates of inputs of at most this size."""
-        return self.blocks(size + spill) * (1.0 + 2 * self.blocks.gamma) if self.blocks else size
+        return STAGE * len(self.parts) + self.linear.roundings
 
     def magnitude_of_inputs(self, size, spill, exact=True):
         """`magnitude` where coordinates come from inputs of at most this size."""
-        return self.magnitude(self.sums(size, spill), spill, exact=exact and self.blocks is None)
+        return self.magnitude(self.linear.sums(size, spill), spill, exact=exact and not self.linear)
 
     def magnitude(self, size, spill, shifts=True, exact=True):
         """Sum of the absolute terms of each feature of coordinates of at most this size, spill added at every step.

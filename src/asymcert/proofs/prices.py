@@ -63,7 +63,9 @@ def _priced(claim: Claim, trial: float) -> tuple[np.ndarray, float] | None:
     if margin <= 0:
         return None
     with np.errstate(all="ignore"):
-        search = PriceSearch(claim.norm, trial, margin, budget.reshape(len(budget), -1), fall.reshape(len(fall), -1))
+        search = PriceSearch(
+            claim.measured, trial, margin, budget.reshape(len(budget), -1), fall.reshape(len(fall), -1)
+        )
         price, radius = search.best()
     return price.reshape(claim.at.shape), radius
 

@@ -201,7 +201,7 @@ def _write(
     if radius == 0:
         return 0.0
     metadata["radius"] = radius.hex()
-    if 1 <= claim.norm < math.inf:
+    if 1 <= claim.measured < math.inf:
         tensors["price"] = price
     with replacing(path) as unfinished:
         save_file(tensors, unfinished, {KEY: json.dumps(metadata, sort_keys=True)})
@@ -231,7 +231,7 @@ def _contents(
         if part is not None:
             part = part.expand(model.input_shape) if part.ndim else part
             tensors[name] = _array(part, LAYOUTS.get(name, torch.float64))
-    if 1 <= threat.norm < math.inf:
+    if threat.norm and (threat.norm < math.inf or checked.map.linear.banded):
         tensors["price"] = np.zeros(checked.map.shape)
     metadata = {
         "format": FORMAT,
@@ -268,7 +268,7 @@ def _best(claim: Claim) -> tuple[np.ndarray, float]:
     best = free, 0.0
     if not _holds(claim, free, math.ulp(0.0)):  # rounding errors leave nothing
         return best
-    for price, guess in [(free, 1.0)] if claim.norm in (0, math.inf) else best_prices(claim):
+    for price, guess in [(free, 1.0)] if claim.measured in (0, math.inf) else best_prices(claim):
         radius = _last(partial(_holds, claim, price), guess)
         best = (price, radius) if radius > best[1] else best
     if claim.norm == 0 and (claim.columns.price == claim.columns.price[0]).all():  # whole columns

@@ -22,7 +22,7 @@ class TangentFalls:
     Each coordinate's fall is followed along the pieces of the map, as certificates follow it. In l_inf each coordinate
     goes where it is greatest, and nothing is lost. In l1 and l2 each goes along its steepest chord from the input, and
     no farther than that reaches: what a flatter rest would add is left out, so a fall behind kinks can come out smaller
-    than the greatest. Behind bands changes are measured in l2, and the box is left out.
+    than the greatest. Behind bands changes are measured in l2.
 
     Parameters
     ----------
