@@ -45,7 +45,7 @@ OPTIONS = {  # quick ones
 REFUSED = {  # by methods that need a margin convex in the input, or features of one coordinate each
     "feature-convex on images": ("exact",),
     "feature-convex on distances": ("tangent", "refined", "exact"),
-    "feature-convex on learned features": ("tangent", "refined", "exact"),
+    "feature-convex on learned features": ("tangent", "refined", "exact", "enclosure"),
 }
 
 
