@@ -36,7 +36,7 @@ MISTAKES = {
     "room of one pixel": ("interval", lambda own, low, high: (own.of(low) / 2, own.of(high) / 2)),
     "costs left out": (
         "cost",
-        lambda own, cost, norm: own.low_pass.block_cost(torch.ones_like(cost), norm).view(1, -1),
+        lambda own, cost, norm: own.low_pass.output_cost(torch.ones_like(cost), norm).view(1, -1),
     ),
 }
 

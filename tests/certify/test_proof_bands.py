@@ -10,15 +10,14 @@ import torch
 from asymcert.certify import certify
 from asymcert.errors import InputError
 from asymcert.features import Haar, opponent_colours
-from asymcert.proofs.checker import Claim
 from asymcert.proofs.checker_bands import Bands
 from asymcert.proofs.checker_maps import FeatureMap
-from asymcert.proofs.checker_model import read_container
 from asymcert.proofs.checker_network import RefusedError
-from asymcert.proofs.writer import as_checked, write_proof, write_proofs
+from asymcert.proofs.writer import write_proof
 from asymcert.threats.model import ThreatModel
 from contracts.images import behind_bands, image_threats
 from contracts.models import seeded
+from contracts.proofs import check_confirmed
 from contracts.rational import RationalModel, fractions
 
 DESCRIBED = {"kind": "Haar", "levels": 2, "height": 5, "width": 7}
@@ -28,21 +27,7 @@ DESCRIBED = {"kind": "Haar", "levels": 2, "height": 5, "width": 7}
 def test_radii_are_confirmed(kind, sums, tmp_path):
     """About those of the tangent certificate: prices are near the best."""
     model, x = behind_bands(kind, n=3, sums=sums, levels=1)
-    checked, found = as_checked(model), 0
-    for number, threat in enumerate(image_threats()[1::5]):
-        certificate = certify(model, x, threat, "tangent")
-        for row, path in enumerate(write_proofs(tmp_path / str(number), model, x, certificate)):
-            if path is None:
-                assert certificate.radius[row] == 0
-                continue
-            claim = Claim(checked, *read_container(path, "asymcert-proof"))
-            claim.check()
-            assert 0.995 < claim.radius / float(certificate.radius[row]) < 1 + 1e-6
-            claim.radius *= 1.1
-            with pytest.raises(RefusedError):
-                claim.check()
-            found += 1
-    assert found >= 8
+    assert check_confirmed(model, x, image_threats()[1::5], tmp_path, 0.995, lambda threat: 1.1) >= 8
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])

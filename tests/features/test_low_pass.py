@@ -48,7 +48,7 @@ def test_block_cost_is_that_of_the_cheapest_change_with_the_sum(norm):
     """Never above the cost of any change of a block, and attained by the one that Hoelder's inequality is tight for."""
     low_pass, generator = LowPass(1, 3, 5), seeded(2)
     cost = torch.rand(2, 3, 5, generator=generator).double() + 0.1
-    claimed = low_pass.block_cost(cost, norm)
+    claimed = low_pass.output_cost(cost, norm)
     assert claimed.shape == (2, 2, 3)
     change = torch.rand(200, 2, 3, 5, generator=generator, dtype=torch.float64)
     power = cost / cost if norm == 1 else cost ** (-1.0 if math.isinf(norm) else -norm / (norm - 1.0))

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from asymcert._floats import UNIT, down, norm_ratio, up
-from asymcert.features import Haar, LowPass, shape_after
-from asymcert.features.linear import Linear
+from asymcert.features import LowPass, shape_after
+from asymcert.features.linear import LinearMap
 
 FAR = 1e15  # change of one coordinate where nothing limits the adversary
 
@@ -95,7 +95,7 @@ class Sums(Coordinates):
 
     def cost(self, cost: Tensor, norm: float) -> Tensor:
         """That of the cheapest change of a block."""
-        return self.low_pass.block_cost(cost, norm).reshape(1, -1)
+        return self.low_pass.output_cost(cost, norm).reshape(1, -1)
 
     def interval(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
         """The sums of both ends."""
@@ -117,7 +117,7 @@ class Bands(Coordinates):
 
     mixes = True
 
-    def __init__(self, maps: tuple[Linear, ...], input_shape: tuple[int, ...]):
+    def __init__(self, maps: tuple[LinearMap, ...], input_shape: tuple[int, ...]):
         super().__init__(shape_after(maps, input_shape))
         self.maps = maps
         self._slack = (sum(part.operations for part in maps) + 4) * UNIT
@@ -140,8 +140,7 @@ class Bands(Coordinates):
         """The least cost of any input or sum, over what the bands stretch a change and its length in l2 is more."""
         count = math.prod(self.shape)
         for part in self.maps:
-            cost = part.block_cost(cost, norm) if isinstance(part, LowPass) else cost.min() / part.lipschitz(norm)
-            norm = part.feature_norm(norm)
+            cost, norm = part.output_cost(cost, norm), part.feature_norm(norm)
         return (cost.min() / norm_ratio(2.0, norm, count) * down(16)).expand(1, count)
 
     def interval(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
@@ -168,11 +167,11 @@ class Bands(Coordinates):
         return size.flatten(1)
 
 
-def coordinates_of(maps: tuple[Linear, ...], input_shape: tuple[int, ...], affine: bool) -> Coordinates:
+def coordinates_of(maps: tuple[LinearMap, ...], input_shape: tuple[int, ...], affine: bool) -> Coordinates:
     """The coordinates behind the linear maps that a feature map begins with; `affine`: whether nothing bends there."""
     if not maps:
         return Coordinates(input_shape)
     first, *others = maps
-    if others or isinstance(first, Haar):
+    if others or not isinstance(first, LowPass):
         return Bands(maps, input_shape)
     return PooledInputs(first, input_shape) if affine else Sums(first, input_shape)

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from asymcert._checks import check_count, check_norm, refuse
-from asymcert._floats import UNIT, up
-from asymcert.features.base import FeatureMap
+from asymcert._checks import check_norm, refuse
+from asymcert._floats import UNIT, down, up
+from asymcert.features.linear import LinearMap
 
-LEVELS = 10  # at most
 ORTHONORMAL = 1e-5  # how far products of rows may be off; what they are off is part of the Lipschitz constant
 SIGNS = torch.tensor([[[1, 1], [1, 1]], [[1, 1], [-1, -1]], [[1, -1], [1, -1]], [[1, -1], [-1, 1]]])  # (band, 2, 2)
 
 
-class Haar(FeatureMap):
+class Haar(LinearMap):
     """``w = U x``: the Haar transform of images, and channels mixed by an orthonormal matrix.
 
     Each level replaces the image by four of half its size: sums over 2 x 2 pixels, halved, and their differences along
@@ -47,12 +44,7 @@ class Haar(FeatureMap):
     mixing: Tensor
 
     def __init__(self, mixing: Tensor, levels: int, height: int, width: int):
-        super().__init__()
-        for name, value in (("levels", levels), ("height", height), ("width", width)):
-            check_count(name, value)
-        if levels > LEVELS:
-            raise refuse("levels", f"at most {LEVELS}", levels)
-        self.levels, self.height, self.width = levels, height, width
+        super().__init__(levels, height, width)
         self.register_buffer("mixing", mixing.detach().float().double())  # the same in every type that it runs in
         self._check_mixing()
 
@@ -60,15 +52,15 @@ class Haar(FeatureMap):
         """(n, c, height, width) -> (n, coefficients): the last level's sums, then details from coarse to fine."""
         return self._pyramid(torch.einsum("oc,nchw->nohw", self.mixing.to(x), self._padded(x)), SIGNS)
 
-    def inverse(self, w: Tensor) -> Tensor:
-        """``U^T w``: (n, coefficients) -> (n, c, height, width)."""
+    def inverse(self, z: Tensor) -> Tensor:
+        """``U^T z``: (n, coefficients) -> (n, c, height, width)."""
         rows, columns = (size // 2**self.levels for size in self.sides)
         count = len(self.mixing) * rows * columns
-        low, rest = w[:, :count].view(-1, len(self.mixing), rows, columns), w[:, count:]
+        low, rest = z[:, :count].view(-1, len(self.mixing), rows, columns), z[:, count:]
         for _ in range(self.levels):
             details, rest = rest[:, : 3 * low[0].numel()], rest[:, 3 * low[0].numel() :]
             bands = torch.cat((low[:, None], details.reshape(-1, 3, *low.shape[1:])), 1)
-            whole = torch.einsum("bij,nbcrk->ncrikj", SIGNS.to(w) / 2, bands)
+            whole = torch.einsum("bij,nbcrk->ncrikj", SIGNS.to(z) / 2, bands)
             low = whole.flatten(4).flatten(2, 3)
         return torch.einsum("oc,nohw->nchw", self.mixing.to(low), low)[:, :, : self.height, : self.width]
 
@@ -81,6 +73,11 @@ class Haar(FeatureMap):
         """1 up to l2, beyond it ``d^(1/2 - 1/p)`` for d inputs, times what the stored mixing stretches; rounded up."""
         conversion = max(0.0, 0.5 - 1.0 / check_norm(norm))
         return self._stretch * (len(self.mixing) * self.height * self.width) ** conversion * up(32)
+
+    def output_cost(self, cost: Tensor, norm: float) -> Tensor:
+        """The least cost of any input, over the Lipschitz constant."""
+        least = cost.double().min() / self.lipschitz(norm) * down(8)
+        return least.expand(self.output_shape(tuple(cost.shape)))
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """(c, height, width) -> (coefficients,).
@@ -110,10 +107,6 @@ class Haar(FeatureMap):
         """One pyramid and what each level is made from."""
         return 3 * math.prod(self.output_shape((len(self.mixing), self.height, self.width)))
 
-    def options(self) -> dict[str, Any]:
-        """Constructor arguments besides the mixing."""
-        return {"levels": self.levels, "height": self.height, "width": self.width}
-
     @property
     def sides(self) -> tuple[int, int]:
         """Height and width with the zeros."""
@@ -137,8 +130,7 @@ class Haar(FeatureMap):
             raise refuse("mixing", "of orthonormal rows", f"products up to {off:.2g} off", "Use opponent_colours().")
 
     def _padded(self, x: Tensor) -> Tensor:
-        high, wide = self.sides
-        return functional.pad(x, (0, wide - self.width, 0, high - self.height))
+        return self.padded(x, 2**self.levels, 2**self.levels)
 
     def _pyramid(self, low: Tensor, signs: Tensor) -> Tensor:
         """Levels from images (n, c, ...) whose sides they divide, pixels of each block weighted by `signs` / 2."""

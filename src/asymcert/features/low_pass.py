@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from asymcert._checks import check_count, check_norm, refuse
+from asymcert._checks import check_norm, refuse
 from asymcert._floats import down, dual_exponent, scaled_norm, up
-from asymcert.features.base import FeatureMap
-
-LEVELS = 10  # at most: blocks of a million pixels
+from asymcert.features.linear import LinearMap
 
 
-class LowPass(FeatureMap):
+class LowPass(LinearMap):
     """``z = P x``: sums over blocks of ``2^levels x 2^levels`` pixels of a channel, over the root of their number.
 
     The rows of P are orthonormal and share no pixel. So a change of size r in l_p moves the sum of a block of m pixels
@@ -31,14 +28,6 @@ class LowPass(FeatureMap):
         Of the images.
     """
 
-    def __init__(self, levels: int, height: int, width: int):
-        super().__init__()
-        for name, value in (("levels", levels), ("height", height), ("width", width)):
-            check_count(name, value)
-        if levels > LEVELS:
-            raise refuse("levels", f"at most {LEVELS}", levels)
-        self.levels, self.height, self.width = levels, height, width
-
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, height, width) -> (n, c, ceil(height / 2^levels), ceil(width / 2^levels))."""
         return self._blocks(x).sum((3, 5)) * self.scale(x)
@@ -52,11 +41,8 @@ class LowPass(FeatureMap):
         high, wide = self.sides
         return z.repeat_interleave(high, 2).repeat_interleave(wide, 3)[:, :, : self.height, : self.width]
 
-    def block_cost(self, cost: Tensor, norm: float) -> Tensor:
-        """What a change of each block's value costs at least, ``sqrt(m) / ||1 / cost||_q``, rounded down.
-
-        Per-pixel costs (c, height, width) -> float64 (c, ...); by Hoelder's inequality, q being dual to p = `norm`.
-        """
+    def output_cost(self, cost: Tensor, norm: float) -> Tensor:
+        """``sqrt(m) / ||1 / cost||_q`` of a block of m pixels, by Hoelder's inequality, q being dual to p = `norm`."""
         inverse = self._blocks(1.0 / cost.double()[None])[0].transpose(2, 3).flatten(3)  # (c, rows, columns, pixels)
         steepest = scaled_norm(inverse.flatten(0, 2), dual_exponent(norm)).view(inverse.shape[:3])
         return down(math.prod(self.sides) + 16) / (steepest * self.scale(steepest))
@@ -95,10 +81,6 @@ class LowPass(FeatureMap):
         """A sum's, besides those of any map."""
         return super().operations + math.prod(self.sides)
 
-    def options(self) -> dict[str, Any]:
-        """Constructor arguments."""
-        return {"levels": self.levels, "height": self.height, "width": self.width}
-
     @property
     def sides(self) -> tuple[int, int]:
         """Height and width of a block that fits."""
@@ -115,5 +97,4 @@ class LowPass(FeatureMap):
     def _blocks(self, x: Tensor) -> Tensor:
         """Pixels by block, zeros where the image ends: (n, c, height, width) -> (n, c, rows, high, columns, wide)."""
         high, wide = self.sides
-        padded = functional.pad(x, (0, -self.width % wide, 0, -self.height % high))
-        return padded.unflatten(3, (-1, wide)).unflatten(2, (-1, high))
+        return self.padded(x, high, wide).unflatten(3, (-1, wide)).unflatten(2, (-1, high))

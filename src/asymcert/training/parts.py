@@ -28,7 +28,7 @@ from asymcert.features import (
     sll,
     split_linear,
 )
-from asymcert.features.linear import Linear
+from asymcert.features.linear import LinearMap
 from asymcert.training.config import LEARNED, TrainConfig
 
 Trainable = ConvexMLP | ConvexEnsemble | ConvexConvNet
@@ -115,7 +115,7 @@ def mirrored(score: ConvexMLP | ConvexEnsemble, feature_map: FeatureMap, input_s
     return MirroredScore(score, indices, torch.cat((sign.float(), torch.ones(count * (copies - 1)))))
 
 
-def _of_mirror_image(linear: tuple[Linear, ...], coordinates: Tensor) -> Tensor:
+def _of_mirror_image(linear: tuple[LinearMap, ...], coordinates: Tensor) -> Tensor:
     """What linear maps give of the mirror image of the least image that they give `coordinates` of: (d,)."""
     images = coordinates[None]
     for part in reversed(linear):
