@@ -1,81 +1,22 @@
-"""What holds for the training of every kind of model: resuming, records, early stopping, and that each field counts."""
+"""What holds for the training of every kind of model: resuming, records, early stopping."""
 
 import dataclasses
 import json
 import math
-from functools import cache
 
-import numpy as np
 import pytest
 import torch
 
 from asymcert import datasets, train
-from asymcert.datasets import BinaryData, Split
 from asymcert.datasets.many import ManyClasses
-from asymcert.datasets.scaling import TableScaling
-from asymcert.datasets.text_columns import WindowsColumn
 from asymcert.errors import InputError, RunError
 from asymcert.studies.cascade import train_second
 from asymcert.studies.convex_concave import train_convex_concave
-from asymcert.texts.canonical import CanonicalForm
-from asymcert.texts.codes import packed
-from asymcert.texts.encoder import TextEncoder
-from asymcert.texts.vocabulary import Vocabulary
 from asymcert.training import MODELS, LinfConfig, TrainConfig, preset_for
 from asymcert.training.distributed import Processes
 from asymcert.training.linf_nets import train_classes
 from asymcert.training.models import with_defaults
-
-SMALL = {
-    "feature-convex": {"hidden": (6, 5), "channels": 2, "depth": 2, "first_kernel": 3},
-    "linf-net": {"width": 8, "depth": 3, "p_end": 100.0, "epsilon": 0.1, "deviation": 0.3},
-    "linf-convex": {"width": 8, "depth": 3, "convex": (4,), "features": 4, "epochs": 2, "above": 2, "epsilon": 0.1},
-    "smoothing": {"width": 8},
-    "splitting": {"width": 8, "sigma": 0.05},
-    "cayley": {"widths": (4, 4), "width": 2},
-    "relu": {"widths": (5,), "attack_steps": 2, "epsilon": 0.05},
-    "convex-concave": {"hidden": (6,)},
-    "text": {"hidden": (6,), "dropout": 0.1, "target_words": 1, "sensitive_weight": 1.0},
-}
-RECIPES = {
-    name: kind.config(**({"epochs": 4, "batch_size": 16, "learning_rate": 0.01} | SMALL[name]))
-    for name, kind in MODELS.items()
-}
-EVERY = pytest.mark.parametrize("model", MODELS)
-
-
-def splits():
-    """Small images whose sensitive class is brighter on the left."""
-    generator = torch.Generator().manual_seed(0)
-    for n in (32, 12, 12):
-        x, y = torch.rand(n, 1, 6, 6, generator=generator) * 0.5, torch.arange(n) % 2 == 0
-        x[y, :, :, :3] += 0.4
-        yield x, y
-
-
-def texts():
-    """Texts whose sensitive ones have more of the first animals."""
-    encoder = TextEncoder(CanonicalForm(), Vocabulary(ANIMALS, pairs=(ANIMALS[:2], ANIMALS[2:4])))
-    generator = np.random.default_rng(0)
-    for n in (32, 12, 12):
-        y = torch.arange(n) % 2 == 0
-        drawn = [" ".join(generator.choice(ANIMALS, 5, p=WORDS[int(own)])) for own in y]
-        yield torch.from_numpy(packed(encoder.encode(drawn), n, 8)), y, encoder
-
-
-ANIMALS = ("ant", "bee", "cat", "dog", "elk", "fox", "gnu", "hen")
-WORDS = {0: np.array([1, 1, 1, 1, 7, 7, 7, 7]) / 32, 1: np.array([7, 7, 7, 7, 1, 1, 1, 1]) / 32}
-
-
-@cache
-def toy(model, flat=False, more=0):
-    """Data for a kind of model; `more` samples of a class in each split."""
-    parts, scaling = [(x.flatten(1) if flat else x, y) for x, y in splits()], None
-    if MODELS[model].texts:
-        found = list(texts())
-        parts, scaling = [part[:2] for part in found], TableScaling((WindowsColumn("text", "", found[0][2], 8),))
-    parts = [Split(torch.cat((x, x[:more])), torch.cat((y, y[:more]))) for x, y in parts]
-    return BinaryData("toy", *parts, sensitive="left", other="none", scaling=scaling)
+from contracts.toys import EVERY, RECIPES, outcome, splits, toy
 
 
 @pytest.fixture
@@ -86,12 +27,6 @@ def data(model):
 @pytest.fixture(scope="module")
 def many():
     return ManyClasses("toy", ("none", "left"), *((x, y.long()) for x, y in splits()))
-
-
-def outcome(model, records=()):
-    """Weights, threshold, and at which epochs there was a validation."""
-    weights = {name: value.tolist() for name, value in model.state_dict().items()}
-    return weights, getattr(model, "threshold", 0.0), ["seconds" in r and len(r) > 4 for r in records]
 
 
 def interrupted_and_resumed(run, path):
@@ -177,210 +112,6 @@ def test_it_learns_and_the_same_seed_gives_the_same(data, model):
 
 
 # One alternative value for every field; together with what the field needs it must change model or records.
-COMMON = {
-    "epochs": 3,
-    "batch_size": 12,
-    "optimizer": "sgd",
-    "learning_rate": 0.002,
-    "momentum": 0.1,
-    "nesterov": True,
-    "beta1": 0.5,
-    "beta2": 0.5,
-    "adam_epsilon": 1e-2,
-    "weight_decay": 0.5,
-    "schedule": "exponential",
-    "decay": 0.3,
-    "averaging": 0.2,
-    "crop": 1,
-    "flip": True,
-    "keep": "best",
-    "patience": 1,
-    "validate_every": 2,
-    "false_positive_rate": 0.5,
-}
-FEATURE_CONVEX = {
-    "architecture": "conv",
-    "feature_map": "centre-absolute",
-    "centre_on": "pixel",
-    "levels": 1,
-    "bands": 1,
-    "map_layers": "convolutional",
-    "map_width": 6,
-    "map_depth": 2,
-    "soft_width": 0.3,
-    "hinge_count": 3,
-    "hidden": (7,),
-    "passthrough": False,
-    "monotone": True,
-    "channels": 3,
-    "depth": 3,
-    "first_kernel": 5,
-    "kernel": 1,
-    "stride": 2,
-    "pool": "average",
-    "pool_size": 2,
-    "batch_norm": True,
-    "nonnegativity": "softplus",
-    "initialisation": "principled",
-    "edges": 5,
-    "members": 2,
-    "increasing": ("0",),
-    "decreasing": ("0",),
-    "target_columns": 2,
-    "columns_weight": 0.9,
-    "label_smoothing": 0.2,
-    "class_weight": "balanced",
-    "dropout": 0.5,
-    "loss": "radius",
-    "target_l1": 2.0,
-    "target_l2": 0.9,
-    "target_linf": 0.2,
-    "radius_weight": 2.0,
-    "sensitive_only": False,
-    "warmup": 0.0,
-    "penalty": "published",
-    "penalty_weight": 0.5,
-    "penalty_max": 0.5,
-    "mirror": True,
-    "shift": 1,
-}
-LINF = {
-    "width": 6,
-    "depth": 2,
-    "convolutions": ((2, 3, 1),),
-    "groups": 2,
-    "head": 3,
-    "features": 5,
-    "convex": (6,),
-    "above": 3,
-    "rho": 0.3,
-    "centre": 0.5,
-    "deviation": 0.7,
-    "epsilon": 0.2,
-    "epsilon_other": 0.05,
-    "sensitive_weight": 2.0,
-    "loss": "hinge",
-    "mix_start": 0.5,
-    "mix_end": 0.04,
-    "p_start": 4.0,
-    "p_end": 50.0,
-    "rise_from": 0.5,
-    "rise_until": 0.6,
-    "scale_rate": 0.5,
-}
-TEXT = {
-    "hidden": (4,),
-    "target_words": 2,
-    "target_edits": 2,
-    "edits": ("replace",),
-    "words_weight": 0.5,
-    "edits_weight": 0.9,
-    "rising": "all",
-    "label_smoothing": 0.2,
-    "sensitive_weight": 0.2,
-    "dropout": 0.5,
-    "warmup": 0.0,
-}
-SMOOTHING = {
-    "noise": "laplacian",
-    "sigma": 0.5,
-    "stability": 1.0,
-    "network": "convnet",
-    "width": 12,
-    "loss": "macer",
-    "copies": 3,
-    "sharpness": 4.0,
-    "gamma": 3.0,
-    "radius_weight": 1.0,
-    "sensitive_only": True,
-}
-RELU = {
-    "widths": (6,),
-    "loss": "crown-ibp",
-    "epsilon": 0.2,
-    "norm": "l2",
-    "ramp": 1.0,
-    "attack_steps": 1,
-    "kappa": 0.5,
-    "beta": 0.5,
-    "sensitive_only": True,
-}
-OWN = {
-    "feature-convex": FEATURE_CONVEX,
-    "linf-net": LINF,
-    "linf-convex": LINF,
-    "smoothing": SMOOTHING,
-    "splitting": {"sigma": 0.1, "network": "convnet", "width": 12},
-    "cayley": {"network": "resnet-9", "widths": (6,), "width": 4, "halvings": 1, "margin": 0.1},
-    "relu": RELU,
-    "convex-concave": {"hidden": (4,)},
-    "text": TEXT,
-}
-CONV, RESNET, RAMPS = {"architecture": "conv"}, {"network": "resnet-9"}, {"feature_map": "ramps"}
-NEEDS = {
-    **dict.fromkeys(("channels", "depth", "first_kernel", "kernel", "stride", "pool_size"), CONV),
-    "pool": CONV | {"pool_size": 2},
-    "monotone": {"feature_map": "centre-absolute"},
-    "soft_width": {"feature_map": "soft-threshold"},
-    "hinge_count": {"feature_map": "hinges"},
-    **{name: {"feature_map": "sll"} for name in ("map_layers", "map_width", "map_depth")},
-    **dict.fromkeys(("edges", "increasing", "decreasing"), RAMPS),
-    "target_columns": RAMPS | {"loss": "cross-entropy"},
-    "columns_weight": RAMPS | {"loss": "cross-entropy", "target_columns": 1, "warmup": 0.0},
-    "class_weight": {"loss": "cross-entropy"},
-    **{name: {"loss": "cross-entropy", "penalty": "rms"} for name in ("penalty_weight", "penalty_max")},
-    "radius_weight": {"loss": "radius"},
-    "penalty": {"loss": "cross-entropy"},
-    "halvings": RESNET,
-    "momentum": {"optimizer": "sgd"},
-    "nesterov": {"optimizer": "sgd"},
-    "decay": {"schedule": "exponential"},
-    "patience": {"schedule": "constant", "epochs": 10},
-    "keep": {"schedule": "constant", "learning_rate": 0.3, "averaging": 0.0, "epochs": 8},
-    "epsilon_other": {"epsilon": 0.5},  # so great that samples of both classes fall short of it
-}
-MACER = ("copies", "sharpness", "gamma", "radius_weight", "sensitive_only")
-OTHER_NEEDS = {
-    ("text", "edits"): {"target_edits": 1},
-    ("text", "edits_weight"): {"target_edits": 1},
-    ("text", "false_positive_rate"): {"epochs": 12, "rising": "all", "learning_rate": 0.05},
-    ("cayley", "width"): RESNET,
-    **{("smoothing", name): {"loss": "macer"} for name in MACER},
-    **{("relu", name): {"loss": "crown-ibp"} for name in ("norm", "kappa", "beta", "sensitive_only")},
-    ("linf-net", "depth"): {},
-    ("linf-convex", "depth"): {},
-}
-REFUSED = {
-    ("linf-net", "convex"),
-    ("linf-net", "features"),
-    ("linf-net", "above"),
-    ("linf-convex", "head"),
-    ("linf-convex", "loss"),
-}
-REFUSED |= {("text", "crop"), ("text", "flip")}
-FIELDS = [(model, item.name) for model, kind in MODELS.items() for item in dataclasses.fields(kind.config)]
-
-
-@cache
-def trained_by(model, recipe):
-    """Outcome of a training, once for each recipe."""
-    records = []
-    data = toy(model, getattr(recipe, "feature_map", "") == "ramps", 1)
-    return outcome(train(data, model, config=recipe, on_epoch=records.append), records)
-
-
-@pytest.mark.parametrize(("model", "field"), FIELDS, ids=lambda value: value)
-def test_every_field_changes_something(data, model, field):
-    change = {field: (COMMON | OWN[model])[field]}
-    if (model, field) in REFUSED:
-        with pytest.raises(InputError, match=f"`{field}` must be"):
-            train(data, model, config=RECIPES[model], **change)
-        return
-    needs = OTHER_NEEDS.get((model, field), NEEDS.get(field, {}))
-    base = dataclasses.replace(RECIPES[model], **needs)
-    assert trained_by(model, dataclasses.replace(base, **change)) != trained_by(model, base)
-
-
 @EVERY
 def test_unknown_names_are_answered_by_the_nearest_known(data, model):
     said = rf"`epoch` must be left out for model '{model}', got 3\. Did you mean epochs\?"
