@@ -92,7 +92,7 @@ def _expected(seeds: Sequence[dict[str, float]]) -> str:
     slowest = sorted(totals, key=lambda name: -totals[name])
     parts = [f"{name} {_duration(totals[name])}" for name in slowest if totals[name] >= 1]
     if not parts:
-        return "Expected: minutes, or not known for such data."
+        return "Expected: minutes; for data of a family without figures nothing is known."
     return f"Expected on two cores, besides attacks: {_duration(sum(totals.values()))} ({', '.join(parts)})."
 
 

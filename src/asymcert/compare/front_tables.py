@@ -46,7 +46,8 @@ def _seeds_text(seeds: Sequence[Match]) -> str:
 
 def _stretch_text(stretch: Stretch) -> str:
     """Who leads between two accuracies, by how much, and whether beyond the intervals."""
-    where = f"{floor_percent(stretch.start)} to {floor_percent(stretch.end)}:"
+    start, end = floor_percent(stretch.start), floor_percent(stretch.end)
+    where = f"{start} to {end}:" if start != end else f"At {start}:"
     ours = stretch.leader == OURS
     if stretch.alone:
         return f"{where} only {stretch.leader} gets so far"

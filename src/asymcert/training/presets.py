@@ -37,10 +37,11 @@ _LINEAR: dict[str, Any] = {
     "map_width": 256,
     "epochs": 20,
 }
+_FEW: dict[str, Any] = {"hidden": (64, 32), "batch_size": 32, "epochs": 60, "averaging": 0.98, "crop": 0}
 _NORMS: dict[str, TrainConfig] = {
-    "image-l1": replace(_MLP, **_TANGENT, target_l1=4.0),
-    "image-l2": replace(_MLP, **_BANDS | {"target_l2": 0.5}),
-    "image-linf": replace(_MLP, **_TANGENT, target_linf=0.05),
+    "image-l1": replace(_MLP, **_TANGENT | _FEW, target_l1=2.0),
+    "image-l2": replace(_MLP, **_TANGENT | _FEW | {"bands": 1, "target_l2": 0.7}),
+    "image-linf": replace(_MLP, **_TANGENT | _FEW, target_linf=0.05),
     "image-sll": replace(_MLP, **_LINEAR, target_l2=1.0, crop=1),
     "mnist-l1": replace(_MLP, **_TANGENT, target_l1=6.0),
     "mnist-l2": replace(_MLP, **_BANDS | {"target_l2": 1.7}),
