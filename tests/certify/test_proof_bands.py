@@ -15,9 +15,9 @@ from asymcert.proofs.checker_maps import FeatureMap
 from asymcert.proofs.checker_network import RefusedError
 from asymcert.proofs.writer import write_proof
 from asymcert.threats.model import ThreatModel
+from contracts.confirmed import check_confirmed
 from contracts.images import behind_bands, image_threats
 from contracts.models import seeded
-from contracts.proofs import check_confirmed
 from contracts.rational import RationalModel, fractions
 
 DESCRIBED = {"kind": "Haar", "levels": 2, "height": 5, "width": 7}

@@ -18,9 +18,9 @@ from asymcert.proofs.checker_model import read_container
 from asymcert.proofs.checker_network import RefusedError
 from asymcert.proofs.writer import as_checked, write_proof
 from asymcert.threats.model import ThreatModel
+from contracts.confirmed import check_confirmed
 from contracts.images import COST, SHAPE, behind_low_pass, image_threats
 from contracts.models import seeded
-from contracts.proofs import check_confirmed
 from contracts.rational import RationalModel, fractions
 
 
