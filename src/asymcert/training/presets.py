@@ -25,11 +25,13 @@ _MIRRORED: dict[str, Any] = {"crop": 3, "flip": True, "mirror": True, "shift": 1
 _MIRRORED |= {"validate_every": 20}
 
 # Trained on the falls that the tangent certificate follows, for one norm each; its target moves along the front. For l2
-# images are split into bands; sums over blocks make photographs simple enough for few units.
+# images are split into bands; sums over blocks make photographs simple enough for few units. Averages of four scores
+# gain in accuracy and in radius.
 _TANGENT: dict[str, Any] = {"loss": "tangent", "feature_map": "centre-absolute", "target_l2": 0.0, "crop": 1}
 _TANGENT |= {"optimizer": "adamw", "weight_decay": 0.1, "learning_rate": 0.002, "epochs": 20, "validate_every": 10}
-_BANDS: dict[str, Any] = {**_TANGENT, "bands": 2}
-_PHOTOGRAPH: dict[str, Any] = {"levels": 1, "flip": True, "mirror": True, "crop": 2, "epochs": 40}
+_AVERAGE: dict[str, Any] = {**_TANGENT, "members": 4}
+_BANDS: dict[str, Any] = {**_AVERAGE, "bands": 2}
+_PHOTOGRAPH: dict[str, Any] = {"levels": 1, "flip": True, "mirror": True, "crop": 2, "epochs": 25}
 _LINEAR: dict[str, Any] = {
     "feature_map": "sll",
     "architecture": "additive",
@@ -43,15 +45,15 @@ _NORMS: dict[str, TrainConfig] = {
     "image-l2": replace(_MLP, **_TANGENT | _FEW | {"bands": 1, "target_l2": 0.7}),
     "image-linf": replace(_MLP, **_TANGENT | _FEW, target_linf=0.05),
     "image-sll": replace(_MLP, **_LINEAR, target_l2=1.0, crop=1),
-    "mnist-l1": replace(_MLP, **_TANGENT, target_l1=6.0),
-    "mnist-l2": replace(_MLP, **_BANDS | {"target_l2": 1.7}),
-    "mnist-linf": replace(_MLP, **_TANGENT, target_linf=0.1),
-    "fashion-l1": replace(_MLP, **_TANGENT, target_l1=10.0),
+    "mnist-l1": replace(_MLP, **_AVERAGE, target_l1=6.0),
+    "mnist-l2": replace(_MLP, **_BANDS | {"target_l2": 1.8}),
+    "mnist-linf": replace(_MLP, **_AVERAGE, target_linf=0.1),
+    "fashion-l1": replace(_MLP, **_AVERAGE, target_l1=8.0),
     "fashion-l2": replace(_MLP, **_BANDS | {"target_l2": 1.0, "flip": True, "mirror": True}),
-    "fashion-linf": replace(_MLP, **_TANGENT, target_linf=0.05),
-    "cifar10-l1": replace(_MLP, **_TANGENT | _PHOTOGRAPH, target_l1=10.0),
+    "fashion-linf": replace(_MLP, **_AVERAGE, target_linf=0.05),
+    "cifar10-l1": replace(_MLP, **_AVERAGE | _PHOTOGRAPH, target_l1=10.0),
     "cifar10-l2": replace(_MLP, **_BANDS | _PHOTOGRAPH | {"target_l2": 0.6}),
-    "cifar10-linf": replace(_MLP, **_TANGENT | _PHOTOGRAPH, target_linf=0.03),
+    "cifar10-linf": replace(_MLP, **_AVERAGE | _PHOTOGRAPH, target_linf=0.03),
     "cifar10-sll": replace(_MLP, **_LINEAR, target_l2=1.0, crop=2, flip=True),
 }
 
