@@ -22,6 +22,7 @@ from contracts.certifier import COST, CertifierContract
 from contracts.models import feature_maps, linear_score, random_conv, random_mlp, seeded
 
 NORMS = (1.0, 1.5, 2.0, 3.0, math.inf)
+CLOSE = 1 + 1e-12  # batches of other samples round differently
 
 
 class TestTangent(CertifierContract):
@@ -62,8 +63,8 @@ def test_closed_form_tangent_refined_are_in_this_order(kind, norm):
         if threat.lower is not None and float(threat.lower) < 0:  # inputs in [0, 1] are inside every box
             assert bool((x >= threat.lower).all())
         radii = [certifier.certify(model, x, [threat])[0].radius for certifier in (ClosedForm(), Tangent(), Refined(4))]
-        assert bool((radii[0] <= radii[1]).all())
-        assert bool((radii[1] <= radii[2]).all())
+        assert bool((radii[0] <= radii[1] * CLOSE).all())
+        assert bool((radii[1] <= radii[2] * CLOSE).all())
 
 
 @pytest.mark.parametrize("norm", NORMS)

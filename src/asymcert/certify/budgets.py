@@ -73,25 +73,33 @@ def solve(amount: Tensor, drops: Drops, norm: float) -> tuple[Tensor, Tensor]:
 
 
 def majorant(drops: Drops) -> Segments:
-    """Upper hull of each coordinate's points and ray, by gift wrapping from the origin."""
+    """Upper hull of each coordinate's points and ray, by gift wrapping from the origin.
+
+    Most hulls have few corners: coordinates whose own is complete are left out of the steps that follow.
+    """
     if len(drops.reach) == 1:
         return _single(drops)
-    at, height = torch.zeros_like(drops.ray), torch.zeros_like(drops.ray)
-    starts, lengths, slopes = [], [], []
-    for _ in range(len(drops.reach) // 2 + 1):
-        ahead = drops.reach > at
-        steepness = torch.where(ahead, (drops.drop - height) / (drops.reach - at), 0.0)
-        slope, chosen = steepness.max(0)
-        ray = drops.ray >= slope
-        reach, drop = (part.gather(0, chosen[None])[0] for part in (drops.reach, drops.drop))
-        length = torch.where(ray, math.inf, reach - at)
-        slope = torch.maximum(slope, drops.ray)
-        starts.append(at)
-        lengths.append(torch.where(slope > 0, length, 0.0))
-        slopes.append(slope)
-        stop = ray | (slope <= 0)
-        at, height = torch.where(stop, math.inf, reach), torch.where(stop, height, drop)
-    return Segments(torch.stack(starts), torch.stack(lengths), torch.stack(slopes))
+    left = torch.arange(drops.ray.numel(), device=drops.ray.device)
+    points, height, ray = drops.reach.flatten(1), drops.drop.flatten(1), drops.ray.flatten()
+    at, fallen = torch.zeros_like(ray), torch.zeros_like(ray)
+    found = []
+    while len(left) or not found:
+        steepness = torch.where(points > at, (height - fallen) / (points - at), 0.0)
+        steepest, chosen = steepness.max(0) if len(left) else (ray, left)
+        end = points.gather(0, chosen[None])[0]
+        onward = (steepest > 0) & (steepest > ray)
+        slope = torch.maximum(steepest, ray)
+        length = torch.where(onward, end - at, torch.where(slope > 0, math.inf, 0.0))
+        found.append(_placed(left, drops.ray, at, length, slope))
+        chosen, left, ray, at = chosen[onward], left[onward], ray[onward], end[onward]
+        points, height = points[:, onward], height[:, onward]
+        fallen = height.gather(0, chosen[None])[0]
+    return Segments(*(torch.stack(parts) for parts in zip(*found, strict=True)))
+
+
+def _placed(where: Tensor, like: Tensor, *parts: Tensor) -> list[Tensor]:
+    """Values of some coordinates among all (n, d): 0 elsewhere."""
+    return [torch.zeros_like(like).flatten().index_copy_(0, where, part).view_as(like) for part in parts]
 
 
 def _single(drops: Drops) -> Segments:

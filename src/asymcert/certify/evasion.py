@@ -14,7 +14,7 @@ TRIES = 6  # numbers of columns that are tried: one more than is certified, then
 
 
 def fewest_columns(
-    model: FeatureConvexClassifier, cuts: Cuts, weights: Tensor, radius: Tensor, margin: Tensor
+    model: FeatureConvexClassifier, cuts: Cuts, weights: Tensor, radius: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Size of a change that undoes the verdict, and the changed input, beside a radius that an average of cuts proves.
 
@@ -24,23 +24,23 @@ def fewest_columns(
         The classifier that is run, for which `cuts` are.
     weights
         (n, K), of the cuts.
-    radius, margin
-        (n,): what they prove, and the deployed margin.
+    radius
+        (n,): what they prove for samples that are all sensitive.
 
     Returns
     -------
     tuple
-        Sizes (n,), inf where no answer undoes the verdict, and where words are edited, and 0 where it is not sensitive;
-        and the inputs (n, *input_shape), where none does the last that was tried.
+        Sizes (n,), inf where no answer undoes the verdict, and where words are edited; and the inputs
+        (n, *input_shape), where none does the last that was tried.
     """
-    unlimited = torch.full_like(margin, torch.inf)
+    unlimited = torch.full_like(radius, torch.inf)
     if cuts.threat.edits is not None:  # no text may have the features of the answer: it proves nothing
-        return torch.where(margin > 0, unlimited, 0.0), cuts.x + cuts.radius(weights).change
+        return unlimited, cuts.x + cuts.radius(weights).change
     drops, amount = cuts.column_drops(weights)
     size, adversarial, shape = unlimited, cuts.x, (-1, *[1] * (cuts.x.ndim - 1))
     count = drops.needed(amount)
     for step in range(TRIES):
-        left = size.isinf() & (margin > 0)
+        left = size.isinf()
         if not bool(left.any()):
             break
         change = drops.answer(count + (2**step >> 1)).clamp(-FARTHEST, FARTHEST)
@@ -49,4 +49,4 @@ def fewest_columns(
         adversarial = torch.where(left.view(shape), found.adversarial, adversarial)
     if cuts.rounding is None:  # rounding may then put a flip inside; otherwise it is a fault
         size = torch.maximum(size, radius)
-    return torch.where(margin > 0, size, 0.0), adversarial
+    return size, adversarial

@@ -77,10 +77,10 @@ class CountSearch:
         for _ in range(1, CUTS):
             search.add_cut()
             search.improve(STEPS)
-        radius, _, upper, adversarial, anchors, weights = search.result()
+        radius, upper, adversarial, anchors, weights = search.result()
         found = CountBounds(float(radius), float(upper), adversarial[0], anchors[0], weights[0])
         price = self.columns.equal_price
-        if price is None or (found.radius in (0.0, math.inf) and not bool(search.margin > 0)):
+        if price is None:
             return found
         self._read_planes(search)
         try:
@@ -179,12 +179,12 @@ class CountSearch:
         threat = ThreatModel(0, lower=lower, upper=upper, mutable=upper > lower)
         search = PlaneSearch(self.model, self.planes, start, threat)
         for cut in range(BOX_CUTS):
-            if bool(search.best.isinf()) and bool(search.margin > 0):
+            if bool(search.best.isinf()):
                 return True, None
             if cut + 1 < BOX_CUTS:
                 search.add_cut()
                 search.improve(STEPS)
-        _, point = fewest_columns(self.model, search.cuts, search.best_weights, search.best, search.margin)
+        _, point = fewest_columns(self.model, search.cuts, search.best_weights, search.best)
         return False, point[0] if self._undoes(point) else None
 
     def _undoes(self, point: Tensor) -> bool:

@@ -12,8 +12,8 @@ from torch import Tensor
 from asymcert._checks import check_count, option
 from asymcert._floats import UP
 from asymcert.attacks import score
+from asymcert.certify.alerts import alerts, at_alerts
 from asymcert.certify.base import Certificate, Certifier, join
-from asymcert.certify.closed_form import deployed_margin
 from asymcert.certify.cuts import Cuts, PlaneRadius, Planes
 from asymcert.certify.evasion import fewest_columns
 from asymcert.models.base import BinaryClassifier
@@ -68,24 +68,25 @@ class Refined(Certifier):
     def _certify(self, model: FeatureConvexClassifier, planes: Planes, x: Tensor, threat: ThreatModel) -> Certificate:
         chunks = []
         for chunk in planes.chunks(x, self.cuts):
-            search = PlaneSearch(model, planes, chunk, threat)
+            margin, sensitive = alerts(model, chunk, threat)
+            search = PlaneSearch(model, planes, chunk[sensitive], threat)
             for _ in range(1, self.cuts):
                 search.add_cut()
                 search.improve(self.steps)
-            chunks.append(search.result())
-        radius, margin, upper, adversarial, anchors, weights = join(chunks)
+            chunks.append((margin, *at_alerts(sensitive, chunk, search.result())))
+        margin, radius, upper, adversarial, anchors, weights = join(chunks)
         slope = torch.full_like(margin, torch.nan)
         parts = {"upper": upper, "adversarial": adversarial, "anchors": anchors, "weights": weights}
         return Certificate(radius, margin, slope, threat, self.method, self.sound, **parts)
 
 
 class PlaneSearch:
-    """State of one chunk: the cuts, the current weights, the best weights so far, the adversary's answers."""
+    """State of a chunk's sensitive samples: the cuts, current and best weights, the adversary's answers."""
 
     def __init__(self, model: FeatureConvexClassifier, planes: Planes, x: Tensor, threat: ThreatModel):
         self.model, self.x, self.threat = model, x, threat
         self.cuts = Cuts(planes, x, threat)
-        self.margin = deployed_margin(model, x, self.cuts.add(x))
+        self.cuts.add(x)
         self.weights = torch.ones_like(self.cuts.value)
         plane = self.cuts.radius(self.weights)
         self.best, self.best_weights = plane.radius, self.weights
@@ -110,18 +111,15 @@ class PlaneSearch:
         self._evaluate()
 
     def result(self) -> tuple[Tensor, ...]:
-        """Radius, margin, upper bound, adversarial input, anchors, weights."""
-        sensitive = self.margin > 0
-        best = torch.maximum(self.best, self.cuts.radius(self.best_weights).radius)
-        radius = torch.where(sensitive, best, 0.0)
+        """Radius, upper bound, adversarial input, anchors, weights."""
+        radius = torch.maximum(self.best, self.cuts.radius(self.best_weights).radius)
         if self.threat.norm == 0:
-            upper, adversarial = fewest_columns(self.model, self.cuts, self.best_weights, radius, self.margin)
-            return radius, self.margin, upper, adversarial, self.cuts.anchors, self.best_weights
-        upper, adversarial = self._evade()
-        if self.cuts.rounding is None:  # rounding may then put a flip a few units inside; otherwise it is a fault
-            upper = torch.maximum(upper, radius)
-        upper = torch.where(sensitive, upper, 0.0)
-        return radius, self.margin, upper, adversarial, self.cuts.anchors, self.best_weights
+            upper, adversarial = fewest_columns(self.model, self.cuts, self.best_weights, radius)
+        else:
+            upper, adversarial = self._evade()
+            if self.cuts.rounding is None:  # rounding may then put a flip a few units inside; otherwise it is a fault
+                upper = torch.maximum(upper, radius)
+        return radius, upper, adversarial, self.cuts.anchors, self.best_weights
 
     def _evaluate(self) -> PlaneRadius:
         plane = self.cuts.radius(self.weights, ROUGHLY)
@@ -137,7 +135,7 @@ class PlaneSearch:
         """Shortest evasion found beyond the average answer: size (n,), inf where there is none, and input."""
         low, high = self.threat.interval(self.x)
         shape = (-1, *[1] * (self.x.ndim - 1))
-        near, far = torch.ones_like(self.margin), torch.full_like(self.margin, FARTHEST)
+        near, far = torch.ones_like(self.best), torch.full_like(self.best, FARTHEST)
         for _ in range(BISECTIONS):
             middle = 0.5 * (near + far)
             change = torch.clamp(self.average * middle.view(shape), low, high)

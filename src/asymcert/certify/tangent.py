@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import option
+from asymcert.certify.alerts import alerts, at_alerts
 from asymcert.certify.base import Certificate, Certifier, join
-from asymcert.certify.closed_form import deployed_margin
 from asymcert.certify.cuts import Cuts, Planes
 from asymcert.certify.evasion import fewest_columns
 from asymcert.models.base import BinaryClassifier
@@ -25,7 +25,7 @@ class Tangent(Certifier):
 
     The margin lies above its tangent plane at the input, and the plane falls by a known piecewise linear function of
     each coordinate's change. The radius is the least size of an admissible change that brings the plane to zero;
-    infinite where none does. Never below the closed form, and equal to it for affine maps without a box.
+    infinite where none does. Never below the closed form, but for rounding, and equal to it for affine maps without a box.
 
     Where columns are counted (norm 0) it is a number of columns of which no change, by any amount, undoes the verdict;
     the best answer with one column more is tried, and where it succeeds it is `upper` and `adversarial`.
@@ -52,17 +52,24 @@ class Tangent(Certifier):
     def _certify(self, model: FeatureConvexClassifier, planes: Planes, x: Tensor, threat: ThreatModel) -> Certificate:
         chunks = []
         for chunk in planes.chunks(x):
-            cuts = Cuts(planes, chunk, threat)
-            margin = deployed_margin(model, chunk, cuts.add(chunk))
-            weights = torch.ones_like(cuts.value)
-            plane = cuts.radius(weights)
-            radius = torch.where(margin > 0, plane.radius, 0.0)
-            upper, adversarial = torch.full_like(radius, torch.inf), chunk + plane.change
-            if threat.norm == 0:
-                upper, adversarial = fewest_columns(model, cuts, weights, radius, margin)
-            chunks.append((radius, margin, upper, adversarial, cuts.anchors, weights))
-        radius, margin, upper, adversarial, anchors, weights = join(chunks)
+            margin, sensitive = alerts(model, chunk, threat)
+            found = self._radii(model, planes, chunk[sensitive], threat)
+            chunks.append((margin, *at_alerts(sensitive, chunk, found)))
+        margin, radius, upper, adversarial, anchors, weights = join(chunks)
         parts = {"adversarial": adversarial, "anchors": anchors, "weights": weights}
         parts |= {"upper": upper} if threat.norm == 0 else {}
         slope = torch.full_like(margin, torch.nan)
         return Certificate(radius, margin, slope, threat, self.method, self.sound, **parts)
+
+    def _radii(
+        self, model: FeatureConvexClassifier, planes: Planes, x: Tensor, threat: ThreatModel
+    ) -> tuple[Tensor, ...]:
+        """Radius, best known size of a change that undoes the verdict, changed input, anchors and weights."""
+        cuts = Cuts(planes, x, threat)
+        cuts.add(x)
+        weights = torch.ones_like(cuts.value)
+        plane = cuts.radius(weights)
+        upper, adversarial = torch.full_like(plane.radius, torch.inf), x + plane.change
+        if threat.norm == 0:
+            upper, adversarial = fewest_columns(model, cuts, weights, plane.radius)
+        return plane.radius, upper, adversarial, cuts.anchors, weights
