@@ -25,7 +25,8 @@ class Tangent(Certifier):
 
     The margin lies above its tangent plane at the input, and the plane falls by a known piecewise linear function of
     each coordinate's change. The radius is the least size of an admissible change that brings the plane to zero;
-    infinite where none does. Never below the closed form, but for rounding, and equal to it for affine maps without a box.
+    infinite where none does. But for rounding never below the closed form, and equal to it for affine maps without a
+    box.
 
     Where columns are counted (norm 0) it is a number of columns of which no change, by any amount, undoes the verdict;
     the best answer with one column more is tried, and where it succeeds it is `upper` and `adversarial`.

@@ -36,7 +36,7 @@ from asymcert.cli.steps import (
     threats_for,
 )
 from asymcert.cli.summaries import certified_rows, detection_rows, part_rows, room_rows, summary_rows, unit_rows
-from asymcert.datasets.table_files import read_table
+from asymcert.datasets.table_batches import read_batches
 from asymcert.evaluate import floor_significant
 from asymcert.evaluate.evasion import explain_columns
 from asymcert.evaluate.explain import explain
@@ -110,8 +110,8 @@ def certify(
             raise refuse("--table", "given together with --out", "one of them", "Example: --out radii.csv")
         output_file("--out", out, [table, *(threat or []), *opened.folder.own_files])
         plan = model.scaling.plan if model.scaling else None
-        frame = read_table(table, max_bytes, plan.texts if plan else ())
-        counts = score_file(model, frame, out, threats, certifier, quiet, evasions)
+        batches = read_batches(table, plan, max_bytes)
+        counts = score_file(model, batches, out, threats, certifier, quiet, evasions)
         show.result(counts, as_json)
         if counts["problems"]:
             what = f"{counts['problems']} of {counts['rows']} rows have no verdict; the column 'problem' says why"

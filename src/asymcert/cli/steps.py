@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,14 @@ from asymcert.certify import Certifier
 from asymcert.cli import show
 from asymcert.cli.options import parse_edits, parse_norm
 from asymcert.datasets import BinaryData, Split
-from asymcert.datasets.table_files import write_table
+from asymcert.datasets.table_batches import Batches
+from asymcert.datasets.table_files import write_tables
 from asymcert.errors import InputError
 from asymcert.evaluate import evaluate, threat_key
 from asymcert.evaluate.audit import audit
 from asymcert.evaluate.labels import method_labels
 from asymcert.evaluate.robust import OperatingPoint, operating_points, record_points
-from asymcert.evaluate.scoring import score_table
+from asymcert.evaluate.scoring import score_batches
 from asymcert.evaluate.text import usual_edits
 from asymcert.models.base import BinaryClassifier
 from asymcert.runs.rows import distinct, options_text, parse_parquet
@@ -159,7 +161,7 @@ def certify_points(run: Run, threats: list[ThreatModel], certifier: Certifier, s
 
 def score_file(
     model: BinaryClassifier,
-    frame: pl.DataFrame,
+    table: Batches,
     out: Path,
     threats: list[ThreatModel],
     certifier: Certifier,
@@ -167,20 +169,17 @@ def score_file(
     evasions: bool = False,
 ) -> dict[str, Any]:
     """Certify the rows of a table into a CSV file; returns how many there are, are sensitive, and could not be read."""
-    target = output_file("--out", out)
-    with show.progress("certify", len(frame), quiet) as update:
-        rows = score_table(
-            model,
-            frame,
-            threats,
-            certifier,
-            _chunk(certifier),
-            progress=lambda done, total: update(done),
-            evasions=evasions,
-        )
-    write_table(target, rows)
-    counts = {"sensitive": int((rows["margin"] > 0).sum()), "problems": rows["problem"].drop_nulls().len()}
-    return {"rows": len(rows), **counts, "out": str(out)}
+    counts = Counter(sensitive=0, problems=0)
+    with show.progress("certify", table.rows, quiet) as update:
+        rows = score_batches(model, table.frames, threats, certifier, progress=update, evasions=evasions)
+        write_tables(output_file("--out", out), (_counted(frame, counts) for frame in rows))
+    return {"rows": table.rows, **counts, "out": str(out)}
+
+
+def _counted(rows: pl.DataFrame, counts: Counter[str]) -> pl.DataFrame:
+    """The same rows, after counting those that are sensitive and those without a verdict."""
+    counts.update(sensitive=int((rows["margin"] > 0).sum()), problems=rows["problem"].drop_nulls().len())
+    return rows
 
 
 def _chunk(certifier: Certifier) -> int:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -16,9 +15,17 @@ import numpy as np
 
 from asymcert._checks import check_choice, check_count, refuse
 from asymcert._files import replacing
-from asymcert.datasets.columns import unnamed
-from asymcert.datasets.files import MOST_BYTES, damaged, open_gzip
+from asymcert.datasets.files import damaged, open_gzip
 from asymcert.datasets.json_lines import json_frame
+from asymcert.datasets.parquet_files import (
+    CELL,
+    check_size,
+    most_bytes,
+    parquet_files,
+    read_folder,
+    read_parquet,
+    readable,
+)
 from asymcert.datasets.problems import Problem, refuse_problems
 from asymcert.datasets.text_files import decoded, laid_out, with_whole_lines
 from asymcert.datasets.text_folders import is_text_folder, text_files, text_frame
@@ -34,8 +41,6 @@ BINARY = (".parquet", ".arrow", ".feather", ".ipc", ".arff")
 TEXT_FILES = tuple(f"{text}{packed}" for text in TEXTS for packed in PACKED)
 JSON_FILES = tuple(f"{text}{packed}" for text in JSON for packed in PACKED)
 EXTENSIONS = (*TEXT_FILES, *JSON_FILES, *BINARY)
-RATIO = 64  # times its size: what a large packed table may unpack to, unless told otherwise
-CELL = 8  # bytes of a number or of where a text begins
 MAGIC = (b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18")  # zstd, lz4: begin a packed buffer of an Arrow file
 MOST_BUFFER = 2**40  # bytes; what claims more is no size of a buffer
 FORMULA = r"^([=+\-@\t\r])"  # what a spreadsheet would take for one
@@ -74,7 +79,7 @@ def table_name(path: str | Path) -> str:
 def is_table_file(path: str | Path) -> bool:
     """Whether a path ends as `read_raw` wants it, or is a folder of Parquet files or of folders of texts."""
     path = Path(path)
-    return path.name.lower().endswith(EXTENSIONS) or bool(_parts(path)) or is_text_folder(path)
+    return path.name.lower().endswith(EXTENSIONS) or bool(parquet_files(path)) or is_text_folder(path)
 
 
 def check_table_file(path: Path) -> None:
@@ -132,24 +137,19 @@ def read_raw(
     DependencyError
         A ``.zst`` file where the package zstandard is not installed.
     """
-    import polars as pl
-
     path = Path(path)
     check_table_file(path)
     if max_bytes is not None:
         check_count("max_bytes", max_bytes)
     check_choice("ragged", ragged, RAGGED)
-    limit = max(MOST_BYTES, RATIO * _size(path)) if max_bytes is None else max_bytes
-    try:
+    limit = most_bytes(path) if max_bytes is None else max_bytes
+    with readable(path):
         if path.name.lower().endswith(TEXT_FILES):
             raw = _read_text(path, limit, names, ragged, set(texts), as_named)
         elif path.name.lower().endswith(JSON_FILES):
             raw = _read_json(path, limit, set(texts), as_named)
         else:
-            raw = _named(path, _binary_reader(path)(path, limit), as_named)
-    except (OSError, csv.Error, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        reason = str(error).partition("\n")[0]  # what follows is advice on polars' own options
-        raise DataError(f"{path}: cannot be read as a table: {reason}. Check the file, or write it again.") from error
+            raw = named(path, _binary_reader(path)(path, limit), as_named)
     if raw.frame.height == 0:
         raise DataError(f"{path}: has no rows. Provide a table with rows below its header.")
     return raw
@@ -157,12 +157,18 @@ def read_raw(
 
 def write_table(path: Path, frame: pl.DataFrame) -> None:
     """Write a CSV file; texts and names that a spreadsheet would take for a formula get an apostrophe before them."""
+    write_tables(path, [frame])
+
+
+def write_tables(path: Path, frames: Iterable[pl.DataFrame]) -> None:
+    """Write the rows of frames with the same columns into one CSV file, as `write_table` does."""
     import polars as pl
 
-    safe = frame.with_columns(pl.col(pl.String).str.replace(FORMULA, "'${1}"))
-    safe.columns = [re.sub(FORMULA, r"'\1", name) for name in frame.columns]
-    with replacing(path) as partial:
-        safe.write_csv(partial)
+    with replacing(path) as partial, partial.open("wb") as file:
+        for place, frame in enumerate(frames):
+            safe = frame.with_columns(pl.col(pl.String).str.replace(FORMULA, "'${1}"))
+            safe.columns = [re.sub(FORMULA, r"'\1", name) for name in frame.columns]
+            safe.write_csv(file, include_header=place == 0)
 
 
 def _remedy(path: Path) -> str:
@@ -171,43 +177,11 @@ def _remedy(path: Path) -> str:
     return "Save a spreadsheet as CSV." if path.suffix.lower() in (".xlsx", ".xls", ".ods") else "Convert it first."
 
 
-def _parts(folder: Path) -> list[Path]:
-    """Parquet files of a folder, by name."""
-    return sorted(part for part in folder.rglob("*.parquet") if part.is_file()) if folder.is_dir() else []
-
-
-def _size(path: Path) -> int:
-    return sum(part.stat().st_size for part in (_parts(path) if path.is_dir() else [path]))
-
-
 def _binary_reader(path: Path) -> Callable[[Path, int], pl.DataFrame]:
     if path.is_dir():
-        return _read_folder if _parts(path) else lambda folder, _: text_frame(folder)
+        return read_folder if parquet_files(path) else lambda folder, _: text_frame(folder)
     suffix = path.suffix.lower()
-    return {".parquet": _read_parquet, ".arff": _read_arff}.get(suffix, _read_arrow)
-
-
-def _read_folder(path: Path, limit: int) -> pl.DataFrame:
-    import polars as pl
-
-    frames, left = [], limit
-    for part in _parts(path):
-        frames.append(_read_parquet(part, left))
-        left -= frames[-1].height * frames[-1].width * CELL
-    return pl.concat(frames, how="vertical_relaxed")
-
-
-def _read_parquet(path: Path, limit: int) -> pl.DataFrame:
-    """A few bytes of Parquet may stand for any number of equal values: what it says of its size is read first."""
-    import polars as pl
-
-    content = io.BytesIO(path.read_bytes())
-    rows, columns = pl.scan_parquet(content).select(pl.len()).collect().item(), len(pl.read_parquet_schema(content))
-    _check_size(path, rows * columns * CELL, limit)
-    frame = pl.read_parquet(content)
-    texts = [unnamed(v.cast(pl.String)) for v in frame.get_columns() if v.dtype in (pl.String, pl.Categorical, pl.Enum)]
-    _check_size(path, sum(int(text.str.len_bytes().cast(pl.Int64).sum()) for text in texts), limit)
-    return frame
+    return {".parquet": read_parquet, ".arff": _read_arff}.get(suffix, _read_arrow)
 
 
 def _read_arrow(path: Path, limit: int) -> pl.DataFrame:
@@ -217,7 +191,7 @@ def _read_arrow(path: Path, limit: int) -> pl.DataFrame:
     content = path.read_bytes()
     starts = [match.start() for match in re.finditer(b"|".join(map(re.escape, MAGIC)), content) if match.start() >= 8]
     sizes = [int.from_bytes(content[start - 8 : start], "little", signed=True) for start in starts]
-    _check_size(path, sum(size for size in sizes if 0 < size < MOST_BUFFER), limit)
+    check_size(path, sum(size for size in sizes if 0 < size < MOST_BUFFER), limit)
     return pl.read_ipc(io.BytesIO(content))
 
 
@@ -225,7 +199,7 @@ def _read_arff(path: Path, limit: int) -> pl.DataFrame:
     import polars as pl
     from scipy.io import arff
 
-    _check_size(path, path.stat().st_size, limit)
+    check_size(path, path.stat().st_size, limit)
     try:
         rows, attributes = arff.loadarff(io.StringIO(decoded(path, path.read_bytes())[0].decode()))
     except (ValueError, NotImplementedError, StopIteration, KeyError, IndexError, TypeError, OverflowError) as error:
@@ -244,21 +218,21 @@ def _read_text(
     table = laid_out(path, content, names)
     header = table.header
     cells = max((table.body.count(b"\n") + 1) * len(header), table.body.count(table.separator.encode()))
-    _check_size(path, 2 * CELL * cells, max(limit, 2 * CELL * len(content)))  # polars fills short lines
+    check_size(path, 2 * CELL * cells, max(limit, 2 * CELL * len(content)))  # polars fills short lines
     table = with_whole_lines(table, ragged)
     plain = [f"c{place}" for place in range(len(header))]
     as_texts = {short: pl.String for short, name in zip(plain, header, strict=True) if name.strip() in texts}
     head = f"{table.separator.join(plain)}\n".encode()
     options: dict[str, Any] = {"separator": table.separator, "infer_schema_length": None}
     frame = pl.read_csv(io.BytesIO(head + table.body), schema_overrides=as_texts, **options)
-    raw = _named(path, frame, as_named, header)
+    raw = named(path, frame, as_named, header)
     return replace(raw, notes=[*notes, *table.notes, *raw.notes], problems=table.problems)
 
 
 def _read_json(path: Path, limit: int, texts: set[str], as_named: bool) -> RawTable:
     content, notes = decoded(path, _unpacked(path, limit))
     frame = json_frame(path, content, texts, max(limit // (2 * CELL), len(content)))
-    raw = _named(path, frame, as_named)
+    raw = named(path, frame, as_named)
     return replace(raw, notes=[*notes, *raw.notes])
 
 
@@ -267,12 +241,12 @@ def _unpacked(path: Path, limit: int) -> bytes:
     if path.name.lower().endswith(".gz"):
         with open_gzip(path) as stream:
             size = stream.seek(limit + 1)  # unpacks to the limit or the file's end, and keeps nothing
-            _check_size(path, size, limit)
+            check_size(path, size, limit)
             stream.seek(0)
             return stream.read(size)
     if path.name.lower().endswith(".zst"):
         content = _unzst(path, limit + 1)
-        _check_size(path, len(content), limit)
+        check_size(path, len(content), limit)
         return content
     return path.read_bytes()
 
@@ -294,12 +268,7 @@ def _unzst(path: Path, most: int) -> bytes:
         raise damaged(path, f"not a whole zstd file: {error}") from error
 
 
-def _check_size(path: Path, size: int, limit: int) -> None:
-    if size > limit:
-        raise DataError(f"{path}: unpacks to over {limit} bytes. If you trust it, raise `max_bytes` (--max-bytes).")
-
-
-def _named(path: Path, frame: pl.DataFrame, as_named: bool, header: Sequence[str] | None = None) -> RawTable:
+def named(path: Path, frame: pl.DataFrame, as_named: bool, header: Sequence[str] | None = None) -> RawTable:
     """The frame with its columns' names, without blanks around them; a later column of one name gets a number."""
     names = list(frame.columns if header is None else header)
     names = names if as_named else [name.strip() for name in names]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -23,6 +25,8 @@ from asymcert.texts.codes import portions
 from asymcert.threats.model import ThreatModel
 
 Rows = NDArray[np.integer[Any]]
+INPUTS, LEAST_ROWS = 2**20, 256
+SLOW = {"exact": 16, "refined": 256, "smoothing": 256, "splitting": 256}
 
 
 def score_table(
@@ -30,7 +34,7 @@ def score_table(
     frame: pl.DataFrame,
     threats: Sequence[ThreatModel],
     certifier: Certifier,
-    chunk: int = 256,
+    chunk: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     evasions: bool = False,
 ) -> pl.DataFrame:
@@ -47,7 +51,7 @@ def score_table(
     certifier
         What certifies.
     chunk
-        Rows certified at a time.
+        Rows certified at a time; by default about a million inputs', fewer by methods that take seconds for those.
     progress
         Called with (rows done, rows in all) after every chunk.
     evasions
@@ -70,7 +74,7 @@ def score_table(
     DataError
         A column is absent, or holds lists or the like.
     """
-    check_count("chunk", chunk)
+    check_count("chunk", 1 if chunk is None else chunk)
     if frame.is_empty():
         raise refuse("frame", "of at least one row", "none")
     table_of(model.scaling)  # refuses a model of other data
@@ -79,8 +83,8 @@ def score_table(
     readable, names = problems.is_null().arg_true().to_numpy(), _names(threats)
     told = {f"evasion of {name}": n for n, name in enumerate(names) if evasions and threats[n].norm == 0}
     found: list[pl.DataFrame] = []
-    for portion in _portions(clean, readable, chunk):
-        x, rows = scaling.encode(clean[portion]), portion
+    for portion in _portions(clean, readable, chunk or rows_at_once(model, certifier)):
+        x, rows = scaling.encode(_taken(clean, portion)), portion
         for threat in threats:
             within = _inside(threat, x).numpy()
             problems = problems.scatter(rows[~within], f"outside the box of {threat.describe()}")
@@ -96,6 +100,38 @@ def score_table(
     everything = pl.DataFrame({"row": range(len(frame)), "problem": problems}, schema_overrides={"row": pl.Int64})
     joined = everything.join(known, on="row", how="left").sort("row")
     return joined.select("row", "verdict", "margin", *names, *told, "problem")
+
+
+def score_batches(
+    model: BinaryClassifier,
+    frames: Iterable[pl.DataFrame],
+    threats: Sequence[ThreatModel],
+    certifier: Certifier,
+    progress: Callable[[int], None] | None = None,
+    evasions: bool = False,
+) -> Iterator[pl.DataFrame]:
+    """`score_table` of each of a table's frames, whose rows are counted on; progress is told the rows done."""
+    before = 0
+    for frame in frames:
+        told = None if progress is None else partial(_further, progress, before)
+        rows = score_table(model, frame, threats, certifier, progress=told, evasions=evasions)
+        yield rows.with_columns(pl.col("row") + before)
+        before += len(frame)
+
+
+def _further(progress: Callable[[int], None], before: int, done: int, total: int) -> None:
+    progress(before + done)
+
+
+def rows_at_once(model: BinaryClassifier, certifier: Certifier) -> int:
+    """Rows of a table that are certified together: enough to hide what each call costs, few enough to see progress."""
+    return SLOW.get(certifier.method, max(LEAST_ROWS, INPUTS // math.prod(model.input_shape)))
+
+
+def _taken(frame: pl.DataFrame, rows: Rows) -> pl.DataFrame:
+    """Some rows, ascending; without copying them if none between is left out."""
+    first, count = int(rows[0]), len(rows)
+    return frame.slice(first, count) if int(rows[-1]) - first + 1 == count else frame[rows]
 
 
 def _names(threats: Sequence[ThreatModel]) -> list[str]:
