@@ -84,15 +84,16 @@ def majorant(drops: Drops) -> Segments:
     at, fallen = torch.zeros_like(ray), torch.zeros_like(ray)
     found = []
     while len(left) or not found:
-        steepness = torch.where(points > at, (height - fallen) / (points - at), 0.0)
+        steepness = (height - fallen).div_(points - at).masked_fill_(points <= at, 0.0)
         steepest, chosen = steepness.max(0) if len(left) else (ray, left)
         end = points.gather(0, chosen[None])[0]
         onward = (steepest > 0) & (steepest > ray)
         slope = torch.maximum(steepest, ray)
         length = torch.where(onward, end - at, torch.where(slope > 0, math.inf, 0.0))
         found.append(_placed(left, drops.ray, at, length, slope))
-        chosen, left, ray, at = chosen[onward], left[onward], ray[onward], end[onward]
-        points, height = points[:, onward], height[:, onward]
+        rows = onward.nonzero().squeeze(1)
+        chosen, left, ray, at = chosen[rows], left[rows], ray[rows], end[rows]
+        points, height = points.index_select(1, rows), height.index_select(1, rows)
         fallen = height.gather(0, chosen[None])[0]
     return Segments(*(torch.stack(parts) for parts in zip(*found, strict=True)))
 

@@ -25,8 +25,8 @@ from asymcert.models.base import CHUNK_VALUES
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
 
-TIGHTENINGS = 120  # at most; mostly less than ten, but where the answer jumps each third only halves a bracket
-CACHED_VALUES = 2**21  # per chunk on a CPU: elementwise work on what the caches hold is several times faster
+TIGHTENINGS = 200  # at most; mostly about four, but where the answer jumps each sixth only halves a bracket
+CACHED_VALUES = 2**22  # per chunk on a CPU: fewer, and calls cost most of the time; more, and nothing stays in caches
 
 
 @dataclass(frozen=True)

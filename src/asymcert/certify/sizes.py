@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 CLOSE = 1.0 + 1e-12  # ratio of bounds at which a radius is tight
+MET = 1.0 + 1e-9  # ratio at which steps are no longer worth their time, each costing as much as the first
 
 
 def last_below(excess: Callable[[Tensor], Tensor], low: Tensor, high: Tensor, tries: int) -> Tensor:
@@ -53,16 +54,16 @@ class FixedSize:
     def following(self) -> Tensor:
         """Where to look next: (n,).
 
-        In turn by a secant through the last two tries (the answer itself if there was one), just above the lower end,
-        which is the solution where the answer jumps, and in the middle.
+        In turn four times by a secant through the last two tries (the answer itself if there was one), just above the lower
+        end, which is the solution where the answer jumps, and in the middle.
         """
         step, self._step = self._step, self._step + 1
         if step == 0:
             return self.low
-        if step % 3 == 2:
+        if step % 6 == 5:
             return self.low * CLOSE
         middle = torch.where(self.high > 4.0 * self.low, 2.0 * self.low, 0.5 * (self.low + self.high))
-        if step % 3 == 0:
+        if step % 6 == 0:
             return middle
         fall = (self._found - self._last[1]) / (self._tried - self._last[0])
         secant = (self._found - fall * self._tried) / (1.0 - fall)
@@ -84,7 +85,7 @@ class FixedSize:
 
     def keep(self, far: float) -> Tensor:
         """Drop rows that are done, or beyond `far`; says which are left, of those that were."""
-        left = (self.high > self.low * CLOSE * CLOSE) & (self.low < far)
+        left = (self.high > self.low * MET) & (self.low < far)
         self.low, self.high, self._tried, self._found = (
             part[left] for part in (self.low, self.high, self._tried, self._found)
         )
