@@ -54,8 +54,8 @@ class FixedSize:
     def following(self) -> Tensor:
         """Where to look next: (n,).
 
-        In turn four times by a secant through the last two tries (the answer itself if there was one), just above the lower
-        end, which is the solution where the answer jumps, and in the middle.
+        In turn four times by a secant through the last two tries (the answer itself if there was one), just above the
+        lower end, which is the solution where the answer jumps, and in the middle.
         """
         step, self._step = self._step, self._step + 1
         if step == 0:

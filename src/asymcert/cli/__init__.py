@@ -1,5 +1,5 @@
 """The command line: ``asymcert --help``."""
 
-from asymcert.cli.app import main
+from asymcert.cli.front import main
 
 __all__ = ["main"]

@@ -3,80 +3,30 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, NoReturn
+from importlib import import_module
+from typing import NoReturn
 
 import typer
 from rich.markup import escape
 from safetensors import SafetensorError
 
-from asymcert._version import __version__
-from asymcert.cli import (
-    certify_commands,
-    compare_commands,
-    explain_commands,
-    export_commands,
-    gate_commands,
-    run_commands,
-    study_commands,
-    table_commands,
-    theory_commands,
-    train_commands,
-)
+from asymcert.cli.overview import COMMANDS, GROUPS, LOOKS, docstring, options
 from asymcert.cli.show import console
 from asymcert.errors import AsymcertError
 
 INTERRUPTED = 130  # what Typer makes of Ctrl-C
 SYSTEM_REMEDY = "Check the path, its permissions and the space that is left."
 
-app = typer.Typer(
-    name="asymcert",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-)
-for command in (
-    train_commands.demo,
-    table_commands.table,
-    train_commands.train,
-    certify_commands.certify,
-    certify_commands.evaluate,
-    explain_commands.explain,
-    run_commands.threshold,
-    run_commands.audit,
-    run_commands.surface,
-    run_commands.report,
-    gate_commands.gate,
-    gate_commands.card,
-    compare_commands.compare,
-    theory_commands.separate,
-    export_commands.export,
-    train_commands.datasets,
-):
-    app.command()(command)
-app.add_typer(study_commands.app, name="study")
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        print(__version__)
-        raise typer.Exit
-
-
-@app.callback()
-def options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
-    ] = False,
-) -> None:
-    """Train classifiers whose sensitive verdict provably holds, certify them, attack them, report on them."""
+app = typer.Typer(**LOOKS)
+for name, file in COMMANDS.items():
+    app.command(name)(getattr(import_module(f"asymcert.cli.{file}"), name))
+for name, file in GROUPS.items():
+    app.add_typer(import_module(f"asymcert.cli.{file}").app, name=name, help=docstring(file))
+app.callback()(options)
 
 
 def main() -> None:
-    """Run the command line.
-
-    Exits with 0 on success, 1 on a broken certificate or a weaker model, 2 on a mistake, 130 on an interrupt.
-    """
+    """Run the command line; exit codes are those of `front.main`."""
     try:
         app()
     except AsymcertError as error:

@@ -1,4 +1,4 @@
-"""Studies: pairs, cascade, convex-concave, and the ablations."""
+"""Sweeps, ablations and many-class constructions; tables and figures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Each = Annotated[int | None, typer.Option(help="Only the first samples of each c
 Norm = Annotated[str, typer.Option(help="1, 2, inf or any p of at least 1.")]
 SHOWN = ("variant", "accuracy_balanced", "spread_balanced", "median_l1", "median_l2", "median_linf", "lipschitz_l2")
 
-app = typer.Typer(no_args_is_help=True, help="Sweeps, ablations and many-class constructions; tables and figures.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()
