@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 RATIO = 64  # times its size: what a large packed table may unpack to, unless told otherwise
 CELL = 8  # bytes of a number or of where a text begins
-PIECE = 2**22  # values read at a time
+PIECE = 2**21  # values read at a time
 
 
 @contextmanager

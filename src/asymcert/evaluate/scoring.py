@@ -25,7 +25,7 @@ from asymcert.texts.codes import portions
 from asymcert.threats.model import ThreatModel
 
 Rows = NDArray[np.integer[Any]]
-INPUTS, LEAST_ROWS = 2**20, 256
+INPUTS, LEAST_ROWS = 2**18, 64  # certified at a time: two MiB in float64
 SLOW = {"exact": 16, "refined": 256, "smoothing": 256, "splitting": 256}
 
 
@@ -51,7 +51,7 @@ def score_table(
     certifier
         What certifies.
     chunk
-        Rows certified at a time; by default about a million inputs', fewer by methods that take seconds for those.
+        Rows certified at a time; by default 2^18 inputs', fewer by methods that take seconds for those.
     progress
         Called with (rows done, rows in all) after every chunk.
     evasions
