@@ -17,6 +17,7 @@ from asymcert.cli import (
     export_commands,
     gate_commands,
     run_commands,
+    serve_commands,
     study_commands,
     table_commands,
     theory_commands,
@@ -51,6 +52,7 @@ for command in (
     compare_commands.compare,
     theory_commands.separate,
     export_commands.export,
+    serve_commands.serve,
     train_commands.datasets,
 ):
     app.command()(command)
