@@ -46,7 +46,9 @@ async def _body(request: Request, options: ServeOptions) -> bytes:
                     raise _too_long(options)
                 parts.append(part)
     except TimeoutError:
-        raise RequestError(408, f"The body must arrive within {options.max_seconds:g} seconds. Send it at once.") from None
+        raise RequestError(
+            408, f"The body must arrive within {options.max_seconds:g} seconds. Send it at once."
+        ) from None
     except ClientDisconnect:
         raise RequestError(400, "The connection was closed before the whole body had arrived.") from None
     return b"".join(parts)

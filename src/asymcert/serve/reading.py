@@ -54,7 +54,9 @@ class Reader(ABC):
         """Refuse, with status 422, samples of a kind that the model does not take."""
         if kind not in self.kinds:
             known = " or ".join(f"`{name}`" for name in self.kinds)
-            raise RequestError(422, f"`{kind}` must be left out for this model, got some. Send {known}: see GET /v1/model.")
+            raise RequestError(
+                422, f"`{kind}` must be left out for this model, got some. Send {known}: see GET /v1/model."
+            )
 
 
 @dataclass

@@ -32,7 +32,9 @@ def check_reasons(model: BinaryClassifier, threats: Sequence[ThreatModel]) -> No
     """Refuse, with status 422, to say what carries a verdict where columns are not counted."""
     if counted(threats) is None:
         remedy = "They take a table whose columns are counted: put 'columns' among `threats`."
-        raise RequestError(422, f"`reasons` and `evasions` must be left out for these threats, got one of them. {remedy}")
+        raise RequestError(
+            422, f"`reasons` and `evasions` must be left out for these threats, got one of them. {remedy}"
+        )
     if not isinstance(model, FeatureConvexClassifier):
         raise RequestError(422, "`reasons` and `evasions` must be left out for this kind of model, got one of them.")
 
