@@ -39,6 +39,5 @@ def check_token(header: str | None, token: str | None) -> None:
 def check_may_reload(token: str | None) -> None:
     """Refuse, with status 403, to reload where nobody has a token."""
     if token is None:
-        raise RequestError(
-            403, f"A reload by POST needs a token. Start the service with {VARIABLE}, or send it SIGHUP."
-        )
+        remedy = f"Start the service with {VARIABLE}, or send it SIGHUP."
+        raise RequestError(403, f"A reload by POST needs a token, got a service without. {remedy}")

@@ -15,6 +15,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from asymcert._files import jsonable
 from asymcert._version import __version__
@@ -71,7 +72,7 @@ def create_app(service: Service, supervisor: int | None = None) -> FastAPI:
     app.add_exception_handler(RequestError, _refused)
     app.add_exception_handler(HTTPException, _not_found)
     app.add_exception_handler(Exception, _failed)
-    paths = frozenset(route.path for route in app.routes if hasattr(route, "path"))
+    paths = frozenset(route.path for route in app.routes if isinstance(route, Route))
     app.add_middleware(Watched, metrics=service.metrics, routes=paths)
     return app
 
@@ -79,9 +80,7 @@ def create_app(service: Service, supervisor: int | None = None) -> FastAPI:
 def _add_certify(app: FastAPI, service: Service) -> None:
     responses = {200: {"model": CertifyAnswer}} | refused(400, 401, 408, 413, 415, 422, 503, 504)
 
-    @app.post(
-        "/v1/certify", openapi_extra=of_request(CertifyRequest), responses={200: {"model": CertifyAnswer}} | refusals
-    )
+    @app.post("/v1/certify", openapi_extra=of_request(CertifyRequest), responses=responses)
     async def certify(request: Request) -> Response:
         """Verdict, margin and certified radii of each sample; where no sample can be read, a problem."""
         check_token(request.headers.get("authorization"), service.token)

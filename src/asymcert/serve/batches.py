@@ -74,9 +74,7 @@ class Batches:
         try:
             self.queue.put_nowait(job)
         except asyncio.QueueFull:
-            raise RequestError(
-                503, "Too many requests wait. Come again in a second.", headers={"Retry-After": "1"}
-            ) from None
+            raise come_again("Too many requests wait.") from None
         try:
             async with asyncio.timeout(self.options.max_seconds):
                 return await job.done

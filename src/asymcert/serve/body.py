@@ -46,9 +46,8 @@ async def _body(request: Request, options: ServeOptions) -> bytes:
                     raise _too_long(options)
                 parts.append(part)
     except TimeoutError:
-        raise RequestError(
-            408, f"The body must arrive within {options.max_seconds:g} seconds. Send it at once."
-        ) from None
+        limit = f"{options.max_seconds:g} seconds"
+        raise RequestError(408, f"The body must arrive within {limit}. Send it at once.") from None
     except ClientDisconnect:
         raise RequestError(400, "The connection was closed before the whole body had arrived.") from None
     return b"".join(parts)

@@ -63,9 +63,8 @@ def parse_question(body: bytes, most_rows: int) -> Question:
     if not isinstance(samples, list) or not samples:
         raise _refuse(kind, "a list of at least one sample", _kind(samples))
     if len(samples) > most_rows:
-        raise RequestError(
-            413, f"`{kind}` must be at most {most_rows} samples, got {len(samples)}. Send several requests."
-        )
+        got = f"{len(samples)}. Send several requests."
+        raise RequestError(413, f"`{kind}` must be at most {most_rows} samples, got {got}")
     return Question(kind, samples, _threats(content), *(_flag(content, name) for name in FLAGS))
 
 

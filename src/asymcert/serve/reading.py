@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+
 from typing import Any
 
 import numpy as np
@@ -24,13 +24,15 @@ class Readable(ABC):
         Why samples cannot be read, by their place among all.
     places
         Int64: those that can be, increasing.
-    lengths
-        Characters of the longest text of each of those.
     """
 
-    problems: dict[int, str]
-    places: np.ndarray
-    lengths: list[int]
+    def __init__(self, problems: dict[int, str], places: np.ndarray):
+        self.problems, self.places = problems, places
+
+    @property
+    @abstractmethod
+    def lengths(self) -> list[int]:
+        """Characters of the longest text of each readable sample."""
 
     @abstractmethod
     def encode(self, chosen: slice) -> Tensor:
@@ -53,18 +55,19 @@ class Reader(ABC):
     def check(self, kind: str) -> None:
         """Refuse, with status 422, samples of a kind that the model does not take."""
         if kind not in self.kinds:
-            known = " or ".join(f"`{name}`" for name in self.kinds)
-            raise RequestError(
-                422, f"`{kind}` must be left out for this model, got some. Send {known}: see GET /v1/model."
-            )
+            remedy = f"Send {' or '.join(f'`{name}`' for name in self.kinds)}: see GET /v1/model."
+            raise RequestError(422, f"`{kind}` must be left out for this model, got some. {remedy}")
 
 
-@dataclass
 class _Numbers(Readable):
-    problems: dict[int, str]
-    places: np.ndarray
-    lengths: list[int]
-    x: Tensor
+    def __init__(self, problems: dict[int, str], places: np.ndarray, x: Tensor):
+        super().__init__(problems, places)
+        self.x = x
+
+    @property
+    def lengths(self) -> list[int]:
+        """No texts."""
+        return [0] * len(self.x)
 
     def encode(self, chosen: slice) -> Tensor:
         """Those inputs."""
@@ -98,7 +101,7 @@ class ArrayReader(Reader):
                 found.append((place, values))
         places = np.array([place for place, _ in found], dtype=np.int64)
         x = np.array([values for _, values in found], dtype=np.float64).reshape(-1, *self.shape)
-        return _Numbers(problems, places, [0] * len(found), torch.from_numpy(x))
+        return _Numbers(problems, places, torch.from_numpy(x))
 
     def _values(self, sample: Any) -> np.ndarray | str:
         """Numbers of one input, or why there are none."""

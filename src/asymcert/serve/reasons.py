@@ -31,12 +31,13 @@ def counted(threats: Sequence[ThreatModel]) -> int | None:
 def check_reasons(model: BinaryClassifier, threats: Sequence[ThreatModel]) -> None:
     """Refuse, with status 422, to say what carries a verdict where columns are not counted."""
     if counted(threats) is None:
-        remedy = "They take a table whose columns are counted: put 'columns' among `threats`."
-        raise RequestError(
-            422, f"`reasons` and `evasions` must be left out for these threats, got one of them. {remedy}"
-        )
+        raise _left_out("these threats", "Put the one that counts columns among `threats`: see GET /v1/model.")
     if not isinstance(model, FeatureConvexClassifier):
-        raise RequestError(422, "`reasons` and `evasions` must be left out for this kind of model, got one of them.")
+        raise _left_out("this kind of model", "Only feature-convex ones of tables and texts know them.")
+
+
+def _left_out(where: str, remedy: str) -> RequestError:
+    return RequestError(422, f"`reasons` and `evasions` must be left out for {where}, got one of them. {remedy}")
 
 
 @dataclass(frozen=True)

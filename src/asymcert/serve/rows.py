@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+
 from typing import Any
 
 import numpy as np
@@ -22,14 +21,12 @@ MOST_NAMED = 8  # columns in a problem
 Group = tuple[int | None, frozenset[str]]
 
 
-@dataclass
 class _CleanRows(Readable):
-    problems: dict[int, str]
-    places: np.ndarray
-    frame: pl.DataFrame  # of the readable ones, in their order
-    scaling: TableScaling
+    def __init__(self, problems: dict[int, str], places: np.ndarray, frame: pl.DataFrame, scaling: TableScaling):
+        super().__init__(problems, places)
+        self.frame, self.scaling = frame, scaling
 
-    @cached_property
+    @property
     def lengths(self) -> list[int]:
         """Characters of the longest text of each row."""
         texts = [values.str.len_chars() for values in self.frame.get_columns() if values.dtype == pl.String]
@@ -72,7 +69,7 @@ class RowReader(Reader):
         for number, part in enumerate(parts):
             for sample in part:
                 place += 1
-                row = {self.text: sample} if kind == TEXTS else sample
+                row: Any = {self.text: sample} if kind == TEXTS else sample
                 if (problem := self._problem(row, kind)) is not None:
                     problems[place] = problem
                 else:
