@@ -48,12 +48,18 @@ def serve(
     except ImportError as error:
         what = f"`asymcert serve` needs the package {error.name}. Install it: pip install 'asymcert[serve]'."
         raise DependencyError(what) from None
-    run_server(_source(run, norm, edits, threat, method, box), ServeOptions(**overrides), host, port, workers)
+    run_server(source_for(run, norm, edits, threat, method, box), ServeOptions(**overrides), host, port, workers)
 
 
-def _source(
-    run: Path, norm: list[str] | None, edits: str | None, threat: list[Path] | None, method: str | None, box: bool
+def source_for(
+    run: Path,
+    norm: list[str] | None = None,
+    edits: str | None = None,
+    threat: list[Path] | None = None,
+    method: str | None = None,
+    box: bool = True,
 ) -> Source:
+    """Where the model comes from, and against whom it is certified; see `Source`."""
     from asymcert.serve.served import Source
 
     threats = partial(_threats, method=method, norm=norm, edits=edits, files=threat, box=box)

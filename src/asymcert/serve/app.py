@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 import signal
 import threading
@@ -21,7 +20,6 @@ from asymcert._files import jsonable
 from asymcert._version import __version__
 from asymcert.serve.access import check_may_reload, check_token
 from asymcert.serve.body import read_question
-from asymcert.serve.logs import log
 from asymcert.serve.refusals import RequestError
 from asymcert.serve.schema import CertifyAnswer, CertifyRequest, of_request, refused
 from asymcert.serve.service import Service
@@ -71,7 +69,6 @@ def create_app(service: Service, supervisor: int | None = None) -> FastAPI:
     _add_pages(app)
     app.add_exception_handler(RequestError, _refused)
     app.add_exception_handler(HTTPException, _not_found)
-    app.add_exception_handler(Exception, _failed)
     paths = frozenset(route.path for route in app.routes if isinstance(route, Route))
     app.add_middleware(Watched, metrics=service.metrics, routes=paths)
     return app
@@ -164,9 +161,3 @@ async def _not_found(request: Request, error: Exception) -> Response:
     refusal = RequestError(error.status_code, detail.get(error.status_code, "The request cannot be answered."))
     refusal.headers.update(error.headers or {})
     return await _refused(request, refusal)
-
-
-async def _failed(request: Request, error: Exception) -> Response:
-    """Of a mistake of ours; nothing of it is told but that it happened."""
-    log("failed", logging.ERROR, error)
-    return await _refused(request, RequestError(500, "The service failed at this request; it has been logged."))

@@ -111,16 +111,15 @@ class Batches:
         """Answer jobs of one key; where that fails, each by itself, so that a bad one fails alone."""
         try:
             found = await asyncio.get_running_loop().run_in_executor(self.thread, self._certify, jobs)
+            for job, answers in zip(jobs, found, strict=True):
+                if not job.done.done():
+                    job.done.set_result(answers)
         except Exception as error:
             if len(jobs) > 1:
                 for job in jobs:
                     await self._answer([job])
             elif not jobs[0].done.done():
                 jobs[0].done.set_exception(error)
-            return
-        for job, answers in zip(jobs, found, strict=True):
-            if not job.done.done():
-                job.done.set_result(answers)
 
     def _certify(self, jobs: list[Job]) -> list[list[Answer]]:
         first, parts = jobs[0], [job.question.samples for job in jobs]

@@ -16,6 +16,7 @@ from multiprocessing.process import BaseProcess
 import torch
 import uvicorn
 from prometheus_client.multiprocess import mark_process_dead
+from starlette.types import ASGIApp
 
 from asymcert._checks import check_count, refuse
 from asymcert.serve import metrics
@@ -56,7 +57,7 @@ def serve(source: Source, options: ServeOptions, host: str, port: int, workers: 
     token_from_environment()
     source.load()  # a mistake is told here, in one line
     set_up()
-    with _listening(host, port) as listening:
+    with listening_at(host, port) as listening:
         log("listening", host=host, port=listening.getsockname()[1], workers=workers)
         if workers == 1:
             _work(source, options, listening)
@@ -66,7 +67,8 @@ def serve(source: Source, options: ServeOptions, host: str, port: int, workers: 
                 Supervisor(source, options, listening, workers).run()
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def listening_at(host: str, port: int) -> socket.socket:
+    """A socket that listens; an `InputError` where the address cannot be used."""
     check_count("port", port, 0)
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
@@ -86,7 +88,14 @@ def _work(source: Source, options: ServeOptions, listening: socket.socket, super
     torch.set_num_threads(1)
     sys.setswitchinterval(SWITCH_SECONDS)
     app = create_app(Service(source, options, token_from_environment()), supervisor)
-    config = uvicorn.Config(
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stopped)
+    uvicorn.Server(configured(app, options)).run([listening])
+
+
+def configured(app: ASGIApp, options: ServeOptions) -> uvicorn.Config:
+    """How uvicorn runs an application."""
+    return uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
@@ -95,9 +104,6 @@ def _work(source: Source, options: ServeOptions, listening: socket.socket, super
         ws="none",
         timeout_graceful_shutdown=int(options.max_seconds) + 1,
     )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _stopped)
-    uvicorn.Server(config).run([listening])
 
 
 def _stopped(*_: object) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import time
 from collections.abc import MutableMapping
 from typing import Any
@@ -10,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from asymcert.serve.logs import log
 from asymcert.serve.metrics import Metrics
+from asymcert.serve.refusals import RequestError
 
 OTHER = "other"  # paths of no route: they may hold anything
 HEADERS = [
@@ -52,8 +55,17 @@ class Watched:
 
         try:
             await self.app(scope, receive, sent)
-        finally:
-            self._note(scope, status, time.perf_counter() - start)
+        except Exception as error:  # a mistake of ours; what it says may quote a row
+            log("failed", logging.ERROR, error)
+            await self._fail(sent)
+        self._note(scope, status, time.perf_counter() - start)
+
+    async def _fail(self, send: Send) -> None:
+        """Tell that it happened; no more than that."""
+        refusal = RequestError(500, "The service failed at this request; it has been logged.")
+        headers = [(b"content-type", b"application/problem+json")]
+        await send({"type": "http.response.start", "status": 500, "headers": headers})
+        await send({"type": "http.response.body", "body": json.dumps(refusal.to_dict()).encode()})
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         route = scope["path"] if scope["path"] in self.routes else OTHER
