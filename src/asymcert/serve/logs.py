@@ -18,11 +18,8 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        content: dict[str, Any] = {
-            "time": time,
-            "level": record.levelname.lower(),
-            "event": record.getMessage().partition("\n")[0],
-        }
+        event = record.getMessage().partition("\n")[0]  # further lines may quote a row
+        content: dict[str, Any] = {"time": time, "level": record.levelname.lower(), "event": event}
         content |= getattr(record, "facts", {})
         if record.exc_info is not None and record.exc_info[0] is not None:
             content["error"] = record.exc_info[0].__name__  # its message may quote a row

@@ -44,7 +44,7 @@ class Watched:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        start, status = time.perf_counter(), 500
+        start, status = time.perf_counter(), None
 
         async def sent(message: MutableMapping[str, Any]) -> None:
             nonlocal status
@@ -57,8 +57,9 @@ class Watched:
             await self.app(scope, receive, sent)
         except Exception as error:  # a mistake of ours; what it says may quote a row
             log("failed", logging.ERROR, error)
-            await self._fail(sent)
-        self._note(scope, status, time.perf_counter() - start)
+            if status is None:
+                await self._fail(sent)
+        self._note(scope, status or 500, time.perf_counter() - start)
 
     async def _fail(self, send: Send) -> None:
         """Tell that it happened; no more than that."""
