@@ -4,10 +4,13 @@ import asyncio
 import threading
 import time
 from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
 
 import httpx
 import pytest
 import uvicorn
+from starlette.responses import Response
 
 from asymcert.cli.serve_commands import source_for
 from asymcert.serve.app import create_app
@@ -17,6 +20,17 @@ from asymcert.serve.service import Service
 from serve import runs
 
 
+async def driven():
+    """The page with a script that does what a person does."""
+    page = files("asymcert.serve").joinpath("pages", "index.html").read_text(encoding="utf-8")
+    script = '<script type="module" src="/assets/drive.js"></script></body>'
+    return Response(page.replace("</body>", script), media_type="text/html")
+
+
+async def drive():
+    return Response((Path(__file__).parent / "drive.js").read_bytes(), media_type="text/javascript")
+
+
 class Running:
     """A service in a thread of its own: what a client asks, and what it is inside."""
 
@@ -24,7 +38,10 @@ class Running:
         self.service = service
         self.socket = listening_at("127.0.0.1", 0)
         self.port = self.socket.getsockname()[1]
-        self.server = uvicorn.Server(configured(create_app(service), service.options))
+        app = create_app(service)
+        app.add_api_route("/driven", driven, include_in_schema=False)
+        app.add_api_route("/assets/drive.js", drive, include_in_schema=False)
+        self.server = uvicorn.Server(configured(app, service.options))
         self.thread = threading.Thread(target=asyncio.run, args=(self._serve(),), daemon=True)
 
     async def _serve(self):

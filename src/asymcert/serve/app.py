@@ -33,6 +33,7 @@ PAGES = {
     "/assets/show.js": ("show.js", "text/javascript"),
     "/assets/csv.js": ("csv.js", "text/javascript"),
     "/assets/docs.js": ("docs.js", "text/javascript"),
+    "/assets/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 
 

@@ -33,7 +33,7 @@ class CertifyAnswer(BaseModel):
     """One answer for each sample, in their order."""
 
     model: str = Field(description="Digest of the model that answered.")
-    answers: list[Answer]
+    answers: list[Answer] = Field(description="Each with:")
 
 
 class Problem(BaseModel):
