@@ -90,7 +90,7 @@ def _flag(content: Mapping[str, Any], name: str) -> bool:
 
 
 def _refuse(name: str, must_be: str, got: object, remedy: str = "") -> RequestError:
-    return RequestError(422, f"`{name}` must be {must_be}, got {_short(got)}. {remedy}".rstrip())
+    return RequestError(422, f"`{_short(name)}` must be {must_be}, got {_short(got)}. {remedy}".rstrip())
 
 
 def _short(value: object) -> str:

@@ -26,6 +26,7 @@ from asymcert.serve.logs import log, set_up
 from asymcert.serve.options import ServeOptions
 from asymcert.serve.served import Source
 from asymcert.serve.service import Service
+from asymcert.serve.wire import LimitedHead
 
 SWITCH_SECONDS = 0.0005  # the loop waits no longer for the model's thread to give way
 LOOK_SECONDS = 0.2
@@ -97,6 +98,7 @@ def configured(app: ASGIApp, options: ServeOptions) -> uvicorn.Config:
     """How uvicorn runs an application."""
     return uvicorn.Config(
         app,
+        http=LimitedHead,
         log_config=None,
         access_log=False,
         server_header=False,
