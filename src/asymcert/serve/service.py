@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 
 from asymcert.errors import AsymcertError
 from asymcert.serve.batches import Batches
@@ -87,4 +88,4 @@ class Service:
         _ = served.reader, served.described  # worked out before the first request
         self.served = served
         self.metrics.ready.set(1)
-        log("model", digest=served.digest)
+        log("model", digest=served.digest, process=os.getpid())
