@@ -41,7 +41,7 @@ ROOMS = (  # from the ground up: a room may import from those before it
     "cli",
     "__main__",
 )
-MOST_ARROWS = 180  # between rooms
+MOST_ARROWS = 181  # between rooms
 FILES = sorted(SOURCE.rglob("*.py"))
 
 

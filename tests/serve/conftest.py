@@ -68,9 +68,9 @@ class Running:
 
 
 @contextmanager
-def asked(run, token=None, norm=None, **options):
+def asked(run, token=None, norm=None, engine="model", **options):
     """A service on a run."""
-    with Running(Service(source_for(run.path, norm), ServeOptions(**options), token)) as running:
+    with Running(Service(source_for(run.path, norm, engine=engine), ServeOptions(**options), token)) as running:
         yield running
 
 

@@ -32,6 +32,9 @@ def serve(
     edits: Edits = None,
     threat: ThreatFiles = None,
     method: MethodName = None,
+    engine: Annotated[
+        str, typer.Option(help="model, or onnx: graphs where they are faster, with radii that are never greater.")
+    ] = "model",
     box: Box = True,
     *,
     overrides: dict[str, Any],
@@ -48,7 +51,9 @@ def serve(
     except ImportError as error:
         what = f"`asymcert serve` needs the package {error.name}. Install it: pip install 'asymcert[serve]'."
         raise DependencyError(what) from None
-    run_server(source_for(run, norm, edits, threat, method, box), ServeOptions(**overrides), host, port, workers)
+    run_server(
+        source_for(run, norm, edits, threat, method, box, engine), ServeOptions(**overrides), host, port, workers
+    )
 
 
 def source_for(
@@ -58,12 +63,13 @@ def source_for(
     threat: list[Path] | None = None,
     method: str | None = None,
     box: bool = True,
+    engine: str = "model",
 ) -> Source:
     """Where the model comes from, and against whom it is certified; see `Source`."""
     from asymcert.serve.served import Source
 
     threats = partial(_threats, method=method, norm=norm, edits=edits, files=threat, box=box)
-    return Source(run, threats, partial(_certifier, method=method))
+    return Source(run, threats, partial(_certifier, method=method), engine)
 
 
 def _threats(

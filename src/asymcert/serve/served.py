@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from asymcert._checks import check_choice
 from asymcert._files import jsonable, parse_json
 from asymcert._version import __version__
 from asymcert.certify import Certifier
@@ -16,6 +17,7 @@ from asymcert.models.base import BinaryClassifier
 from asymcert.runs.facts import RunFacts
 from asymcert.runs.run import Run
 from asymcert.serve.answers import Answer, Asked, answers
+from asymcert.serve.graphs import GraphCertifier, pays
 from asymcert.serve.offers import Offers
 from asymcert.serve.questions import TEXTS, Question
 from asymcert.serve.reading import ArrayReader, Reader
@@ -24,6 +26,7 @@ from asymcert.serve.rows import RowReader
 from asymcert.serve.texts import check_few, explain
 from asymcert.threats.model import ThreatModel
 
+ENGINES = ("model", "onnx")
 Threats = Callable[[BinaryClassifier], Sequence[ThreatModel]]
 Certifiers = Callable[[BinaryClassifier, Sequence[ThreatModel]], Certifier]
 
@@ -40,11 +43,22 @@ class Source:
         The adversaries for a model.
     certifier
         What certifies a model against them.
+    engine
+        ``"model"``, or ``"onnx"`` for graphs where those are faster.
+
+    Raises
+    ------
+    InputError
+        Another engine.
     """
 
     folder: Path
     threats: Threats
     certifier: Certifiers
+    engine: str = ENGINES[0]
+
+    def __post_init__(self) -> None:
+        check_choice("engine", self.engine, ENGINES)
 
     def load(self) -> Served:
         """Read the run's model anew.
@@ -58,8 +72,11 @@ class Source:
         """
         run = Run(self.folder)
         threats = self.threats(run.model)
-        card = _written_card(self.folder, run.digest)
-        return Served(run.model, run.digest, run.facts, Offers.of(threats), self.certifier(run.model, threats), card)
+        graphs = None
+        if self.engine == ENGINES[1]:
+            graphs = GraphCertifier(run.model, [threat for threat in threats if pays(run.model, threat)])
+        certifier, card = self.certifier(run.model, threats), _written_card(self.folder, run.digest)
+        return Served(run.model, run.digest, run.facts, Offers.of(threats), certifier, graphs, card)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +93,8 @@ class Served:
         The adversaries.
     certifier
         What certifies.
+    graphs
+        What certifies faster where it can, and nothing else is asked than verdicts and radii.
     written_card
         What `asymcert card` has written of this very model; None where it has not.
     """
@@ -85,6 +104,7 @@ class Served:
     facts: RunFacts
     offers: Offers
     certifier: Certifier
+    graphs: GraphCertifier | None = None
     written_card: Any = None
 
     @cached_property
@@ -120,11 +140,17 @@ class Served:
         samples = [sample for part in parts for sample in part]
         readable = self.reader.read(kind, parts)
         plain = Asked(asked.threats) if self.of_texts else asked
-        found = answers(self.model, self.certifier, readable, plain, len(samples), most)
+        found = answers(self.model, self.certifier_for(plain), readable, plain, len(samples), most)
         if plain != asked:
             explain(self.model, _texts(samples, kind), found, asked)
         rest = iter(found)
         return [[next(rest) for _ in part] for part in parts]
+
+    def certifier_for(self, asked: Asked) -> Certifier:
+        """What answers a question: graphs give no counter-examples, which evasions are read from."""
+        if self.graphs is None or asked.reasons or asked.evasions:
+            return self.certifier
+        return self.graphs if self.graphs.knows(list(asked.threats.values())) else self.certifier
 
     @cached_property
     def described(self) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from asymcert.serve.service import Service
 from asymcert.serve.wire import LimitedHead
 
 SWITCH_SECONDS = 0.0005  # the loop waits no longer for the model's thread to give way
+BACKLOG = 2048  # connections that wait to be taken
 LOOK_SECONDS = 0.2
 SOON = 5.0  # seconds: a worker that dies within them is not started again
 
@@ -73,14 +74,9 @@ def listening_at(host: str, port: int) -> socket.socket:
     check_count("port", port, 0)
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listening = socket.socket(family)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except (OSError, OverflowError, UnicodeError) as error:
         raise refuse("--host, --port", "an address of this machine that is free", f"{host}, {port} ({error})") from None
-    listening.listen(2048)
-    listening.set_inheritable(True)
-    return listening
 
 
 def _work(source: Source, options: ServeOptions, listening: socket.socket, supervisor: int | None = None) -> None:
