@@ -51,6 +51,7 @@ class GraphCertifier(Certifier):
     sound = True
 
     def __init__(self, model: BinaryClassifier, threats: Sequence[ThreatModel]):
+        self.margins = _session(model, None)
         self.sessions = {id(threat): _session(model, threat) for threat in threats}
 
     def knows(self, threats: Sequence[ThreatModel]) -> bool:
@@ -59,27 +60,29 @@ class GraphCertifier(Certifier):
 
     def _certificates(self, model: Any, x: Tensor, threats: Sequence[ThreatModel]) -> list[Certificate]:
         del model
-        return [self._certificate(x, threat) for threat in threats]
+        (margin,) = map(torch.from_numpy, self.margins.run(["margin"], {"x": x.double().numpy()}))
+        alerts = margin > 0  # others have radius 0, which takes no graph to know
+        return [self._certificate(x, threat, margin, alerts) for threat in threats]
 
-    def _certificate(self, x: Tensor, threat: ThreatModel) -> Certificate:
-        names = ["margin", "sensitive", "radius"]
-        margin, sensitive, radius = map(
-            torch.from_numpy, self.sessions[id(threat)].run(names, {"x": x.double().numpy()})
-        )
-        return Certificate(
-            torch.where(sensitive, radius, 0.0), margin, torch.full_like(margin, torch.nan), threat, self.method, True
-        )
+    def _certificate(self, x: Tensor, threat: ThreatModel, margin: Tensor, alerts: Tensor) -> Certificate:
+        radius, unknown = torch.zeros_like(margin), torch.full_like(margin, torch.nan)
+        if bool(alerts.any()):
+            found = self.sessions[id(threat)].run(["radius"], {"x": x[alerts].double().numpy()})
+            radius[alerts] = torch.from_numpy(found[0])
+        return Certificate(radius, margin, unknown, threat, self.method, sound=True)
 
 
-def _session(model: BinaryClassifier, threat: ThreatModel) -> Any:
+def _session(model: BinaryClassifier, threat: ThreatModel | None) -> Any:
+    """The graph of the margin, or of the radius against an adversary."""
     try:
         import onnxruntime
 
         from asymcert.export.certified_graph import to_certified_onnx
+        from asymcert.export.onnx_graph import to_onnx
     except ImportError as error:
         what = f"`--engine onnx` needs the package {error.name}. Install it: pip install onnx onnxruntime."
         raise DependencyError(what) from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    content = to_certified_onnx(model, threat, raw=False).SerializeToString()
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    graph = to_onnx(model, raw=False) if threat is None else to_certified_onnx(model, threat, raw=False)
+    return onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])

@@ -58,7 +58,17 @@ class Reader(ABC):
             raise RequestError(422, f"`{kind}` must be left out for this model, got some. {remedy}")
 
 
-class _Numbers(Readable):
+class Inputs(Readable):
+    """Samples that are inputs already.
+
+    Parameters
+    ----------
+    problems, places
+        As of `Readable`.
+    x
+        Inputs (n, *input_shape) of the readable ones.
+    """
+
     def __init__(self, problems: dict[int, str], places: np.ndarray, x: Tensor):
         super().__init__(problems, places)
         self.x = x
@@ -100,7 +110,7 @@ class ArrayReader(Reader):
                 found.append((place, values))
         places = np.array([place for place, _ in found], dtype=np.int64)
         x = np.array([values for _, values in found], dtype=np.float64).reshape(-1, *self.shape)
-        return _Numbers(problems, places, torch.from_numpy(x))
+        return Inputs(problems, places, torch.from_numpy(x))
 
     def _values(self, sample: Any) -> np.ndarray | str:
         """Numbers of one input, or why there are none."""

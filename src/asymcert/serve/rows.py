@@ -12,12 +12,14 @@ from torch import Tensor
 from asymcert._checks import did_you_mean
 from asymcert.datasets.column_plan import ColumnPlan
 from asymcert.datasets.scaling import TableScaling
+from asymcert.serve.numbers import NumberRows
 from asymcert.serve.questions import ROWS, TEXTS
 from asymcert.serve.reading import Readable, Reader
 
 SHOWN = 60  # characters of a column's name in a problem
 MOST_NAMED = 8  # columns in a problem
 Group = tuple[int | None, frozenset[str]]
+PLAIN: Group = (None, frozenset())  # rows whose numbers are numbers
 
 
 class _CleanRows(Readable):
@@ -58,6 +60,7 @@ class RowReader(Reader):
         self.numbers = tuple(column.name for column in self.used if column.kind == "number")
         self.text = self.used[0].name if len(self.used) == 1 and self.used[0].kind == "text" else None
         self.asks = [{"name": column.name, "kind": column.kind} for column in self.used]
+        self.plain = NumberRows(scaling) if NumberRows.fits(scaling) else None
         self.kinds = (ROWS,) if self.text is None else (TEXTS, ROWS)
 
     def read(self, kind: str, parts: Sequence[Sequence[Any]]) -> Readable:
@@ -74,6 +77,9 @@ class RowReader(Reader):
                 else:
                     written = frozenset(name for name in self.numbers if type(row[name]) is str)
                     groups.setdefault((number if written else None, written), {})[place] = row
+        if self.plain is not None and set(groups) == {PLAIN}:
+            rows = groups[PLAIN]
+            return self.plain.read(list(rows.values()), np.fromiter(rows, np.int64, len(rows)), problems)
         clean = [self._clean(rows, written, problems) for (_, written), rows in groups.items()]
         places = np.concatenate([np.empty(0, np.int64), *(places for places, _ in clean)])
         order = np.argsort(places)
