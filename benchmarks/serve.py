@@ -5,8 +5,9 @@
 
 Starts `asymcert serve RUN` in a process of its own and asks it from this one, a row a request, over connections that
 stay open. First the model's own time for batches of 1, 16 and 64 rows, in this process; then p50, p99 and rows per
-second at 1, 16 and 64 requests at a time; then so many requests at 16 at a time, with the service's resident size
-after each tenth. Exits with 1 if a request failed.
+second at 1, 16 and 64 requests at a time, and what a request costs the service in CPU, which other work on the machine
+changes least; then so many requests at 16 at a time, with the service's resident size after each tenth. Exits with 1
+if a request failed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -60,7 +62,7 @@ def main() -> None:
     bodies = cycle([json.dumps({"rows": [row]}).encode() for row in rows])
     with started(arguments) as (process, port):
         asyncio.run(asked(port, bodies, USUAL, WARM))
-        failures = sum(tell_run(port, bodies, size, arguments.short) for size in SIZES)
+        failures = sum(tell_run(process.pid, port, bodies, size, arguments.short) for size in SIZES)
         failures += tell_long_run(process.pid, port, bodies, arguments.requests)
     sys.exit(1 if failures else 0)
 
@@ -124,15 +126,15 @@ async def answered(reader: asyncio.StreamReader) -> bool:
     return head.startswith(b"HTTP/1.1 200") and json.loads(body)["answers"][0]["problem"] is None
 
 
-def tell_run(port: int, bodies: Bodies, at_once: int, count: int) -> int:
+def tell_run(process: int, port: int, bodies: Bodies, at_once: int, count: int) -> int:
     """Ask `count` times and print how long that took; returns the failures."""
-    start = time.perf_counter()
+    start, before = time.perf_counter(), worked(process)
     seconds, failures = asyncio.run(asked(port, bodies, at_once, count))
     rate = count / (time.perf_counter() - start)
     p50, p99 = (1e3 * float(np.quantile(seconds, share)) for share in (0.5, 0.99))
-    print(
-        f"{at_once} at a time: p50 {p50:.2f} ms, p99 {p99:.2f} ms, {rate:.0f} rows/s, {failures} failures", flush=True
-    )
+    cost = 1e3 * (worked(process) - before) / count
+    times = f"p50 {p50:.2f} ms, p99 {p99:.2f} ms, {rate:.0f} rows/s"
+    print(f"{at_once} at a time: {times}, {failures} failures; {cost:.2f} ms of CPU a request", flush=True)
     return failures
 
 
@@ -140,12 +142,18 @@ def tell_long_run(process: int, port: int, bodies: Bodies, count: int) -> int:
     """Ask in ten parts and print how the service's memory grows; returns the failures."""
     sizes, failures = [], 0
     for _ in range(PARTS):
-        failures += tell_run(port, bodies, USUAL, count // PARTS)
+        failures += tell_run(process, port, bodies, USUAL, count // PARTS)
         sizes.append(resident(process))
     half = sizes[PARTS // 2 :]
     print(f"{count} requests, {failures} failures; resident MiB: {', '.join(f'{size:.0f}' for size in sizes)}")
     print(f"over the last half {max(half) - min(half):+.1f} MiB around {statistics.median(half):.0f}")
     return failures
+
+
+def worked(process: int) -> float:
+    """Seconds of CPU that a process has used."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def resident(process: int) -> float:
