@@ -58,8 +58,8 @@ def serve(source: Source, options: ServeOptions, host: str, port: int, workers: 
     check_count("workers", workers)
     token_from_environment()
     source.load()  # a mistake is told here, in one line
-    set_up()
     with listening_at(host, port) as listening:
+        set_up()
         log("listening", host=host, port=listening.getsockname()[1], workers=workers)
         if workers == 1:
             _work(source, options, listening)

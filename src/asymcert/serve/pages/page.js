@@ -57,7 +57,10 @@ const textual = () => new Set(state.model.asks.filter((column) => column.kind !=
 
 /** Samples of what was entered, or is in a file. */
 function samplesOf(text, fromFile) {
-  if (kind() === "arrays") return listOfJson(text);
+  if (kind() === "arrays") {
+    const list = listOfJson(text);
+    return typeof list[0] === "number" ? [list] : list;
+  }
   const known = state.model.asks.map((column) => column.name);
   if (kind() === "rows") {
     return rowsOf(text, textual()).map((row) => Object.fromEntries(Object.entries(row).filter(([name]) => known.includes(name))));
