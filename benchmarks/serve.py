@@ -10,11 +10,12 @@ changes least; then so many requests at 16 at a time, with the service's residen
 if a request failed.
 
 Last result, two shared cores under a load of ten from other work (client and service among it), spambase, 57 columns,
-numbers of columns, for 1 / 16 / 64 rows or requests at a time. `--engine onnx`: own time 2.4 / 9.0 / 28 ms; p50 2.9 / 21 /
-68 ms, p99 69 / 69 / 556 ms, 128 / 675 / 660 rows a second, 2.4 / 0.93 / 0.78 ms of CPU a request; 100,000 requests
-without a failure, resident 382 MiB after each tenth. `--engine model`: own time 42 / 77 / 196 ms; p50 32 / 116 / 258 ms,
-p99 56 / 1,027 / 720 ms, 30 / 99 / 215 rows a second, 16 / 3.4 / 1.8 ms of CPU. The goal, p99 under 10 ms at 16 at a time
-on a quiet machine, could not be tried under that load.
+numbers of columns, for 1 / 16 / 64 rows or requests at a time.
+`--engine onnx`: own time 2.4 / 9.0 / 28 ms; p50 2.9 / 21 / 68 ms, p99 69 / 69 / 556 ms, 128 / 675 / 660 rows a second,
+2.4 / 0.93 / 0.78 ms of CPU a request; 100,000 requests without a failure, resident 382 MiB after each tenth.
+`--engine model`: own time 42 / 77 / 196 ms; p50 32 / 116 / 258 ms, p99 56 / 1,027 / 720 ms, 30 / 99 / 215 rows a
+second, 16 / 3.4 / 1.8 ms of CPU a request.
+The goal, p99 under 10 ms at 16 at a time on a quiet machine, could not be tried under that load.
 """
 
 from __future__ import annotations

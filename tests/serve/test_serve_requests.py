@@ -10,6 +10,7 @@ import time
 import pytest
 
 from asymcert.errors import InputError
+from asymcert.serve import wire
 from asymcert.serve.access import token_from_environment
 from asymcert.serve.options import ServeOptions
 from asymcert.serve.refusals import MOST_LISTED
@@ -107,6 +108,17 @@ def test_a_slow_body_is_given_up(table_run):
         slow.settimeout(10)
         slow.sendall(head)
         assert slow.recv(100).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_head_that_comes_slowly_is_given_up(table_run, monkeypatch):
+    monkeypatch.setattr(wire, "HEAD_SECONDS", 0.3)
+    with asked(table_run) as client, socket.create_connection(("127.0.0.1", client.port)) as slow:
+        slow.settimeout(10)
+        slow.sendall(b"POST /v1/certify HTTP/1.1\r\nHost")
+        assert slow.recv(100).startswith(b"HTTP/1.1 400 ")
+        assert client.get("/healthz").status_code == 200
+        time.sleep(0.5)
+        assert client.get("/healthz").status_code == 200  # a connection that waits for its next request is left alone
 
 
 def test_a_request_that_takes_too_long_is_given_up(table_run, monkeypatch):

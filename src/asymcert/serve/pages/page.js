@@ -39,7 +39,8 @@ async function start() {
   by("ask").hidden = false;
   by("name").textContent = model.name;
   document.title = `${model.name} · asymcert`;
-  by("lead").textContent = `Verdicts “${model.classes.sensitive}” come with a proof: how much must change before they can be undone.`;
+  const lead = "come with a proof: how much must change before they can be undone.";
+  by("lead").textContent = `Verdicts “${model.classes.sensitive}” ${lead}`;
   by("digest").textContent = `· model ${model.digests.model.slice(0, 12)}`;
   by("samples-label").textContent = { rows: "Rows", texts: "Text", arrays: "Arrays" }[kind()];
   by("samples-help").textContent = HELP[kind()];
@@ -53,7 +54,7 @@ async function start() {
 
 const kind = () => state.model.takes[0];
 const chosen = () => [...document.querySelectorAll("[name=threat]:checked")].map((box) => box.value);
-const textual = () => new Set(state.model.asks.filter((column) => column.kind !== "number").map((column) => column.name));
+const textual = () => new Set(state.model.asks.filter(({ kind }) => kind !== "number").map(({ name }) => name));
 
 /** Samples of what was entered, or is in a file. */
 function samplesOf(text, fromFile) {
@@ -63,7 +64,8 @@ function samplesOf(text, fromFile) {
   }
   const known = state.model.asks.map((column) => column.name);
   if (kind() === "rows") {
-    return rowsOf(text, textual()).map((row) => Object.fromEntries(Object.entries(row).filter(([name]) => known.includes(name))));
+    const kept = (row) => Object.entries(row).filter(([name]) => known.includes(name));
+    return rowsOf(text, textual()).map((row) => Object.fromEntries(kept(row)));
   }
   if (!fromFile) return [text];
   const start = text.trimStart()[0];
@@ -106,24 +108,29 @@ function summary() {
   const alerts = count((answer) => answer.verdict === sensitive), bad = count((answer) => answer.problem !== null);
   const total = state.answers.length;
   const problems = bad ? ` ${bad} cannot be read.` : "";
-  return `${total} ${total === 1 ? "answer" : "answers"}: ${alerts} × “${sensitive}”, ${total - alerts - bad} × “${other}”.${problems}`;
+  const counts = `${alerts} × “${sensitive}”, ${total - alerts - bad} × “${other}”.`;
+  return `${total} ${total === 1 ? "answer" : "answers"}: ${counts}${problems}`;
 }
 
 function fail(error) {
   by("error").hidden = error === null;
-  const lines = (error?.problems ?? []).slice(0, 10).map(({ row, problem }) => element("li", {}, `Row ${row + 1}: ${problem}`));
+  const line = ({ row, problem }) => element("li", {}, `Row ${row + 1}: ${problem}`);
+  const lines = (error?.problems ?? []).slice(0, 10).map(line);
   by("error").replaceChildren(error?.message ?? "", ...(lines.length > 1 ? [element("ul", {}, ...lines)] : []));
 }
 
 function showResults() {
   by("results").hidden = state.answers.length < 2;
-  by("table").replaceChildren(...tableOf(state.model, state.samples, state.answers, state.names, (row) => look(row, true)));
+  const { model, samples, answers, names } = state;
+  by("table").replaceChildren(...tableOf(model, samples, answers, names, (row) => look(row, true)));
 }
 
 /** Show one sample with its values to change. */
 async function look(row, move) {
   state.row = row;
-  document.querySelectorAll("#table tr").forEach((line) => line.setAttribute("aria-current", line.dataset.row === String(row)));
+  for (const line of document.querySelectorAll("#table tr")) {
+    line.setAttribute("aria-current", line.dataset.row === String(row));
+  }
   by("one").hidden = false;
   by("one-title").textContent = state.answers.length > 1 ? `Row ${row + 1}` : "What if";
   by("values").replaceChildren(...inputsOf(state.samples[row]));
@@ -147,8 +154,9 @@ function inputsOf(sample) {
   return state.model.asks.filter((column) => column.kind !== "dropped").map(({ name, kind: what }, place) => {
     const id = `value-${place}`, options = stored[name]?.values;
     const value = sample[name] ?? "";
+    const listed = [...new Set([...(options ?? []), String(value)])].map((each) => element("option", {}, each));
     const field = options
-      ? element("select", { id, name }, ...[...new Set([...options, String(value)])].map((each) => element("option", {}, each)))
+      ? element("select", { id, name }, ...listed)
       : element("input", { id, name, inputmode: what === "number" ? "decimal" : null, autocomplete: "off" });
     field.value = String(value);
     return element("div", {}, element("label", { for: id }, name), field);
@@ -161,8 +169,9 @@ function entered() {
   if (kind() === "texts") return fields[0].value;
   if (kind() === "arrays") return JSON.parse(fields[0].value);
   const texts = textual();
-  const value = (field) => (field.value === "" ? null : texts.has(field.name) || Number.isNaN(Number(field.value)) ? field.value : Number(field.value));
-  return Object.fromEntries(fields.map((field) => [field.name, value(field)]));
+  const stays = ({ name, value }) => texts.has(name) || Number.isNaN(Number(value));
+  const entry = (field) => (field.value === "" ? null : stays(field) ? field.value : Number(field.value));
+  return Object.fromEntries(fields.map((field) => [field.name, entry(field)]));
 }
 
 /** Ask about what the inputs hold now, and show the answer unless a later one is on its way. */
@@ -205,9 +214,11 @@ function exampleOf() {
 }
 
 function save() {
-  const lines = state.answers.map((a, row) => [row, a.verdict, a.margin, ...state.names.map((name) => a.radii[name]), a.problem]);
+  const radii = (answer) => state.names.map((name) => answer.radii[name]);
+  const lines = state.answers.map((a, row) => [row, a.verdict, a.margin, ...radii(a), a.problem]);
   const text = csvOf(["row", "verdict", "margin", ...state.names, "problem"], lines);
-  const link = element("a", { href: URL.createObjectURL(new Blob([text], { type: "text/csv" })), download: "answers.csv" });
+  const href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+  const link = element("a", { href, download: "answers.csv" });
   link.click();
   URL.revokeObjectURL(link.href);
 }

@@ -33,11 +33,12 @@ export function promise(model, name, radius) {
   if (radius === 0) return null;
   if (radius === "inf") return "No change at all undoes this verdict, as far as such changes go.";
   if (unit === "columns that change") {
-    return radius === 1 ? "No change of any one column undoes this verdict." : `No change of any ${radius} columns undoes this verdict.`;
+    return `No change of any ${radius === 1 ? "one column" : `${radius} columns`} undoes this verdict.`;
   }
   if (unit === "edited words") {
     const kinds = name.replace(/^words /, "");
-    return `No ${floored(radius)} ${radius === 1 ? "edit of a word" : "edits of words"} (${kinds}) ${radius === 1 ? "undoes" : "undo"} this verdict.`;
+    const edits = radius === 1 ? `edit of a word (${kinds}) undoes` : `edits of words (${kinds}) undo`;
+    return `No ${floored(radius)} ${edits} this verdict.`;
   }
   return `No change of less than ${floored(radius)} in ${unit} undoes this verdict.`;
 }
@@ -50,7 +51,8 @@ export function tableOf(model, samples, answers, names, open) {
   const numeric = new Set(["Margin", ...names]);
   const head = heads.map((name) => element("th", { scope: "col", class: numeric.has(name) ? "number" : null }, name));
   const rows = answers.map((answer, row) => {
-    const button = element("button", { type: "button", class: "plain small", "aria-label": `Look at row ${row + 1}` }, String(row + 1));
+    const named = { type: "button", class: "plain small", "aria-label": `Look at row ${row + 1}` };
+    const button = element("button", named, String(row + 1));
     button.addEventListener("click", () => open(row));
     const cells = [element("td", {}, button)];
     if (text) cells.push(element("td", { class: "sample" }, String(samples[row]).slice(0, 200)));
@@ -73,7 +75,7 @@ export function verdictOf(model, answer) {
   if (answer.problem !== null) return [element("p", { class: "bad" }, answer.problem)];
   const [name, radius] = Object.entries(answer.radii)[0];
   const alert = answer.verdict === model.classes.sensitive;
-  const nothing = alert ? "Nothing is certified of it: perhaps a small change undoes it." : "Nothing is certified of this verdict.";
+  const nothing = `Nothing is certified of ${alert ? "it: perhaps a small change undoes it" : "this verdict"}.`;
   return [badge(model, answer), element("p", { class: "promise" }, (alert && promise(model, name, radius)) || nothing)];
 }
 
@@ -100,7 +102,8 @@ export function reasonsOf(reasons) {
   const items = reasons.slice(0, 8).map(({ column, word, share }) => {
     const percent = `${Math.ceil(100 * Math.min(share, 9.99))} %`;
     const bar = element("meter", { min: 0, max: 1, value: Math.min(1, share), "aria-hidden": "true" });
-    return element("li", {}, element("span", { class: "what" }, column ?? word), bar, element("span", { class: "share" }, percent));
+    const what = element("span", { class: "what" }, column ?? word);
+    return element("li", {}, what, bar, element("span", { class: "share" }, percent));
   });
   const note = element("p", { class: "note" }, "Share of the margin that each alone can take away at most.");
   return [element("h3", {}, "What carries it"), note, element("ul", { class: "bars" }, ...items)];
@@ -108,11 +111,14 @@ export function reasonsOf(reasons) {
 
 /** What would have to change, of a row or a text. */
 export function evasionOf(evasion, values) {
-  if (!evasion || Object.keys(evasion).length === 0) return [element("p", { class: "note" }, "No change is known that undoes it.")];
+  if (!evasion || Object.keys(evasion).length === 0) {
+    return [element("p", { class: "note" }, "No change is known that undoes it.")];
+  }
   if ("edits" in evasion) {
     const edits = evasion.edits.map((edit) => element("li", {}, edit));
     const whole = element("p", { class: "note" }, `as in: ${evasion.text}`);
-    return [element("h3", {}, "These words would have to change"), element("ul", { class: "changes" }, ...edits), whole];
+    const title = element("h3", {}, "These words would have to change");
+    return [title, element("ul", { class: "changes" }, ...edits), whole];
   }
   const items = Object.entries(evasion).map(([name, value]) => {
     const before = values[name] === undefined ? "" : `${values[name]} → `;
