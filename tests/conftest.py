@@ -30,14 +30,15 @@ def generator() -> torch.Generator:
 
 @pytest.fixture(scope="session")
 def browse(tmp_path_factory):
-    """A function from a page to its elements after drawing, and what the browser's console said."""
+    """A function from a page's path or address to its elements after drawing, and what the browser's console said."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         pytest.skip(f"no browser found; looked for {', '.join(BROWSERS)}")
 
-    def run(path):
+    def run(page):
+        address = page if isinstance(page, str) else page.as_uri()
         profile = tmp_path_factory.mktemp("profile")
-        command = [browser, *BROWSE.split(), f"--user-data-dir={profile}", path.as_uri()]
+        command = [browser, *BROWSE.split(), f"--user-data-dir={profile}", address]
         result = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
         return result.stdout, re.findall(r".*CONSOLE.*", result.stderr)
 

@@ -26,6 +26,7 @@ COMMANDS = {  # in the order of the help, with the file of this folder that each
     "compare": "compare_commands",
     "separate": "theory_commands",
     "export": "export_commands",
+    "serve": "serve_commands",
     "datasets": "train_commands",
 }
 GROUPS = {"study": "study_commands"}  # of commands; the first line of the file says what for

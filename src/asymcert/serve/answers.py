@@ -1,0 +1,94 @@
+"""Verdicts, radii and reasons of samples: what `score_table` says of them, by fewer steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from asymcert.certify import Certificate, Certifier
+from asymcert.models.base import BinaryClassifier
+from asymcert.serve.reading import Readable
+from asymcert.serve.reasons import Reasons
+from asymcert.texts.codes import portions
+from asymcert.threats.model import ThreatModel
+
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of every sample of a batch.
+
+    Parameters
+    ----------
+    threats
+        By name.
+    reasons, evasions
+        As in `Question`.
+    """
+
+    threats: Mapping[str, ThreatModel]
+    reasons: bool = False
+    evasions: bool = False
+
+
+def answers(
+    model: BinaryClassifier, certifier: Certifier, readable: Readable, asked: Asked, count: int, most: int
+) -> list[Answer]:
+    """One answer for each of `count` samples, of which `most` are certified at a time.
+
+    An answer has ``verdict`` (name of a class; None where the classifier gives none), ``margin``, ``radii`` by name of
+    threat, ``problem`` (why a sample has none of these, else None), and what `Reasons` adds.
+    """
+    found: dict[int, Answer] = {place: _problem(text) for place, text in readable.problems.items()}
+    for chosen in portions(readable.lengths, most):
+        x, places = readable.encode(chosen), readable.places[chosen]
+        for threat in asked.threats.values():
+            inside = inside_box(threat, x)
+            for place in places[~inside.numpy()].tolist():
+                found[place] = _problem(f"outside the box of {threat.describe()}")
+            x, places = x[inside], places[inside.numpy()]
+        if len(places):
+            found |= zip(places.tolist(), _certified(model, certifier, x, asked), strict=True)
+    return [found[place] for place in range(count)]
+
+
+def _certified(model: BinaryClassifier, certifier: Certifier, x: Tensor, asked: Asked) -> list[Answer]:
+    """Answers about inputs (n, *input_shape), inside every box."""
+    certificates = certifier.certify(model, x, list(asked.threats.values()))
+    radii = [certificate.radius.tolist() for certificate in certificates]
+    margins = certificates[0].margin.double().tolist()
+    rows = [
+        {"verdict": verdict, "margin": margin, "radii": dict(zip(asked.threats, radius, strict=True)), "problem": None}
+        for verdict, margin, *radius in zip(_verdicts(model, certificates[0]), margins, *radii, strict=True)
+    ]
+    if asked.reasons or asked.evasions:
+        told = Reasons(model, certificates, asked.reasons, asked.evasions).of(x)
+        rows = [row | more for row, more in zip(rows, told, strict=True)]
+    return rows
+
+
+def _verdicts(model: BinaryClassifier, certificate: Certificate) -> Sequence[str | None]:
+    """Names of classes, None where no verdict was given."""
+    named = [model.sensitive if sensitive else model.other for sensitive in certificate.sensitive.tolist()]
+    if certificate.abstained is None:
+        return named
+    return [None if none else name for name, none in zip(named, certificate.abstained.tolist(), strict=True)]
+
+
+def inside_box(threat: ThreatModel, x: Tensor) -> Tensor:
+    """Bool (n,): which inputs (n, *input_shape) are in the threat model's box."""
+    inside = torch.ones_like(x, dtype=torch.bool)
+    if threat.lower is not None:
+        inside &= x >= torch.as_tensor(threat.lower).to(x)
+    if threat.upper is not None:
+        inside &= x <= torch.as_tensor(threat.upper).to(x)
+    return inside.flatten(1).all(1)
+
+
+def _problem(text: str) -> Answer:
+    return {"verdict": None, "margin": None, "radii": {}, "problem": text}
