@@ -86,7 +86,7 @@ def score_table(
     for portion in _portions(clean, readable, chunk or rows_at_once(model, certifier)):
         x, rows = scaling.encode(_taken(clean, portion)), portion
         for threat in threats:
-            within = _inside(threat, x).numpy()
+            within = inside_box(threat, x).numpy()
             problems = problems.scatter(rows[~within], f"outside the box of {threat.describe()}")
             x, rows = x[within], rows[within]
         if len(rows):
@@ -162,14 +162,14 @@ def _portions(clean: pl.DataFrame, rows: Rows, most: int) -> Iterator[Rows]:
         yield rows[portion]
 
 
-def _inside(threat: ThreatModel, x: Tensor) -> Tensor:
-    """Which inputs (n, d) are in the threat model's box."""
+def inside_box(threat: ThreatModel, x: Tensor) -> Tensor:
+    """Bool (n,): which inputs (n, *input_shape) are in the threat model's box."""
     inside = torch.ones_like(x, dtype=torch.bool)
     if threat.lower is not None:
         inside &= x >= torch.as_tensor(threat.lower).to(x)
     if threat.upper is not None:
         inside &= x <= torch.as_tensor(threat.upper).to(x)
-    return inside.all(1)
+    return inside.flatten(1).all(1)
 
 
 def _rows(model: BinaryClassifier, certificates: Sequence[Certificate], names: Sequence[str]) -> pl.DataFrame:

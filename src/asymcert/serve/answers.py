@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from asymcert.certify import Certificate, Certifier
+from asymcert.evaluate.scoring import inside_box
 from asymcert.models.base import BinaryClassifier
 from asymcert.serve.reading import Readable
 from asymcert.serve.reasons import Reasons
@@ -78,16 +78,6 @@ def _verdicts(model: BinaryClassifier, certificate: Certificate) -> Sequence[str
     if certificate.abstained is None:
         return named
     return [None if none else name for name, none in zip(named, certificate.abstained.tolist(), strict=True)]
-
-
-def inside_box(threat: ThreatModel, x: Tensor) -> Tensor:
-    """Bool (n,): which inputs (n, *input_shape) are in the threat model's box."""
-    inside = torch.ones_like(x, dtype=torch.bool)
-    if threat.lower is not None:
-        inside &= x >= torch.as_tensor(threat.lower).to(x)
-    if threat.upper is not None:
-        inside &= x <= torch.as_tensor(threat.upper).to(x)
-    return inside.flatten(1).all(1)
 
 
 def _problem(text: str) -> Answer:
