@@ -31,7 +31,6 @@ SYSTEM_REMEDY = "Check the path, its permissions and the space that is left."
 app = typer.Typer(
     name="asymcert",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
