@@ -144,7 +144,12 @@ def escaped(text: str) -> str:
 def row_schemas() -> str:
     """A table of columns for each schema."""
     meanings = column_comments()
-    lines = ["# Rows", "", "Results are rows: Parquet files in a run's folder, one folder a table, for any tool to read.", ""]
+    lines = [
+        "# Rows",
+        "",
+        "Results are rows: Parquet files in a run's folder, one folder a table, for any tool to read.",
+        "",
+    ]
     lines += ["`asymcert.runs.folder.RunFolder(path).read(table)` gives them as a polars frame.", ""]
     for name, (title, what) in TABLES.items():
         own = [column for column in getattr(rows, name) if name != "TEXT_SCHEMA" or column not in rows.AUDIT_SCHEMA]

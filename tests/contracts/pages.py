@@ -34,7 +34,9 @@ from asymcert.cli.app import main
 from estimator.messages import messages
 
 ROOT = Path(__file__).parents[2]
-FENCE = re.compile(r"(?P<notes>(?:^<!--.*?-->\n+)*)^```(?P<language>\w*)(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.M | re.S)
+FENCE = re.compile(
+    r"(?P<notes>(?:^<!--.*?-->\n+)*)^```(?P<language>\w*)(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.M | re.S
+)
 NAMED = re.compile(r"\b(mnist|fashion|cifar10)-[a-z0-9]+(-[a-z0-9]+)?\b(?!\.)")  # published data, which take long
 MAILS, TEXTS = (("--label", label, "--sensitive", "spam") for label in ("class", "label"))
 PROVIDED = {  # runs that pages take for granted, and how they are trained

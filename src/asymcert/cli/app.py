@@ -13,6 +13,7 @@ from asymcert._version import __version__
 from asymcert.cli import (
     certify_commands,
     compare_commands,
+    doctor_commands,
     explain_commands,
     export_commands,
     gate_commands,
@@ -51,6 +52,7 @@ for command in (
     theory_commands.separate,
     export_commands.export,
     train_commands.datasets,
+    doctor_commands.doctor,
 ):
     app.command()(command)
 app.add_typer(study_commands.app, name="study")
