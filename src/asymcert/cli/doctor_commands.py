@@ -48,7 +48,9 @@ class Check:
 
 
 def doctor(as_json: Json = False) -> None:
-    """Look at the machine: versions, threads, modes that make products coarse, places to write, data; 1 if one is wrong.
+    """Look at the machine: versions, threads, modes that make products coarse, places to write, data.
+
+    The exit code is 1 if something is wrong, 0 if not.
 
     Examples: asymcert doctor · asymcert doctor --json
     """
