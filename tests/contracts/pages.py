@@ -133,8 +133,8 @@ class Desk:
         else:
             data, *options = PROVIDED[name]
             self.provide(data)
-            with contextlib.chdir(self.folder):
-                run_command(["train", data, *options, *self.added, "--out", name, "--quiet"], 0, name)
+            arguments = ["train", data, *options, *self.added, "--out", name, "--quiet"]
+            self._printed_by(lambda: run_command(arguments, 0, name))
 
     def wanted(self, block: Block) -> str:
         """Those lines of what was printed that a block shows."""
