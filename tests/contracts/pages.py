@@ -4,7 +4,8 @@ Comments before a block say what Markdown cannot:
 
 - ``<!-- not run: REASON -->``: only looked at, commands for whether they and their options exist;
 - ``<!-- exits: 3 -->``: the exit code of its last command;
-- ``<!-- run with: --epochs 3 -->``: options that a test adds to each of its commands;
+- ``<!-- run with: --quiet -->``, ``<!-- train with: --epochs 3 -->``: options that a test adds to each of its commands,
+  and to its trainings;
 - ``<!-- output -->``: no code, but what the block before prints; ``<!-- output: REGEX -->``: those of its lines;
 - ``<!-- shown: WHAT -->``: no code and no output;
 - ``<!-- needs: mail.csv, runs/mail -->``: what another page has made, see `PROVIDED`.
@@ -18,8 +19,10 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import re
 import shlex
+import shutil
 import sys
 import tempfile
 import tomllib
@@ -29,6 +32,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+import yaml
 
 from asymcert.cli.app import main
 from estimator.messages import messages
@@ -41,10 +45,11 @@ NAMED = re.compile(r"\b(mnist|fashion|cifar10)-[a-z0-9]+(-[a-z0-9]+)?\b(?!\.)") 
 MAILS, TEXTS = (("--label", label, "--sensitive", "spam") for label in ("class", "label"))
 PROVIDED = {  # runs that pages take for granted, and how they are trained
     "runs/mail": ("mail.csv", *MAILS),
-    "runs/guard": ("messages.csv", "--text", "text", *TEXTS),
-    "runs/digits": ("digits-3-8",),
+    "runs/guard": ("messages.csv", "--text", "body", *TEXTS),
+    "runs/mnist": ("digits-3-8",),
 }
-FILES = {"toml": tomllib.loads, "json": json.loads}
+FILES = {"toml": tomllib.loads, "json": json.loads, "yaml": yaml.safe_load}
+APPEND_ONLY = 'norm = 1\nincrease_only = ["links", "words"]\n'
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ class Block:
     @property
     def kind(self) -> str:
         """What is to be done with it: ``python``, ``commands``, ``output``, ``file``, ``shown`` or ``not run``."""
-        for kind in ("not run", "output", "shown"):
+        for kind in ("not run", "shown", "output"):
             if kind in self.notes:
                 return kind
         if self.commands:
@@ -102,7 +107,6 @@ class Desk:
     folder: Path
     names: dict[str, Any] = field(default_factory=dict)
     printed: str = ""
-    added: tuple[str, ...] = ()  # options of trainings
 
     def run(self, block: Block) -> None:
         """Run a block, or compare it with what was printed."""
@@ -127,14 +131,31 @@ class Desk:
         if name == "mail.csv":
             (invented,) = (each for each in blocks("docs/start/index.md") if f'write_csv("{name}")' in each.text)
             Desk(self.folder).run(invented)
-        elif name == "messages.csv":
-            texts, labels = messages(400)
-            pl.DataFrame({"text": texts, "label": labels}).write_csv(self.folder / name)
+        elif name in ("messages.csv", "texts", "today.csv"):
+            self._provide_texts(name)
+        elif name == "append_only.toml":
+            (self.folder / name).write_text(APPEND_ONLY, encoding="utf-8")
+        elif name == "spambase.csv.gz":
+            if "ASYMCERT_DATA" not in os.environ:
+                pytest.skip("ASYMCERT_DATA does not point to the published data")
+            shutil.copy(Path(os.environ["ASYMCERT_DATA"], "tables", name), self.folder)
         else:
             data, *options = PROVIDED[name]
             self.provide(data)
-            arguments = ["train", data, *options, *self.added, "--out", name, "--quiet"]
+            arguments = ["train", data, *options, "--out", name, "--quiet"]
             self._printed_by(lambda: run_command(arguments, 0, name))
+
+    def _provide_texts(self, name: str) -> None:
+        """Invented messages, as a table, as names of Python, or beside new rows of spambase."""
+        texts, labels = messages(400)
+        if name == "texts":
+            self.names |= {"texts": texts, "labels": labels, "new_texts": texts[:3]}
+        elif name == "messages.csv":
+            pl.DataFrame({"body": texts, "label": labels}).write_csv(self.folder / name)
+        else:
+            self.provide("spambase.csv.gz")
+            rows = pl.read_csv(self.folder / "spambase.csv.gz", infer_schema_length=None).drop("spam")[:3]
+            rows.with_columns(body=pl.Series(texts[:3])).write_csv(self.folder / name)
 
     def wanted(self, block: Block) -> str:
         """Those lines of what was printed that a block shows."""
@@ -145,7 +166,8 @@ class Desk:
         program, *arguments = shlex.split(line, comments=True)
         assert program == "asymcert", f"{block}: mark {line!r} as not run"
         arguments = [NAMED.sub("digits-3-8", each) for each in arguments]
-        arguments += shlex.split(block.notes.get("run with", "")) + list(self.added if arguments[0] == "train" else ())
+        arguments += shlex.split(block.notes.get("run with", ""))
+        arguments += shlex.split(block.notes.get("train with", "")) if arguments[0] == "train" else []
         code = int(block.notes.get("exits", 0)) if line == block.commands[-1] else 0
         return self._printed_by(lambda: run_command(arguments, code, f"{block}: {line}"))
 
@@ -168,7 +190,7 @@ def run_command(arguments: list[str], code: int, what: str) -> None:
 
 def blanked(text: str) -> str:
     """A text without its numbers, and without the widths that depend on them."""
-    return re.sub(r"\s+", " ", re.sub(r"[━─]+", "-", re.sub(r"[0-9a-f]{16,}|[\d.]+", "0", text))).strip()
+    return re.sub(r"\s+", " ", re.sub(r"[━─]+", "-", re.sub(r"[0-9a-f]{16,}|-?[\d.]+", "0", text))).strip()
 
 
 def refresh(page: str) -> None:
