@@ -35,8 +35,8 @@ def lowest(extras: list[str]) -> dict[str, str]:
     """Lowest version by name, of what is always needed and of some extras."""
     project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]
     found: dict[str, str] = {}
-    wanted = [project["dependencies"], *(project["optional-dependencies"][extra] for extra in extras)]
-    for requirement in map(Requirement, sum(wanted, [])):
+    lines = [*project["dependencies"], *(line for extra in extras for line in project["optional-dependencies"][extra])]
+    for requirement in map(Requirement, lines):
         if requirement.name == project["name"]:
             found |= lowest(sorted(requirement.extras))
         else:
