@@ -7,10 +7,10 @@
 `--extra NAME` takes extras besides `test` and those that it names; `--except NAME` leaves a library to pip.
 
 Last result, Python 3.11, two shared cores: PyTorch left out of it (2.13.0, the only version at hand: its bound is not
-tested). tests/report, tests/cli/test_cli_doctor.py, test_cli_tables.py and parts of tests/datasets and tests/export passed
-after these bounds were raised: typer 0.26, rich 13.8, matplotlib 3.10.7, pandas 2.2.1. Then polars went from 1.20 to
-1.28.1 and scipy to 1.12, tried on 68 tests, from tests/compare/test_compare.py on, without a failure. All other tests, and
-the extra `docs`, have not been run with the lowest versions.
+tested). tests/report, tests/cli/test_cli_doctor.py, test_cli_tables.py and parts of tests/datasets and tests/export
+passed after these bounds were raised: typer 0.26, rich 13.8, matplotlib 3.10.7, pandas 2.2.1. Then polars went from
+1.20 to 1.28.1 and scipy to 1.12, tried on 68 tests, from tests/compare/test_compare.py on, without a failure. All
+other tests, and the extra `docs`, have not been run with the lowest versions.
 """
 
 from __future__ import annotations
