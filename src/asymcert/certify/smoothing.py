@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from scipy import special
 from torch import Tensor
 
 from asymcert._checks import check_count, check_number, option
@@ -113,6 +112,8 @@ def lower_bounds(n: int, alpha: float, sound: bool = True) -> Tensor:
 
     Source: Clopper and Pearson, Biometrika 1934, one-sided.
     """
+    from scipy import special  # a third of a second
+
     successes = torch.arange(1, n + 1, dtype=torch.float64)
     found = special.betaincinv(successes.numpy(), (n - successes + 1).numpy(), alpha)
     bounds = torch.cat((torch.zeros(1, dtype=torch.float64), torch.from_numpy(found)))

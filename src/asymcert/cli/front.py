@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from asymcert.cli.overview import overview
 
 LIGHT = ([], ["--help"], ["--version"])
+COMPLETE = "_ASYMCERT_COMPLETE"  # set by a shell that asks what could follow
 
 
 def main() -> None:
@@ -14,7 +16,7 @@ def main() -> None:
 
     Exits with 0 on success, 1 on a broken certificate or a weaker model, 2 on a mistake, 130 on an interrupt.
     """
-    if sys.argv[1:] in LIGHT:
+    if sys.argv[1:] in LIGHT and COMPLETE not in os.environ:
         overview()()
         return
     from asymcert.cli import app

@@ -28,12 +28,12 @@ COMMANDS = {  # in the order of the help, with the file of this folder that each
     "export": "export_commands",
     "serve": "serve_commands",
     "datasets": "train_commands",
+    "doctor": "doctor_commands",
 }
 GROUPS = {"study": "study_commands"}  # of commands; the first line of the file says what for
 LOOKS: dict[str, Any] = {
     "name": "asymcert",
     "no_args_is_help": True,
-    "add_completion": False,
     "rich_markup_mode": "rich",
     "pretty_exceptions_enable": False,
 }

@@ -73,6 +73,16 @@ MALIMG_REST = "other families"
 MALIMG_SIZE = 512
 
 
+def complete_sets() -> list[str]:
+    """Names of the published sets that lie on this machine with all their files; nothing is downloaded."""
+    roots = data_roots(None)
+    return [
+        name
+        for name, each in PUBLICATIONS.items()
+        if any(all((root / each.folder / file).is_file() for file in each.files) for root in roots)
+    ]
+
+
 def load_pair(name: str, data_dir: str | Path | None, sensitive: object, seed: int) -> BinaryData:
     """Two classes of MNIST, Fashion-MNIST or CIFAR-10; the publisher's test set, its training set split 80/20.
 

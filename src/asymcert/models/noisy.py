@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from functools import cached_property
 
 import torch
-from scipy import special
 from torch import Tensor
 
 from asymcert.models.base import CHUNK_VALUES, BinaryClassifier
@@ -65,6 +64,8 @@ class NoisyClassifier(BinaryClassifier):
         Positive unless the smoothed verdict is the other class with confidence ``1 - alpha`` for each sample: where a
         certifier would abstain, nothing is refuted. Source: Clopper and Pearson, Biometrika 1934, one-sided.
         """
+        from scipy import special  # a third of a second
+
         votes = self.sampled(x, DRAWS, seed).numpy()
         return torch.from_numpy(special.bdtri(votes, DRAWS, alpha)).nan_to_num(nan=1.0) - 0.5  # NaN where all agree
 

@@ -27,17 +27,17 @@ SCHEMA = pl.Schema(
         "prediction": pl.Boolean,  # True: the verdict is sensitive
         "abstained": pl.Boolean,  # True: no verdict was given, which counts as wrong; prediction is then False
         "margin": pl.Float64,  # score minus threshold
-        "norm": pl.Float64,
+        "norm": pl.Float64,  # p of the threat model; 0 where columns are counted
         "radius": pl.Float64,  # in the units of ThreatModel.size; see `ruled_out` for the changes that it rules out
         "upper": pl.Float64,  # size of a known change that undoes the verdict; inf where none is known
         "slope": pl.Float64,  # bound on the margin's fall per unit of size; NaN where the method has none
-        "method": pl.String,
+        "method": pl.String,  # of certification
         "options": pl.String,  # of the method, as options_text gives them
         "threat": pl.String,  # threat_key
-        "split": pl.String,
-        "model_digest": pl.String,
-        "data_digest": pl.String,
-        "seed": pl.Int64,
+        "split": pl.String,  # train, val or test
+        "model_digest": pl.String,  # SHA-256 of the model
+        "data_digest": pl.String,  # SHA-256 of the data
+        "seed": pl.Int64,  # of split and training
         "version": pl.String,  # of asymcert
         "seconds": pl.Float64,  # time of the certification call, shared out over its samples
     }
@@ -62,8 +62,8 @@ GALLERY_SCHEMA = pl.Schema(
         "radius": pl.Float64,
         "group": pl.String,  # least or most
         "rank": pl.Int64,  # 0 is the least or the most robust
-        "shape": pl.List(pl.Int64),
-        "pixels": pl.List(pl.Float32),
+        "shape": pl.List(pl.Int64),  # of the image: channels, height, width
+        "pixels": pl.List(pl.Float32),  # of it, row by row
     }
 )
 AUDIT_SCHEMA = pl.Schema(
@@ -71,7 +71,7 @@ AUDIT_SCHEMA = pl.Schema(
         **{name: SCHEMA[name] for name in SERIES},
         "index": pl.Int64,
         "norm": pl.Float64,
-        "attack": pl.String,
+        "attack": pl.String,  # its name
         "fraction": pl.Float64,  # of the radius: the attack's budget, 1 for all that is ruled out; above 1, of `upper`
         "radius": pl.Float64,
         "size": pl.Float64,  # of the best change found, at most its budget
