@@ -35,12 +35,13 @@ ROOMS = (  # from the ground up: a room may import from those before it
     "compare",
     "studies",
     "export",
+    "lake",
     "estimator",
     "",  # the package's own front page
     "cli",
     "__main__",
 )
-MOST_ARROWS = 166  # between rooms
+MOST_ARROWS = 177  # between rooms
 FILES = sorted(SOURCE.rglob("*.py"))
 
 
@@ -101,7 +102,7 @@ def test_files_import_each_other_without_circles():
 def test_rooms_and_arrows_are_few():
     arrows = {(room(m), room(target)) for m, targets in GRAPH.items() for target in targets if room(m) != room(target)}
     print(f"{len(ROOMS)} rooms, {len(arrows)} arrows")
-    assert len(ROOMS) <= 27
+    assert len(ROOMS) <= 28
     assert len(arrows) <= MOST_ARROWS
 
 

@@ -16,6 +16,7 @@ from asymcert.cli import (
     explain_commands,
     export_commands,
     gate_commands,
+    lake_commands,
     run_commands,
     study_commands,
     table_commands,
@@ -54,6 +55,7 @@ for command in (
     train_commands.datasets,
 ):
     app.command()(command)
+app.add_typer(lake_commands.app, name="lake")
 app.add_typer(study_commands.app, name="study")
 
 
