@@ -6,9 +6,6 @@ from asymcert import lake
 from contracts.lakes import THREATS, outputs
 
 pytest.importorskip("ray", reason="the package ray is not installed")
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-]
 
 
 def test_tasks_write_the_same_bytes(model, source, tmp_path, undisturbed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from asymcert.cli import show
 from asymcert.cli.options import OF_METHOD, with_fields_of
 from asymcert.cli.parameters import Box, Edits, Json, MethodName, Norms, Quiet, RunPath, ThreatFiles
 from asymcert.cli.steps import threats_for
-from asymcert.lake import Progress, Record, certify, status
+from asymcert.lake import Progress, Record, certify, status, verify
 from asymcert.runs.run import Run
 
 FAILURES = 1  # exit code
@@ -98,6 +99,29 @@ def status_of_lake(dest: Destination, as_json: Json = False) -> None:
     _print_failures(failures, as_json)
 
 
+@app.command("verify")
+def verify_lake(
+    dest: Destination,
+    recompute: Annotated[float, typer.Option(help="Share of rows to certify again, from 0 to 1.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Of the choice of those rows.")] = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Read every output again and compare it with its record; exit 1 if anything is changed, missing or strange.
+
+    Example: asymcert lake verify radii --recompute 0.01
+    """
+    with show.progress("verify", 1, quiet) as update:
+        found = verify(dest, recompute, seed, lambda done, total: update(done, total=total))
+    facts = {name: getattr(found, name) for name in ("units", "rows", "failed", "recomputed")}
+    findings = [asdict(finding) for finding in found.findings]
+    show.result(facts | {"findings": findings if as_json else len(findings)}, as_json)
+    if findings and not as_json:
+        show.table(f"Findings{_more(findings)}", findings[:MOST_SHOWN], as_json)
+    if findings:
+        raise typer.Exit(FAILURES)
+
+
 def _say_waiting(other: dict[str, Any]) -> None:
     what = f"process {other['pid']} on {other['host']} works on this destination; waiting until it has ended"
     show.console.print(what, soft_wrap=True, markup=False)
@@ -113,5 +137,9 @@ def _shown(failures: list[Record]) -> list[dict[str, Any]]:
 
 def _print_failures(failures: list[Record], as_json: bool) -> None:
     if failures and not as_json:
-        more = "" if len(failures) <= MOST_SHOWN else f", the first {MOST_SHOWN} of {len(failures)}"
-        show.table(f"Failed{more} (again with --retry-failed)", _shown(failures[:MOST_SHOWN]), as_json)
+        title = f"Failed{_more(failures)} (again with --retry-failed)"
+        show.table(title, _shown(failures[:MOST_SHOWN]), as_json)
+
+
+def _more(lines: Sequence[object]) -> str:
+    return "" if len(lines) <= MOST_SHOWN else f", the first {MOST_SHOWN} of {len(lines)}"

@@ -3,5 +3,6 @@
 from asymcert.lake.driver import Progress, certify
 from asymcert.lake.manifest import Record
 from asymcert.lake.status import Status, status
+from asymcert.lake.verify import Finding, Verification, verify
 
-__all__ = ["Progress", "Record", "Status", "certify", "status"]
+__all__ = ["Finding", "Progress", "Record", "Status", "Verification", "certify", "status", "verify"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -75,6 +76,11 @@ def source_at(address: str | Path) -> Source:
     if not place.path.is_dir():
         raise refuse("source", "a folder, a file or a glob", f"'{text}', which is none", "Check the path.")
     return Source(place)
+
+
+def absolute(address: str | Path) -> str:
+    """The same address wherever a process works."""
+    return str(address) if "://" in str(address) else os.path.abspath(address)
 
 
 def check_apart(source: Place, dest: Place) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from asymcert._checks import check_choice, check_count, refuse
 from asymcert.certify import certifier_for, default_method
-from asymcert.lake.addresses import Source, check_apart, place_at, source_at
+from asymcert.lake.addresses import Source, absolute, check_apart, place_at, source_at
 from asymcert.lake.engines import Engine, Inline, Pool, check_workers
 from asymcert.lake.job import Job
 from asymcert.lake.lease import FINISHED, STOPPED, Lease
@@ -133,7 +133,7 @@ def certify(
     check_apart(wanted.place, target)
     job = Job.of(model, threats, certifier_for(method or default_method(model, threats), **options), keep)
     job.store(target, model)
-    lease = Lease.take(target, {"source": str(source), "started": time.time()}, waiting)
+    lease = Lease.take(target, {"source": absolute(source), "started": time.time()}, waiting)
     try:
         plan = _Plan.of(wanted, Manifest(target), job, retry_failed)
         with _engine(engine, workers, address, target, wanted.place, len(plan.missing)) as crew:

@@ -7,7 +7,7 @@ import io
 import json
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import asdict
 from typing import Any, TextIO, cast
 
@@ -86,14 +86,15 @@ class Worker:
         self._check_same(unit)
         return pl.concat(frames) if frames else pl.DataFrame({"problem": []})
 
-    def scored(self, unit: Unit) -> Iterator[tuple[int, pl.DataFrame]]:
-        """The same in batches, each with the number of its first row; see `output` for what is refused."""
+    def scored(self, unit: Unit, chosen: Container[int] | None = None) -> Iterator[tuple[int, pl.DataFrame]]:
+        """The same in batches with their numbers, all or those chosen; see `output` for what is refused."""
         scaling = cast(TableScaling, self.model.scaling)
         self._check_same(unit)
         with self.source.local(unit.path) as path:
             try:
-                for first, frame in batches(path, unit, scaling, self.job.keep, self.job.batch):
-                    yield first, self.score(unit, first, frame)
+                for number, (first, frame) in enumerate(batches(path, unit, scaling, self.job.keep, self.job.batch)):
+                    if chosen is None or number in chosen:
+                        yield number, self.score(unit, first, frame)
             except (DataError, OSError) as error:
                 raise DataError(str(error).replace(str(path), unit.path)) from error
 
