@@ -22,33 +22,35 @@ class Objects(Place):
         A URL.
     store
         Of obstore.
+    prefix
+        That the store itself does not put before paths.
     """
 
-    def __init__(self, address: str, store: Any):
+    def __init__(self, address: str, store: Any, prefix: str = ""):
         super().__init__(address)
-        self.store, self.shared = store, not address.startswith("memory:")
+        self.store, self.prefix, self.shared = store, prefix, not address.startswith("memory:")
 
     def entries(self, below: str = "") -> Iterator[Entry]:
         """See `Place.entries`; a thousand by each request."""
         import obstore
 
         with self._telling(below):
-            for page in obstore.list(self.store, below or None):
-                yield from map(_entry, page)
+            for page in obstore.list(self.store, f"{self.prefix}{below}" or None):
+                yield from map(self._entry, page)
 
     def entry(self, path: str) -> Entry:
         """See `Place.entry`."""
         import obstore
 
         with self._telling(path):
-            return _entry(obstore.head(self.store, path))
+            return self._entry(obstore.head(self.store, self.prefix + path))
 
     def read(self, path: str) -> bytes:
         """See `Place.read`."""
         import obstore
 
         with self._telling(path):
-            return bytes(obstore.get(self.store, path).bytes())
+            return bytes(obstore.get(self.store, self.prefix + path).bytes())
 
     def create(self, path: str, content: bytes) -> bool:
         """See `Place.create`; on the store's word that nothing was there."""
@@ -56,7 +58,7 @@ class Objects(Place):
 
         with self._telling(path):
             try:
-                obstore.put(self.store, path, content, mode="create", use_multipart=False)
+                obstore.put(self.store, self.prefix + path, content, mode="create", use_multipart=False)
             except obstore.exceptions.AlreadyExistsError:
                 return False
         return True
@@ -66,7 +68,7 @@ class Objects(Place):
         import obstore
 
         with self._telling(path):
-            obstore.put(self.store, path, content, use_multipart=False)
+            obstore.put(self.store, self.prefix + path, content, use_multipart=False)
 
     @contextmanager
     def local(self, path: str) -> Iterator[Path]:
@@ -76,9 +78,13 @@ class Objects(Place):
         with tempfile.TemporaryDirectory(prefix="asymcert-") as folder:
             copy = Path(folder, path.rsplit("/", 1)[-1])
             with self._telling(path), copy.open("wb") as file:
-                for chunk in obstore.get(self.store, path):
+                for chunk in obstore.get(self.store, self.prefix + path):
                     file.write(chunk)
             yield copy
+
+    def _entry(self, facts: Any) -> Entry:
+        version = facts["e_tag"] or facts["last_modified"].isoformat()
+        return Entry(facts["path"].removeprefix(self.prefix), facts["size"], version)
 
     @contextmanager
     def _telling(self, path: str) -> Iterator[None]:
@@ -108,16 +114,15 @@ def objects_at(address: str) -> Objects:
         raise DependencyError(
             f"{address}: needs the package obstore. Install it: pip install 'asymcert[cloud]'."
         ) from None
-    return Objects(address, _memory(address) if address.startswith("memory:") else from_url(address))
+    if not address.startswith("memory:"):
+        return Objects(address, from_url(address))
+    bucket, _, path = address.removeprefix("memory://").partition("/")
+    return Objects(address, _memory(bucket), f"{path}/" if path else "")
 
 
 @cache
-def _memory(address: str) -> Any:
-    """One memory for each address, as long as the process lives."""
+def _memory(bucket: str) -> Any:
+    """One memory for each name, as long as the process lives."""
     from obstore.store import MemoryStore
 
     return MemoryStore()
-
-
-def _entry(facts: Any) -> Entry:
-    return Entry(facts["path"], facts["size"], facts["e_tag"] or facts["last_modified"].isoformat())
