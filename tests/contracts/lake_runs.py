@@ -29,17 +29,26 @@ def start_driver(
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def workers_of(dest: Path) -> list[int]:
-    """Worker processes of a destination, whoever started them."""
+def workers_of(dest: Path, driver: int | None = None) -> list[int]:
+    """Processes that do units of a destination, whoever started them, and a driver's tasks of Ray."""
     found = []
+    parents = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_bytes().split(b"\0")
+            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
         except OSError:  # it has ended
             continue
-        if b"asymcert.lake" in words and str(dest).encode() in words:
-            found.append(int(folder.name))
-    return found
+        own = b"asymcert.lake" in words and str(dest).encode() in words
+        if own or (driver is not None and words[0].startswith(b"ray::do")):
+            found.append((int(folder.name), own))
+    return [process for process, own in found if own or _descends(process, driver, parents)]
+
+
+def _descends(process: int, ancestor: int | None, parents: dict[int, int]) -> bool:
+    while process not in (ancestor, 0, 1):
+        process = parents.get(process, 0)
+    return process == ancestor
 
 
 def kill(process: int) -> bool:
