@@ -3,12 +3,14 @@
     PYTHONPATH=tests python benchmarks/lake.py [--engines local,ray] [--kills 50] [--changes 200]
 
 1. Cost: CPU seconds a row and bytes of outputs and records, of 100 files of 1 to 50,000 rows with 20 numbers and a
-   category, three of them damaged, by one process; units per second of files with one row each.
+   category, three of them damaged, by one process; units per second of files with one row each; memory of a worker.
 2. Listing: seconds to list the manifest of 10,000 and of 100,000 records, in a folder and in memory.
-3. Kills: for each engine, a worker or (one time in five) the driver is killed by SIGKILL after some record was added,
+3. Driver: units per second that it plans, gives out and counts, and its memory for each, with an engine that answers at
+   once.
+4. Kills: for each engine, a worker or (one time in five) the driver is killed by SIGKILL after some record was added,
    until that was so 50 times; the driver is started again, with new destinations as needed. Each destination must hold
    the bytes of an undisturbed run, and `verify` must find nothing in it.
-4. Changes: 200 times an output or a record is changed, and undone when `verify` has found it.
+5. Changes: 200 times an output or a record is changed, and undone when `verify` has found it.
 
 Last results: see docs/lake.md for what follows from them.
 """
@@ -16,8 +18,8 @@ Last results: see docs/lake.md for what follows from them.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
-import math
 import os
 import random
 import resource
@@ -27,27 +29,23 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from unittest import mock
 
-import numpy as np
-import polars as pl
 import torch
+from lake_data import DAMAGED, THREATS, load, make, rows
 
-from asymcert import FeatureConvexClassifier, ThreatModel, lake
-from asymcert.convex import ConvexMLP
-from asymcert.datasets.scaling import TableScaling
-from asymcert.features import CentreAbsolute
+from asymcert import lake
 from asymcert.lake.addresses import place_at
+from asymcert.lake.engines import Engine, Outcome
 from asymcert.lake.manifest import DONE, Manifest, Record, place_of
 from asymcert.lake.sealed import digest_of, sealed
+from asymcert.lake.units import Unit
 from contracts.changes_of_lakes import KINDS, change
 from contracts.lake_runs import kill, start_driver, wait_for, workers_of
 from contracts.lakes import outputs
 
-THREATS = [ThreatModel(1, 0.0, 1.0), ThreatModel(2, 0.0, 1.0)]  # as `start_driver` has them
-COLUMNS = 20
 MOST_ROWS = 50_000
 FILES = 97
-DAMAGED = 3
 DRIVER_SHARE = 0.2  # of kills
 LONGEST_PAUSE = 1.0  # seconds between a record and the kill that follows
 
@@ -59,6 +57,7 @@ def main() -> None:
     parser.add_argument("--changes", type=int, default=200)
     parser.add_argument("--files", type=int, default=FILES)
     parser.add_argument("--rows", type=int, default=MOST_ROWS)
+    parser.add_argument("--large", type=int, default=300_000)
     parser.add_argument("--records", type=int, default=100_000)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -68,46 +67,15 @@ def main() -> None:
         print(f"{arguments.files} files with {made} rows, and {DAMAGED} damaged", flush=True)
         print(cost(place), flush=True)
         print(overhead(place), flush=True)
+        print(memory(place, arguments.large), flush=True)
         for count in (arguments.records // 10, arguments.records):
             print(listing(place / "listed", count), listing("memory://listed", count), sep="\n", flush=True)
             shutil.rmtree(place / "listed")
+        print(driving(place, arguments.records), flush=True)
         for engine in filter(None, arguments.engines.split(",")):
             print(kills(place, engine, arguments.kills), flush=True)
-        print(changes(place, arguments.changes), flush=True)
-
-
-def rows(count: int, seed: int) -> pl.DataFrame:
-    """Rows with a key, numbers and a category."""
-    draw = np.random.default_rng(seed)
-    numbers = {f"n{column}": draw.standard_normal(count) for column in range(COLUMNS)}
-    return pl.DataFrame({"id": np.arange(count), **numbers, "kind": draw.choice(["u", "v", "w"], count).tolist()})
-
-
-def make(place: Path, files: int, most: int) -> int:
-    """A lake, a model, and the outputs of an undisturbed run; returns the number of rows."""
-    draw, total = random.Random(0), 0
-    for number in range(files):
-        path = place / "source" / f"day={number % 7}" / f"{number:03d}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        count = round(math.exp(draw.uniform(0, math.log(most))))
-        rows(count, number).write_parquet(path)
-        total += count
-    for number in range(DAMAGED):
-        whole = (place / "source" / "day=0" / "000.parquet").read_bytes()
-        (place / "source" / f"damaged-{number}.parquet").write_bytes(whole[: len(whole) - 9 * (number + 1)])
-    model().save(place / "model")
-    return total
-
-
-def model() -> FeatureConvexClassifier:
-    """A feature-convex classifier of such rows with random weights, of two hidden layers."""
-    torch.manual_seed(0)
-    scaling = TableScaling.fit(rows(1000, 0).drop("id"))
-    inputs = len(scaling.feature_names)
-    score, centre = ConvexMLP((2 * inputs,), (64, 32)), torch.full((inputs,), 0.5)
-    made = FeatureConvexClassifier(CentreAbsolute(centre), score, input_shape=(inputs,), scaling=scaling)
-    x = scaling.transform(rows(1000, 1).drop("id"))
-    return made.with_threshold(float(made.margin(x).quantile(0.5)))
+        if arguments.changes:
+            print(changes(place, arguments.changes), flush=True)
 
 
 def cost(place: Path) -> str:
@@ -126,10 +94,6 @@ def cost(place: Path) -> str:
     )
 
 
-def load(place: Path) -> FeatureConvexClassifier:
-    return FeatureConvexClassifier.load(place / "model")
-
-
 def overhead(place: Path, units: int = 300) -> str:
     """What a unit costs beside its rows: files of one row each."""
     for number in range(units):
@@ -140,6 +104,19 @@ def overhead(place: Path, units: int = 300) -> str:
     lake.certify(load(place), place / "small", place / "small-out", THREATS, keep=["id"], workers=0)
     spent, seconds = time.process_time() - spent, time.perf_counter() - start
     return f"overhead: {units / seconds:.0f} units/s of one row, {1000 * spent / units:.1f} CPU milliseconds a unit"
+
+
+def memory(place: Path, count: int) -> str:
+    """Greatest resident size of a worker process, for one file of so many rows, and for one of ten times as many."""
+    sizes = []
+    for number in (count, 10 * count):
+        path = place / f"large-{number}" / "a.parquet"
+        path.parent.mkdir()
+        rows(number, 0).write_parquet(path)
+        lake.certify(load(place), path.parent, place / f"large-out-{number}", THREATS, keep=["id"], workers=1)
+        sizes.append(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+        shutil.rmtree(path.parent)
+    return f"memory: a worker takes {sizes[0]:.0f} MiB for {count:,} rows, {sizes[1]:.0f} MiB for {10 * count:,}"
 
 
 def listing(address: str | Path, count: int) -> str:
@@ -158,6 +135,48 @@ def listing(address: str | Path, count: int) -> str:
     seconds = time.perf_counter() - start
     kind = "folder" if isinstance(address, Path) else "memory"
     return f"listing, {kind}: {count} records in {seconds:.2f} s, {1e6 * seconds / count:.1f} microseconds each"
+
+
+class Instant(Engine):
+    """Says of every unit that it is done."""
+
+    free = 1000
+
+    def __init__(self):
+        self.given: list[Unit] = []
+
+    @property
+    def busy(self) -> int:
+        """See `Engine.busy`."""
+        return len(self.given)
+
+    def submit(self, unit: Unit, tries: int) -> None:
+        """See `Engine.submit`."""
+        self.given.append(unit)
+
+    def outcomes(self, seconds: float) -> list[Outcome]:
+        """See `Engine.outcomes`."""
+        given, self.given = self.given, []
+        return [(unit, Record.of("", unit, rows=1, tries=1)) for unit in given]
+
+
+def driving(place: Path, count: int) -> str:
+    """What a unit costs the driver."""
+    source = place_at("memory://many")
+    for number in range(count):
+        source.create(f"day={number % 365}/{number:09d}.parquet", b"x")
+    before, start = resident(), time.process_time()
+    with mock.patch.object(importlib.import_module("asymcert.lake.driver"), "_engine", return_value=Instant()):
+        found = lake.certify(load(place), source.address, place / "driven", THREATS)
+    assert found.done == count
+    seconds = time.process_time() - start
+    size = (resident() - before) / count
+    return f"driver: {count} units in {seconds:.1f} CPU seconds, {count / seconds:,.0f} units/s, {size:.0f} bytes each"
+
+
+def resident() -> int:
+    """Greatest resident size of this process so far, in bytes."""
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def kills(place: Path, engine: str, wanted: int, seed: int = 0) -> str:

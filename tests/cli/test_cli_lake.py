@@ -2,18 +2,22 @@
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
 from asymcert.cli import app
 from contracts.lake_runs import wait_for
 from contracts.lakes import make_lake, outputs, rows
 
+PAGE = (Path(__file__).parents[2] / "docs" / "lake.md").read_text(encoding="utf-8")
 LIMIT = 30_000  # bytes of a file in a nearly full place
 
 
@@ -146,3 +150,18 @@ def test_ctrl_c_stops_and_the_next_run_goes_on(place, tmp_path, call):
     assert "Traceback" not in driver.communicate(timeout=60)[1]
     assert call(*certify(place, tmp_path / "radii", "--quiet"))[0] == 1
     assert sum(pl.read_parquet(path).height for path in (tmp_path / "radii" / "rows").rglob("*.parquet")) == 5070
+
+
+def test_the_documented_commands_and_example(place, tmp_path, monkeypatch, capsys):
+    commands = re.findall(r"asymcert lake (\S+) (.*)", PAGE)
+    assert {name for name, _ in commands if name.isalpha()} == {"certify", "status", "verify"}
+    for name, rest in commands:
+        text = CliRunner().invoke(app.app, ["lake", name, "--help"], env={"COLUMNS": "200"}).output
+        assert all(option in text for option in re.findall(r"--[a-z-]+", rest)), name
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "a").symlink_to(place / "run")
+    (tmp_path / "logs").symlink_to(place / "logs")
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.S)
+    exec(compile(code, "lake.md", "exec"), {})  # noqa: S102 the page is ours
+    assert capsys.readouterr().out.splitlines() == ["3 ['damaged-0.parquet']", "5070 []"]

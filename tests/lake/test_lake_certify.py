@@ -10,8 +10,9 @@ from asymcert import ThreatModel, lake
 from asymcert.certify import certifier_for
 from asymcert.errors import InputError, RunError
 from asymcert.evaluate.scoring import score_table
-from asymcert.lake import units
+from asymcert.lake import units, worker
 from contracts.lakes import SIZES, THREATS, make_lake, outputs, rows, table_model
+from contracts.models import random_mlp
 
 
 def certify(model, source, dest, **options):
@@ -225,3 +226,31 @@ def test_a_full_destination_stops_with_one_line(model, source, tmp_path, monkeyp
         certify(model, source_two, tmp_path / "dest")
     monkeypatch.undo()
     assert certify(model, source_two, tmp_path / "dest").done == 1
+
+
+def test_a_destination_beside_files_that_a_glob_means(model, tmp_path):
+    rows(3).write_parquet(tmp_path / "a.parquet")
+    assert certify(model, tmp_path / "a.parquet", tmp_path / "one").done == 1
+    assert certify(model, f"{tmp_path}/*.parquet", tmp_path / "two").units == 1
+    with pytest.raises(InputError, match="`out` must be apart from the source"):
+        certify(model, f"{tmp_path}/**/*.parquet", tmp_path / "three")
+
+
+def test_models_of_other_data_are_refused(source, tmp_path):
+    with pytest.raises(InputError, match="`model` must be of a table"):
+        certify(random_mlp(0)[0], source, tmp_path / "dest")
+
+
+def test_a_file_that_changes_while_it_is_read_fails(model, tmp_path, monkeypatch):
+    source = make_lake(tmp_path / "source", (3,))
+    real = worker.Worker.score
+
+    def touching(self, unit, first, frame):
+        os.utime(source / unit.path, (1, 1))
+        return real(self, unit, first, frame)
+
+    monkeypatch.setattr(worker.Worker, "score", touching)
+    (failure,) = certify(model, source, tmp_path / "dest").failures
+    assert "was changed during the run" in failure.error
+    monkeypatch.undo()
+    assert certify(model, source, tmp_path / "dest").failures == []

@@ -1,16 +1,20 @@
 """One driver at a time: who waits, who takes over, and who notices that it lost the right."""
 
+import importlib
 import os
 import platform
+import time
 
 import pytest
 
+from asymcert import lake
 from asymcert.errors import RunError
 from asymcert.lake import lease
 from asymcert.lake.lease import Lease, last_run
 from asymcert.lake.places import Folder
 from asymcert.lake.sealed import sealed
 from contracts.lake_runs import wait_for
+from contracts.lakes import THREATS
 
 
 @pytest.fixture(autouse=True)
@@ -18,6 +22,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(lease, "BEAT", 0.05)
     monkeypatch.setattr(lease, "LOOK", 0.02)
     monkeypatch.setattr(lease, "SILENCE", 1.0)
+    monkeypatch.setattr(importlib.import_module("asymcert.lake.status"), "SILENCE", 1.0)
 
 
 @pytest.fixture
@@ -89,3 +94,11 @@ def test_a_destination_that_cannot_be_written_is_noticed(dest, monkeypatch):
     with pytest.raises(RunError, match=r"cannot be written: .*No space left"):
         held.check()
     held.end("stopped")
+
+
+def test_status_tells_that_a_driver_is_silent(tmp_path, model, source):
+    lake.certify(model, source, tmp_path / "dest", THREATS, workers=0)
+    another(Folder(tmp_path / "dest"), 2, heard=time.time() - 2)
+    assert lake.status(tmp_path / "dest").state == "silent"
+    another(Folder(tmp_path / "dest"), 2, heard=time.time())
+    assert lake.status(tmp_path / "dest").state == "working"

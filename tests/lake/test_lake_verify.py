@@ -11,7 +11,7 @@ from asymcert import lake
 from asymcert.errors import RunError
 from asymcert.lake.sealed import digest_of, sealed, unsealed
 from contracts.changes_of_lakes import KINDS, change, files
-from contracts.lakes import SIZES, THREATS, make_lake
+from contracts.lakes import SIZES, THREATS, make_lake, outputs
 
 
 @pytest.fixture
@@ -99,3 +99,13 @@ def test_no_lake(tmp_path):
 def test_digests_do_not_depend_on_the_order_of_keys():
     assert digest_of({"a": [1, 2], "b": 0.5}) == digest_of({"b": 0.5, "a": [1, 2]})
     assert digest_of({"a": [1, 2]}) != digest_of({"a": [2, 1]})
+
+
+def test_what_was_damaged_is_made_anew_without_its_record(dest, model, source):
+    before = outputs(dest)
+    record = max(files(dest, "done"), key=lambda path: unsealed(path.read_bytes(), "")["rows"])
+    (dest / "rows" / record.parent.name / f"{record.stem}.parquet").write_bytes(b"damaged")
+    record.unlink()
+    lake.certify(model, source, dest, THREATS, keep=["id"], workers=0)
+    assert lake.verify(dest).findings == []
+    assert outputs(dest) == before

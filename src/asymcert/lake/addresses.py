@@ -14,6 +14,7 @@ from asymcert.lake.places import Folder, Place
 
 STORES = ("memory", "s3", "gs", "az")  # by `objects_at`
 WILD = re.compile(r"[*?\[]")
+AN_OUTPUT = "rows/00/0.parquet"  # as a destination has them
 PIECES = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
@@ -83,10 +84,11 @@ def absolute(address: str | Path) -> str:
     return str(address) if "://" in str(address) else os.path.abspath(address)
 
 
-def check_apart(source: Place, dest: Place) -> None:
-    """Refuse a destination in the source or around it: its files would be taken for the source's."""
-    one, other = (f"{place.address.rstrip('/')}/" for place in (source, dest))
-    if one.startswith(other) or other.startswith(one):
+def check_apart(source: Source, dest: Place) -> None:
+    """Refuse a destination in the source: its outputs would be taken for the source's tables."""
+    root = f"{source.place.address.rstrip('/')}/"
+    inner = f"{dest.address.rstrip('/')}/".removeprefix(root)
+    if dest.address.rstrip("/") == root[:-1] or (dest.address.startswith(root) and source.fits(f"{inner}{AN_OUTPUT}")):
         raise refuse("out", "apart from the source", repr(dest.address), "Choose a place beside it.")
 
 

@@ -130,7 +130,7 @@ def certify(
         check_count("workers", workers, 0)
     model = model if isinstance(model, BinaryClassifier) else Run(model).model
     wanted, target = source_at(source), place_at(dest)
-    check_apart(wanted.place, target)
+    check_apart(wanted, target)
     job = Job.of(model, threats, certifier_for(method or default_method(model, threats), **options), keep)
     job.store(target, model)
     lease = Lease.take(target, {"source": absolute(source), "started": time.time()}, waiting)

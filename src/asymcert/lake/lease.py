@@ -57,7 +57,14 @@ class Lease:
         waiting
             Called once with the other driver's record, if there is one.
         """
-        facts = {**facts, "host": platform.node(), "pid": os.getpid(), "state": WORKING, "beat": 0}
+        facts = {
+            **facts,
+            "host": platform.node(),
+            "pid": os.getpid(),
+            "state": WORKING,
+            "beat": 0,
+            "heard": time.time(),
+        }
         seen, since, told = None, time.monotonic(), False
         while True:
             number, last = last_run(dest)
@@ -99,7 +106,7 @@ class Lease:
             if number > self.number and other is not None:
                 self._lost = f"{self.dest.address}: a driver on {other['host']} took over from this one. Let it work."
                 return
-            self.tell(beat=self.facts["beat"] + 1)
+            self.tell(beat=self.facts["beat"] + 1, heard=time.time())
             self.dest.replace(_name(self.number), sealed(self.facts))
             self._heard = time.monotonic()
         except OSError as error:

@@ -11,6 +11,7 @@ from asymcert._files import parse_json
 from asymcert.errors import DataError
 
 CHECK = "check"  # key of the digest
+REMEDY = "Restore it, or delete it and run again."
 
 
 def digest_of(content: Any) -> str:
@@ -42,7 +43,7 @@ def unsealed(file: bytes, name: str) -> dict[str, Any]:
         content = dict(parse_json(file))
         check = content.pop(CHECK)
     except (ValueError, TypeError, KeyError):
-        raise DataError(f"{name}: no record of a lake run, or damaged. Get it again.") from None
+        raise DataError(f"{name}: no record of a lake run, or damaged. {REMEDY}") from None
     if check != digest_of(content) or sealed(content) != file:
-        raise DataError(f"{name}: was changed after it was written. Get it again.")
+        raise DataError(f"{name}: was changed after it was written. {REMEDY}")
     return content

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from asymcert.errors import RunError
 from asymcert.lake.addresses import place_at
 from asymcert.lake.job import Job
-from asymcert.lake.lease import WORKING, last_run
+from asymcert.lake.lease import SILENCE, WORKING, last_run
 from asymcert.lake.manifest import DONE, Manifest, Record
 from asymcert.lake.places import Place
 
@@ -20,8 +21,8 @@ class Status:
     Parameters
     ----------
     state
-        ``"working"``, ``"finished"`` or ``"stopped"``, as the last run's record says; a run that was killed still says
-        that it works, but its sign of life is old.
+        ``"working"``, ``"finished"`` or ``"stopped"``, as the last run's record says; ``"silent"`` where it says the
+        first, but has not changed for a while: the driver was probably killed.
     units
         Of the source, as the last run found it; None before it has.
     done, failed
@@ -77,9 +78,9 @@ def status(dest: str | Path) -> Status:
     seconds = run.get("seconds", 0.0)
     settled = run.get("done", 0) + run.get("failed", 0) - run.get("before", 0)
     rest = run["units"] - run["done"] - run["failed"] if "units" in run else 0
-    working = run["state"] == WORKING
+    working = run["state"] == WORKING and time.time() - run.get("heard", 0.0) < SILENCE
     return Status(
-        state=run["state"],
+        state="silent" if run["state"] == WORKING and not working else run["state"],
         units=run.get("units"),
         done=len(done),
         failed=len(failures),

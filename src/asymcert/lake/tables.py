@@ -12,7 +12,7 @@ from asymcert.datasets.table_files import read_table
 from asymcert.errors import DataError
 from asymcert.lake.units import Unit
 
-READ_VALUES = 2**23  # held at a time: 64 MB of numbers
+READ_VALUES = 2**22  # held at a time: 32 MB of numbers
 MOST_ROWS = 2**24  # of a unit, whose output is held in memory
 
 
