@@ -1,12 +1,7 @@
 """Object stores: memory, and a server of S3 on the loopback that starts and stops here."""
 
-import os
 import random
-import shutil
-import socket
-import subprocess
 import sys
-import urllib.request
 
 import pytest
 
@@ -15,10 +10,9 @@ from asymcert.errors import DependencyError, InputError
 from asymcert.lake.addresses import place_at, source_at
 from contracts.lake_runs import start_driver, wait_for
 from contracts.lakes import THREATS, make_lake, outputs
+from contracts.object_servers import ABSENT, SERVER, s3_server
 
 obstore = pytest.importorskip("obstore", reason="the package obstore is not installed")
-SERVER = os.environ.get("MOTO_SERVER") or shutil.which("moto_server")
-ADDRESS = "127.0.0.1"
 
 
 def copied(folder, address):
@@ -37,39 +31,9 @@ def stored(place):
 def s3(tmp_path_factory):
     """The address of an empty bucket; this process's environment leads there."""
     if SERVER is None:
-        pytest.skip("no moto_server on the path or in MOTO_SERVER: pip install 'moto[server]' where it fits")
-    with socket.socket() as probe:
-        probe.bind((ADDRESS, 0))
-        port = probe.getsockname()[1]
-    log = (tmp_path_factory.mktemp("moto") / "log").open("wb")
-    server = subprocess.Popen([SERVER, "-H", ADDRESS, "-p", str(port)], stdout=log, stderr=log)
-    endpoint = f"http://{ADDRESS}:{port}"
-
-    def answers():
-        assert server.poll() is None
-        try:
-            return urllib.request.urlopen(f"{endpoint}/moto-api/", timeout=5).status == 200
-        except OSError:
-            return False
-
-    settings = {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_ACCESS_KEY_ID": "any",
-        "AWS_SECRET_ACCESS_KEY": "any",
-        "AWS_REGION": "us-east-1",
-    }
-    try:
-        wait_for(answers)
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in settings.items():
-                patch.setenv(name, value)
-            urllib.request.urlopen(urllib.request.Request(f"{endpoint}/lakes", method="PUT"), timeout=10).close()
-            yield "s3://lakes"
-    finally:
-        server.terminate()
-        server.wait(20)
-        log.close()
+        pytest.skip(ABSENT)
+    with s3_server(tmp_path_factory.mktemp("s3") / "log") as address:
+        yield address
 
 
 @pytest.mark.parametrize("kind", ["folder", "memory", "s3"])
