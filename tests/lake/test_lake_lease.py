@@ -32,7 +32,7 @@ def dest(tmp_path):
 
 def another(dest, number=1, **facts):
     """A record that some other driver left."""
-    facts = {"state": "working", "host": "elsewhere", "pid": 1, "beat": 7, "source": "x", **facts}
+    facts = {"state": "working", "host": "elsewhere", "pid": 1, "beat": 7, "source": "x", "heard": 0.5, **facts}
     dest.replace(f"runs/{number:05d}.json", sealed(facts))
 
 

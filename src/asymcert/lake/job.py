@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from asymcert._checks import check_types, refuse
+from asymcert._checks import check_count, check_types, refuse
 from asymcert._version import __version__
 from asymcert.certify import Certifier, certifier_for
 from asymcert.errors import DataError, RunError
@@ -135,8 +135,12 @@ class Job:
         """
         content = unsealed(dest.read(FILE), f"{dest.address}/{FILE}")
         try:
+            if set(content) != {item.name for item in fields(cls)}:
+                raise TypeError("other keys")
             check_types(cls, content)
-            return cls(**content)
+            job = cls(**content)
+            check_count("batch", job.batch)
+            return job
         except (TypeError, ValueError) as error:
             raise DataError(f"{dest.address}/{FILE}: of another version ({error}). Read it with that.") from None
 

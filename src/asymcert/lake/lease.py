@@ -9,14 +9,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from asymcert.errors import RunError
+from asymcert.errors import DataError, RunError
 from asymcert.lake.places import Place
-from asymcert.lake.sealed import sealed, unsealed
+from asymcert.lake.sealed import REMEDY, sealed, unsealed
 
 FOLDER = "runs"
 BEAT = 2.0  # seconds between signs of life
 SILENCE = 20.0  # seconds without one after which a driver counts as gone
 LOOK = 0.5  # seconds between two looks at another driver's record
+TOLD = {"source": str, "host": str, "pid": int, "state": str, "beat": int, "heard": float}  # by every run's record
 WORKING, FINISHED, STOPPED = "working", "finished", "stopped"
 
 
@@ -109,7 +110,7 @@ class Lease:
             self.tell(beat=self.facts["beat"] + 1, heard=time.time())
             self.dest.replace(_name(self.number), sealed(self.facts))
             self._heard = time.monotonic()
-        except OSError as error:
+        except (OSError, DataError) as error:
             if time.monotonic() - self._heard < SILENCE / 2:  # a store may be out of reach for a moment
                 return
             remedy = "Free space or change permissions, and run the same command again: what is done stays done."
@@ -117,13 +118,16 @@ class Lease:
 
 
 def last_run(dest: Place) -> tuple[int, dict[str, Any] | None]:
-    """Number and record of the last run; 0 and None if there is none."""
+    """Number and record of the last run; 0 and None if there is none. A `DataError` for a record that is none."""
     names = [entry.path for entry in dest.entries(FOLDER)]
     numbers = [int(name[len(FOLDER) + 1 : -5]) for name in names if is_run(name)]
     if not numbers:
         return 0, None
     name = _name(max(numbers))
-    return max(numbers), unsealed(dest.read(name), f"{dest.address}/{name}")
+    run = unsealed(dest.read(name), f"{dest.address}/{name}")
+    if any(type(run.get(key)) is not kind for key, kind in TOLD.items()):
+        raise DataError(f"{dest.address}/{name}: no record of a run, which tells {', '.join(TOLD)}. {REMEDY}")
+    return max(numbers), run
 
 
 def is_run(path: str) -> bool:

@@ -78,7 +78,7 @@ def status(dest: str | Path) -> Status:
     seconds = run.get("seconds", 0.0)
     settled = run.get("done", 0) + run.get("failed", 0) - run.get("before", 0)
     rest = run["units"] - run["done"] - run["failed"] if "units" in run else 0
-    working = run["state"] == WORKING and time.time() - run.get("heard", 0.0) < SILENCE
+    working = run["state"] == WORKING and time.time() - run["heard"] < SILENCE
     return Status(
         state="silent" if run["state"] == WORKING and not working else run["state"],
         units=run.get("units"),
