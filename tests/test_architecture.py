@@ -35,13 +35,14 @@ ROOMS = (  # from the ground up: a room may import from those before it
     "compare",
     "studies",
     "export",
+    "lake",
     "estimator",
     "serve",
     "",  # the package's own front page
     "cli",
     "__main__",
 )
-MOST_ARROWS = 181  # between rooms
+MOST_ARROWS = 192  # between rooms
 FILES = sorted(SOURCE.rglob("*.py"))
 
 
@@ -102,7 +103,7 @@ def test_files_import_each_other_without_circles():
 def test_rooms_and_arrows_are_few():
     arrows = {(room(m), room(target)) for m, targets in GRAPH.items() for target in targets if room(m) != room(target)}
     print(f"{len(ROOMS)} rooms, {len(arrows)} arrows")
-    assert len(ROOMS) <= 28
+    assert len(ROOMS) <= 29
     assert len(arrows) <= MOST_ARROWS
 
 
@@ -127,7 +128,19 @@ def test_the_rule_allows():
 
 
 def test_importing_the_package_stays_light():
-    heavy = ["jinja2", "matplotlib", "plotly", "sklearn", "polars", "highspy", "pooch", "typer", "rich"]
+    heavy = [
+        "jinja2",
+        "matplotlib",
+        "plotly",
+        "sklearn",
+        "polars",
+        "highspy",
+        "pooch",
+        "typer",
+        "rich",
+        "ray",
+        "obstore",
+    ]
     code = f"import asymcert, sys; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

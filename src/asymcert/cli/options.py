@@ -24,8 +24,9 @@ def with_fields_of(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorator: the command takes one option per field of the dataclasses, collected in its argument `into`.
 
-    Fields of one name share an option, described as in every dataclass that describes it otherwise. Only options that
-    were given are collected, so presets keep their own values for the others.
+    Fields of one name share an option, described as in every dataclass that describes it otherwise; a field with the
+    name of one of the command's own arguments has none. Only options that were given are collected, so presets keep
+    their own values for the others.
     """
     hints: dict[str, Any] = {}
     items: dict[str, list[Field[Any]]] = {}
@@ -36,10 +37,11 @@ def with_fields_of(
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != into]
-        generated = [_parameter(same, hints[name], panel) for name, same in items.items()]
+        offered = {name: same for name, same in items.items() if name not in [p.name for p in own]}
+        generated = [_parameter(same, hints[name], panel) for name, same in offered.items()]
 
         def wrapper(**arguments: Any) -> Any:
-            given = {name: arguments.pop(name) for name in items}
+            given = {name: arguments.pop(name) for name in offered}
             overrides = {name: _parse(name, hints[name], value) for name, value in given.items() if value is not None}
             return command(**arguments, **{into: overrides})
 

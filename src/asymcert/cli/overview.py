@@ -30,7 +30,7 @@ COMMANDS = {  # in the order of the help, with the file of this folder that each
     "datasets": "train_commands",
     "doctor": "doctor_commands",
 }
-GROUPS = {"study": "study_commands"}  # of commands; the first line of the file says what for
+GROUPS = {"lake": "lake_commands", "study": "study_commands"}  # of commands; the first line of the file says what for
 LOOKS: dict[str, Any] = {
     "name": "asymcert",
     "no_args_is_help": True,
