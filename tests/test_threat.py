@@ -112,3 +112,11 @@ def test_numbers_stay_on_the_cpu_whatever_the_default_device():
     with torch.device("meta"):
         threat = ThreatModel(2, lower=0, upper=1, cost=2.0)
     assert threat.to_dict() == ThreatModel(2, lower=0, upper=1, cost=2.0).to_dict()
+
+
+@pytest.mark.parametrize("lower", [0.0, torch.zeros(3), torch.tensor([0.0])])
+@pytest.mark.parametrize("upper", [1.0, torch.ones(3), None])
+def test_outside_says_which_inputs_are(lower, upper):
+    x = torch.tensor([[0.0, 0.5, 1.0], [-1e-9, 0.5, 1.0], [0.0, 0.5, 1.5]])
+    assert ThreatModel(2, lower=lower, upper=upper).outside(x).tolist() == [False, True, upper is not None]
+    assert ThreatModel(2, lower=lower, upper=upper).outside(x[:0]).tolist() == []

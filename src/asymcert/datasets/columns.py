@@ -181,9 +181,14 @@ class CategoryColumn(Column):
 
     def encode(self, values: pl.Series) -> Values:
         """Features (n, number of values + 1)."""
-        places = {value: i for i, value in enumerate(self.values)}
-        rows = [places.get(value, len(places)) for value in values.to_list()]
-        return np.eye(len(places) + 1)[rows]
+        import polars as pl
+
+        other = len(self.values)
+        if not other:
+            return np.ones((len(values), 1))
+        options = {"default": other, "return_dtype": pl.UInt32}
+        places = unnamed(values).cast(pl.String).replace_strict(self.values, range(other), **options)
+        return np.eye(other + 1)[places.fill_null(other).to_numpy()]
 
     def decode(self, features: Values) -> list[str]:
         """The listed value, or ``<other>``."""

@@ -9,7 +9,6 @@ from typing import Any
 from torch import Tensor
 
 from asymcert.certify import Certificate, Certifier
-from asymcert.evaluate.scoring import inside_box
 from asymcert.models.base import BinaryClassifier
 from asymcert.serve.reading import Readable
 from asymcert.serve.reasons import Reasons
@@ -48,7 +47,7 @@ def answers(
     for chosen in portions(readable.lengths, most):
         x, places = readable.encode(chosen), readable.places[chosen]
         for threat in asked.threats.values():
-            inside = inside_box(threat, x)
+            inside = ~threat.outside(x)
             for place in places[~inside.numpy()].tolist():
                 found[place] = _problem(f"outside the box of {threat.describe()}")
             x, places = x[inside], places[inside.numpy()]

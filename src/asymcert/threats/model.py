@@ -251,11 +251,7 @@ class ThreatModel:
             raise refuse("limits", f"about {math.prod(shape)} inputs", f"about {len(self.limits.base)}")
         if self.edits is not None:
             self.edits.check(x)
-        outside = torch.zeros(len(x), dtype=torch.bool, device=x.device)
-        if self.lower is not None:
-            outside |= (x < broadcast("lower", self.lower, shape).to(x)).flatten(1).any(1)
-        if self.upper is not None:
-            outside |= (x > broadcast("upper", self.upper, shape).to(x)).flatten(1).any(1)
+        outside = self.outside(x)
         if bool(outside.any()):
             raise refuse(
                 "x",
@@ -265,6 +261,20 @@ class ThreatModel:
             )
         if self.exclusive is not None and not bool(self.columns(shape).to(x.device).settled(x.flatten(1)).all()):
             raise refuse("x", "1 in one input of each exclusive column and 0 in the others", "other values")
+
+    def outside(self, x: Tensor) -> Tensor:
+        """Bool (n,): which inputs (n, *input_shape) lie outside the box."""
+        shape, found = tuple(x.shape[1:]), torch.zeros(len(x), dtype=torch.bool, device=x.device)
+        for name, end, beyond in (("lower", self.lower, torch.lt), ("upper", self.upper, torch.gt)):
+            if end is None:
+                continue
+            limit = broadcast(name, end, shape).to(x)
+            if isinstance(end, Tensor) and end.numel() == 1 and x.numel():  # one look at the farthest input is quicker
+                farthest = x.amin() if name == "lower" else x.amax()
+                if not bool(beyond(farthest, end.to(x)).any()):
+                    continue
+            found |= beyond(x, limit).flatten(1).any(1)
+        return found
 
     def interval(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Least and greatest admissible change of each feature, each of shape (n, *input_shape).
