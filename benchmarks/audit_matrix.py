@@ -17,8 +17,8 @@ float64: 0 of 13,283 in 414, 862 s. With --samples 10 and the attacks of today: 
 does not apply to the other 18 of CIFAR-10, whose margin is not convex in the input. CIFAR-10 in single precision
 certified nothing: the bound on rounding exceeds the margins. With other feature maps (`mnist-3-8 --maps low-pass
 "low-pass, hinges" "low-pass, affine" bands "bands of sums" sll orthogonal convolutions distances "sorted distances"
---light --samples 160 --dtype float64 --methods closed-form tangent refined enclosure`): 0 of 190,080 in 396, 2,432 s; the
-same maps with all attacks on 20 samples of digits-3-8: 0 of 28,080.
+--light --samples 160 --dtype float64 --methods closed-form tangent refined enclosure`): 0 of 190,080 in 396, 2,432 s;
+the same maps with all attacks on 20 samples of digits-3-8: 0 of 28,080.
 """
 
 from __future__ import annotations

@@ -81,7 +81,8 @@ def test_every_method_certifies_at_the_rate(model, hard, run, method):
     evaluate(moved, hard, run, [threat], method, **SETTINGS)
     ((rate, threshold, at),) = rows_at_points(run, rows)
     assert (rate, threshold) == (RATE, moved.threshold)
-    assert at.sort("index")["radius"].to_list() == certify(moved, hard.x, threat, method).radius.tolist()
+    whole = certify(moved, hard.x, threat, method).radius.tolist()
+    assert at.sort("index")["radius"].to_list() == pytest.approx(whole, rel=1e-9, abs=0)  # batches round differently
     assert not audit(moved, hard, run, [threat])["success"].any()
     judged = judge(run, rows, [0.0, 0.05])
     assert judged.points[0].false_positive_rate == float(verdict[~hard.y].double().mean())

@@ -25,7 +25,7 @@ from asymcert.models.base import CHUNK_VALUES
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
 
-TIGHTENINGS = 200  # at most; mostly about four, but where the answer jumps each sixth only halves a bracket
+TIGHTENINGS = 120  # at most; mostly about six, but where the answer jumps each third only halves a bracket
 CACHED_VALUES = 2**22  # per chunk on a CPU: fewer, and calls cost most of the time; more, and nothing stays in caches
 
 

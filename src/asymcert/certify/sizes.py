@@ -54,16 +54,16 @@ class FixedSize:
     def following(self) -> Tensor:
         """Where to look next: (n,).
 
-        In turn four times by a secant through the last two tries (the answer itself if there was one), just above the
-        lower end, which is the solution where the answer jumps, and in the middle.
+        In turn by a secant through the last two tries (the answer itself if there was one), just above the lower end,
+        which is the solution where the answer jumps, and in the middle.
         """
         step, self._step = self._step, self._step + 1
         if step == 0:
             return self.low
-        if step % 6 == 5:
+        if step % 3 == 2:
             return self.low * CLOSE
         middle = torch.where(self.high > 4.0 * self.low, 2.0 * self.low, 0.5 * (self.low + self.high))
-        if step % 6 == 0:
+        if step % 3 == 0:
             return middle
         fall = (self._found - self._last[1]) / (self._tried - self._last[0])
         secant = (self._found - fall * self._tried) / (1.0 - fall)
