@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from xml.etree import ElementTree
 
 import polars as pl
 import pytest
@@ -116,7 +117,10 @@ def test_broken_certificate_is_a_red_line_and_exit_code_1(demo, place):
     folder.save_model(source.load_model())
     rows = source.read("certificates")
     folder.append("certificates", rows.with_columns(radius=pl.col("radius") * 3))
-    out, error = run_afresh("audit", "broken", "--norm", "2", "--json", "--quiet", cwd=place, code=1)
+    options = ("--norm", "2", "--json", "--quiet", "--junit", "out/a.xml")
+    out, error = run_afresh("audit", "broken", *options, cwd=place, code=1)
+    suites = ElementTree.parse(place / "out" / "a.xml").getroot()
+    assert int(suites.get("failures") or 0) == len(suites.findall(".//failure")) > 0
     assert json.loads(out)["successes"] > 0
     first, *each = error.splitlines()
     assert "attacks broke a certificate:" in first

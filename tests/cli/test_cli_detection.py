@@ -2,12 +2,14 @@
 
 import json
 import random
+import re
 
 import pytest
 from typer.testing import CliRunner
 
 from asymcert.cli.app import app
 from asymcert.evaluate import RunFolder
+from contracts.pages import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,17 @@ def test_json_holds_every_figure_clean_and_certified(run, method):
         )
         areas = [each["roc_auc"]["value"] for each in row["certified"]]
         assert sorted(areas, reverse=True) == areas
+
+
+def test_json_names_its_form_and_every_key_is_documented(run):
+    """Keys are neither undocumented nor documented in vain, and of the types that they are said to be."""
+    page = (ROOT / "docs" / "reference" / "files.md").read_text(encoding="utf-8").split("### evaluate --json")[1]
+    documented = {key for line in re.findall(r"^\| (`.*?`) \|", page, re.M) for key in re.findall(r"`(\w+)`", line)}
+    for row in json.loads(evaluated(run, "--json")):
+        assert (row["schema"], row["version"]) == ("asymcert.evaluate", 1)
+        assert set(row) == documented
+        assert {"value", "lower", "upper"} == set(row["detection"]["roc_auc"])
+        assert {"max_fpr", "threshold", "false_positive_rate", "caught"} == set(row["at_max_fpr"][0])
 
 
 def test_what_is_printed_is_rounded_outward(run):

@@ -6,21 +6,26 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
 
 from asymcert._checks import refuse
+from asymcert.certify.shown import Shown, floored
 from asymcert.models.base import BinaryClassifier
 from asymcert.threats.model import ThreatModel
 
+if TYPE_CHECKING:
+    import polars as pl
+
+QUANTILES = (0.5, 0.1, 0.9)  # of radii that are shown
 Threats = Sequence[ThreatModel]
 Kind = TypeVar("Kind", bound=BinaryClassifier)
 
 
-@dataclass(frozen=True, eq=False)
-class Certificate:
+@dataclass(frozen=True, eq=False, repr=False)
+class Certificate(Shown):
     """Radii of a batch under one threat model.
 
     No admissible change of size *less than* ``radius[i]`` turns sample i's verdict from sensitive to other.
@@ -91,6 +96,45 @@ class Certificate:
 
     def __len__(self) -> int:
         return len(self.radius)
+
+    def to_frame(self) -> pl.DataFrame:
+        """One row for each sample, for polars and, by ``.to_pandas()``, pandas.
+
+        Returns
+        -------
+        polars.DataFrame
+            n rows of ``row`` (from 0), ``verdict`` (bool, True: sensitive; null where the classifier abstained),
+            ``margin`` and ``radius`` in float64, and ``upper`` where the method gives one. A radius is in the units of
+            ``threat.size``.
+        """
+        import polars as pl
+
+        columns = {"verdict": self.sensitive, "margin": self.margin.double(), "radius": self.radius}
+        columns |= {} if self.upper is None else {"upper": self.upper.double()}
+        frame = pl.DataFrame({name: values.detach().cpu().numpy() for name, values in columns.items()})
+        if self.abstained is not None:
+            given = pl.Series(~self.abstained.cpu().numpy())
+            frame = frame.with_columns(pl.when(given).then("verdict").alias("verdict"))
+        return frame.select(pl.int_range(pl.len(), dtype=pl.Int64).alias("row"), pl.all())
+
+    def _shown(self) -> dict[str, str]:
+        radii, withheld = self.radius[self.sensitive], 0 if self.abstained is None else int(self.abstained.sum())
+        return {
+            "method": self.method,
+            "threat": self.threat.describe(),
+            "samples": str(len(self)),
+            "sensitive": str(len(radii)),
+            **({"without verdict": str(withheld)} if withheld else {}),
+            **({"radius of the sensitive": _spread(radii)} if len(radii) else {}),
+            "sound": "yes" if self.sound else "no, rounding ignored",
+        }
+
+
+def _spread(radii: Tensor) -> str:
+    """Quantiles, each a radius that occurs, so that infinite ones and counts stay what they are."""
+    ordered = radii.sort().values
+    middle, low, high = (floored(float(ordered[int(share * (len(ordered) - 1))])) for share in QUANTILES)
+    return f"median {middle}, 10 % {low}, 90 % {high}"
 
 
 class Certifier(ABC):

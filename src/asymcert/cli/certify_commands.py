@@ -47,6 +47,7 @@ from asymcert.runs.run import Run
 from asymcert.threats.model import ThreatModel
 
 WITHOUT_VERDICT = 3  # exit code
+SCHEMA = {"schema": "asymcert.evaluate", "version": 1}  # of each line of evaluate --json; docs/reference/files.md
 
 
 @with_fields_of(*CERTIFIERS, panel=OF_METHOD)
@@ -153,19 +154,24 @@ def evaluate(
     certify_points(opened, threats, certifier, split, quiet)
     judged = judge_run(opened.folder, rows)
     title = f"{data.name}: {data.sensitive} against {data.other}, {split} data"
-    _print_summary(opened, rows, title, as_json, judged)
+    _print_summary(opened, rows, title, as_json, judged, SCHEMA)
     if judged and not as_json:
         show.table("As a detector (95 % intervals)", detection_rows(judged), as_json)
         show.table("As a detector, all sensitive samples changed by any size up to", certified_rows(judged), as_json)
 
 
-def _print_summary(run: Run, rows: Any, title: str, as_json: bool, judged: Sequence[Judged] = ()) -> None:
+def _print_summary(
+    run: Run, rows: Any, title: str, as_json: bool, judged: Sequence[Judged] = (), schema: dict[str, Any] | None = None
+) -> None:
     """Accuracies and radii; for a table, the radii in its columns' units too; in JSON a detector's figures."""
     lines, units = summary_rows(rows, as_json), unit_rows(run, rows, as_json)
     if as_json:
         for position, line in enumerate(lines if units else []):
             line["median_radius_in_units"] = {row["column"]: list(row.values())[1 + position] for row in units}
-        lines = [line | (judged[position].to_dict() if judged else {}) for position, line in enumerate(lines)]
+        lines = [
+            (schema or {}) | line | (judged[position].to_dict() if judged else {})
+            for position, line in enumerate(lines)
+        ]
     show.table(title, lines, as_json)
     if units and not as_json:
         show.table("How far one column alone may move at the median radius, in its own units", units, as_json)

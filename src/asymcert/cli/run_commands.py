@@ -11,6 +11,7 @@ import typer
 from asymcert._checks import check_choice, check_number, refuse
 from asymcert.certify import CERTIFIERS, ClosedForm, certifier_for, default_method
 from asymcert.cli import show
+from asymcert.cli.junit import write_junit
 from asymcert.cli.options import OF_METHOD, parse_norm, with_fields_of
 from asymcert.cli.parameters import Box, DataDir, Edits, Json, Norms, Quiet, RunPath, SplitName, ThreatFiles
 from asymcert.cli.steps import (
@@ -18,6 +19,7 @@ from asymcert.cli.steps import (
     audit_run,
     certify_run,
     chosen_split,
+    output_file,
     own_rows,
     report_run,
     threats_for,
@@ -45,6 +47,9 @@ def audit(
     method: Annotated[str | None, typer.Option(help="Certify by this method first, if that was not done.")] = None,
     split: SplitName = "test",
     box: Box = True,
+    junit: Annotated[
+        Path | None, typer.Option(help="File for JUnit XML, which CI systems show.", show_default=False)
+    ] = None,
     data_dir: DataDir = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -54,9 +59,11 @@ def audit(
     """Attack just inside every certified radius, by whatever method; exit 1 if any attack succeeds.
 
     What has no certificate yet is certified first. Examples: asymcert audit runs/a --norm 2 · asymcert audit runs/a
-    --method tangent --threat spammer.toml
+    --method tangent --threat spammer.toml · asymcert audit runs/a --norm 2 --junit audit.xml
     """
     opened = Run(run, data_dir)
+    if junit is not None:
+        output_file("--junit", junit, [*opened.folder.own_files, *(threat or [])])
     threats = threats_for(opened.model, norm, threat, box, edits)
     certifier = certifier_for(method or default_method(opened.model, threats), **overrides)
     missing = uncertified(opened, threats, split, certifier if method or overrides else None)
@@ -64,6 +71,8 @@ def audit(
         certify_run(opened, missing, certifier, split, quiet=quiet)
     rows = audit_run(opened, threats, split, quiet)
     successes = int(rows["success"].sum())
+    if junit is not None:
+        write_junit(rows, junit)
     facts: dict[str, Any] = {"attacked": len(rows), "successes": successes}
     if rows.schema == TEXT_SCHEMA:
         facts |= {"texts": int(rows["attempts"].sum())}

@@ -67,20 +67,24 @@ def front_panel(norm: float, points: Sequence[Point]) -> Panel:
     for name, own in by_contender(points).items():
         along = front(own)
         for part in ([point for point in own if point not in along], along):
-            accuracies = [_percent(point.accuracy_estimate) for point in part]
+            accuracies = [percent(point.accuracy_estimate) for point in part]
             radii = [point.radius_estimate for point in part]
             marks.append(Marks(name, part, drawn[name], accuracies, radii, part is along))
+    return Panel(*front_axes(norm), sorted(marks, key=lambda each: each.leading), True)
+
+
+def front_axes(norm: float) -> tuple[str, str, str]:
+    """Title of a front's panel, and of its axes."""
     symbol = norm_symbol(norm)
-    ordered = sorted(marks, key=lambda each: each.leading)
-    return Panel(f"{symbol} norm", "Balanced accuracy, %", f"Median radius, {symbol}", ordered, True)
+    return f"{symbol} norm", "Balanced accuracy, %", f"Median radius, {symbol}"
 
 
 def alarm_panel(norm: float, points: Sequence[Point], size: float) -> Panel:
     """What is caught at the thresholds of one rate of false alarms: clean against certified at a radius."""
     marks, drawn = [], _looks(points)
     for name, own in by_contender(points).items():
-        clean = [_percent(point.estimate(point.caught)) for point in own]
-        kept = [_percent(point.certified_estimate(size)) for point in own]
+        clean = [percent(point.estimate(point.caught)) for point in own]
+        kept = [percent(point.certified_estimate(size)) for point in own]
         marks.append(Marks(name, own, drawn[name], clean, kept))
     title = f"{norm_symbol(norm)}, certified to {size:g}"
     return Panel(title, "Caught, unchanged, %", "Caught, certified, %", marks, False)
@@ -111,21 +115,26 @@ def picture_of(panels: Sequence[Panel]) -> Any:
     """All panels in a row, contenders named below; only what makes fronts."""
     figure, axes = row_of_axes(len(panels), PANEL[1] + 1.0)
     for axis, panel in zip(axes, panels, strict=True):
-        for marks in panel.marks:
-            if marks.leading:
-                shape = {"color": marks.look.colour, "marker": marks.look.drawn, "markersize": 5, "linewidth": 1.2}
-                shape |= {} if marks.look.filled else {"markerfacecolor": "white"}
-                line = LINE_STYLES[marks.look.dash] if panel.joined else "none"
-                joined = {"drawstyle": "steps-pre", "linestyle": line}
-                axis.plot(marks.values("x"), marks.values("y"), label=plain_label(marks.name), **shape, **joined)
-        axis.set_xlim(panel.range)
-        axis.set_ylim(bottom=0)
-        axis.set_xlabel(panel.x, fontsize=9)
-        axis.set_ylabel(panel.y, fontsize=9)
+        draw_panel(axis, panel)
     named = {name: line for axis in axes for line, name in zip(*axis.get_legend_handles_labels(), strict=True)}
     style = {"loc": "outside lower center", "ncols": COLUMNS, "fontsize": 7.5, "frameon": False}
     figure.legend(named.values(), named.keys(), **style)
     return figure
+
+
+def draw_panel(axis: Any, panel: Panel) -> None:
+    """Draw what makes fronts."""
+    for marks in panel.marks:
+        if marks.leading:
+            shape = {"color": marks.look.colour, "marker": marks.look.drawn, "markersize": 5, "linewidth": 1.2}
+            shape |= {} if marks.look.filled else {"markerfacecolor": "white"}
+            line = LINE_STYLES[marks.look.dash] if panel.joined else "none"
+            joined = {"drawstyle": "steps-pre", "linestyle": line}
+            axis.plot(marks.values("x"), marks.values("y"), label=plain_label(marks.name), **shape, **joined)
+    axis.set_xlim(panel.range)
+    axis.set_ylim(bottom=0)
+    axis.set_xlabel(panel.x, fontsize=9)
+    axis.set_ylabel(panel.y, fontsize=9)
 
 
 def threshold_text(point: Point) -> str:
@@ -134,7 +143,8 @@ def threshold_text(point: Point) -> str:
     return "balanced" if rate is None else f"{100 * rate:.3g} % false alarms"
 
 
-def _percent(share: Estimate) -> Estimate:
+def percent(share: Estimate) -> Estimate:
+    """A share with its interval in percent."""
     return Estimate(*(100 * value for value in share))
 
 

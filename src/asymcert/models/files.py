@@ -58,6 +58,11 @@ def stated_digest(path: Path) -> str:
     return str(_read(path, weights=False)[1].get("digest"))
 
 
+def stated_kind(path: Path) -> str:
+    """The kind of classifier that a model file says it holds, as `stated_digest` reads the digest."""
+    return str(_read(path, weights=False)[1].get("kind"))
+
+
 def digest_of(tensors: dict[str, Tensor], metadata: dict[str, Any]) -> str:
     """SHA-256, in hexadecimal, of everything that determines a model."""
     digest = hashlib.sha256(json.dumps({"format": FORMAT, **metadata}, sort_keys=True).encode())

@@ -96,9 +96,14 @@ def calibration_plot(judged: Judged) -> Plot | None:
     return Plot("Calibration", "Observed share against predicted probability", figure)
 
 
+def most_fragile(rows: pl.DataFrame, count: int = ALERTS) -> pl.DataFrame:
+    """Evaluation rows of the alerts with the least positive radii, the most fragile first."""
+    return rows.filter(pl.col("prediction"), pl.col("radius") > 0).sort("radius", "index").head(count)
+
+
 def fragile_alerts(series: Series, facts: RunFacts, texts: pl.DataFrame) -> Table:
     """The alerts with the least positive radii: position in the split, true class, a text itself, margin, radius."""
-    alerts = series.rows.filter(pl.col("prediction"), pl.col("radius") > 0).sort("radius", "index").head(ALERTS)
+    alerts = most_fragile(series.rows)
     names, said = {True: facts.sensitive, False: facts.other}, dict(texts["index", "text"].rows())
     rows = [
         (

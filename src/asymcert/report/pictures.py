@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from asymcert.evaluate.formatting import floor_significant
+from asymcert.evaluate.surface import Surface
 from asymcert.report.gallery import Strip, strips
 from asymcert.report.libraries import optional
 from asymcert.report.series import (
@@ -55,11 +56,16 @@ def row_of_axes(count: int, height: float = PANEL[1]) -> tuple[Any, Sequence[Any
     figure = optional("matplotlib.figure").Figure(figsize=(PANEL[0] * count, height), layout="constrained")
     axes = figure.subplots(1, count, squeeze=False)[0]
     for axis in axes:
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.grid(color="#e5e7eb", linewidth=0.7)
-        axis.set_axisbelow(True)
-        axis.tick_params(labelsize=8, color=GREY)
+        dress(axis)
     return figure, axes
+
+
+def dress(axis: Any) -> None:
+    """Give axes the report's style."""
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(color="#e5e7eb", linewidth=0.7)
+    axis.set_axisbelow(True)
+    axis.tick_params(labelsize=8, color=GREY)
 
 
 def curve_picture(panels: Mapping[str, list[Series]], overlay: Mapping[str, pl.DataFrame], many: bool = False) -> Any:
@@ -70,18 +76,11 @@ def curve_picture(panels: Mapping[str, list[Series]], overlay: Mapping[str, pl.D
     figure, axes = row_of_axes(len(panels), PANEL[1] + 1.2 * many)
     for axis, (unit, panel) in zip(axes, panels.items(), strict=True):
         end = 1.04 * largest_radius(panel)
-        for series in panel:
-            curve = series.steps(end)
-            style = {"color": series.colour, "linestyle": LINE_STYLES[series.dash], "linewidth": 1.6}
-            axis.step(curve["radius"], curve["accuracy"], where="post", label=plain_label(series.label), **style)
-            if not many:
-                style = {"step": "post", "color": series.colour, "alpha": 0.18, "linewidth": 0}
-                axis.fill_between(curve["radius"], curve["lower"], curve["upper"], **style)
+        draw_curves(axis, panel, end, bands=not many)
         for name, curve, colour in overlaid(overlay, panel[0].norm):
             axis.plot(
                 curve["radius"], 100 * curve["accuracy"], ":", color=colour, linewidth=1.2, label=plain_label(name)
             )
-        axis.set(xlim=(0, end), ylim=(0, 101))
         axis.set_xlabel(f"Size of the change, {unit}", fontsize=9)
         if not many and len(axis.lines) > 1:
             axis.legend(fontsize=7.5, frameon=False)
@@ -91,6 +90,18 @@ def curve_picture(panels: Mapping[str, list[Series]], overlay: Mapping[str, pl.D
         style = {"loc": "outside lower center", "ncols": 5, "fontsize": 7.5, "frameon": False}
         figure.legend(named.values(), named.keys(), **style)
     return figure
+
+
+def draw_curves(axis: Any, panel: Sequence[Series], end: float, bands: bool = True) -> None:
+    """Certified accuracy of series of one unit against radius, up to `end`, with bands of their intervals."""
+    for series in panel:
+        curve = series.steps(end)
+        style = {"color": series.colour, "linestyle": LINE_STYLES[series.dash], "linewidth": 1.6}
+        axis.step(curve["radius"], curve["accuracy"], where="post", label=plain_label(series.label), **style)
+        if bands:
+            style = {"step": "post", "color": series.colour, "alpha": 0.18, "linewidth": 0}
+            axis.fill_between(curve["radius"], curve["lower"], curve["upper"], **style)
+    axis.set(xlim=(0, end), ylim=(0, 101))
 
 
 def _radii(data: ReportData) -> Any:
@@ -117,22 +128,33 @@ def _surfaces(data: ReportData) -> Any:
     figure, axes = row_of_axes(len(shown))
     image = None
     for axis, (series, values) in zip(axes, shown, strict=True):
-        axis.grid(visible=False)
-        grid = (values.thresholds, values.radii, 100 * values.certified)
-        image = axis.pcolormesh(*grid, cmap="cividis", vmin=0, vmax=100, shading="nearest", rasterized=True)
-        if min(values.certified.shape) > 1:
-            lines = axis.contour(*grid, levels=[10, 30, 50, 70, 90], colors="white", linewidths=0.6)
-            axis.clabel(lines, fontsize=7, fmt="%d")
-        axis.axvline(0, color="white", linewidth=1.5)
-        if values.balanced_threshold is not None:
-            axis.axvline(values.balanced_threshold, color="#D55E00", linewidth=1.5, linestyle="--")
+        image = draw_surface(axis, values, series.unit)
         axis.set_title(plain_label(series.adversary), fontsize=9)
-        axis.set_xlabel("Threshold, relative to the model's", fontsize=9)
-        axis.set_ylabel(f"Size of the change, {series.unit}", fontsize=9)
-    colours = figure.colorbar(image, ax=list(axes), pad=0.01)
+    add_colours(figure, image, list(axes))
+    return figure
+
+
+def draw_surface(axis: Any, values: Surface, unit: str) -> Any:
+    """Certified accuracy over threshold and radius as colours and contours; returns the coloured mesh."""
+    axis.grid(visible=False)
+    grid = (values.thresholds, values.radii, 100 * values.certified)
+    image = axis.pcolormesh(*grid, cmap="cividis", vmin=0, vmax=100, shading="nearest", rasterized=True)
+    if min(values.certified.shape) > 1:
+        lines = axis.contour(*grid, levels=[10, 30, 50, 70, 90], colors="white", linewidths=0.6)
+        axis.clabel(lines, fontsize=7, fmt="%d")
+    axis.axvline(0, color="white", linewidth=1.5)
+    if values.balanced_threshold is not None:
+        axis.axvline(values.balanced_threshold, color="#D55E00", linewidth=1.5, linestyle="--")
+    axis.set_xlabel("Threshold, relative to the model's", fontsize=9)
+    axis.set_ylabel(f"Size of the change, {unit}", fontsize=9)
+    return image
+
+
+def add_colours(figure: Any, image: Any, axes: Any) -> None:
+    """The colour bar of surfaces, beside their axes."""
+    colours = figure.colorbar(image, ax=axes, pad=0.01)
     colours.set_label("Certified accuracy, %", fontsize=9)
     colours.ax.tick_params(labelsize=8)
-    return figure
 
 
 def _gallery(rows: list[Strip]) -> Any:

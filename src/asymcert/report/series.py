@@ -137,7 +137,7 @@ def read_report_data(run: RunFolder, overlay: Mapping[str, pl.DataFrame] | None 
     audit = audit.filter(run.own) if set(SERIES) <= set(audit.columns) else audit
     attacked = run.read(TEXTS).filter(run.own)
     alerts = run.read(ALERTS).filter(*run.own, pl.col("split") == rows["split"][0])
-    series = _series(rows, run.threats())
+    series = series_of(rows, run.threats())
     judged = tuple(judge(run, item.rows) if item.summary["n_other"] else None for item in series)
     log, curves = run.read_log(), _checked_overlay(overlay)
     return ReportData(facts, series, gallery, audit, attacked, alerts, log, curves, judged)
@@ -216,7 +216,8 @@ def radius_bins(panel: list[Series]) -> NDArray[np.float64]:
     return np.linspace(0.0, largest_radius(panel), 1 + int(np.clip(np.ceil(2 * count ** (1 / 3)), 8, 30)))
 
 
-def _series(rows: pl.DataFrame, known: Mapping[str, ThreatModel]) -> tuple[Series, ...]:
+def series_of(rows: pl.DataFrame, known: Mapping[str, ThreatModel]) -> tuple[Series, ...]:
+    """The curves of evaluation rows with sensitive samples, norms ascending; `known` are threat models by key."""
     summaries = summary(rows).sort("norm", "threat", "method", "options", "model_digest")
     summaries = summaries.filter(pl.col("n_sensitive") > 0)
     kinds = summaries.select("method", "options").unique(maintain_order=True).rows()

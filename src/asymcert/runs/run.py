@@ -5,15 +5,19 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
+from asymcert.certify.shown import Shown
 from asymcert.datasets import BinaryData, load_source
 from asymcert.datasets.source import DataSource
-from asymcert.errors import RunError
+from asymcert.errors import AsymcertError, RunError
 from asymcert.models.base import BinaryClassifier
+from asymcert.models.files import stated_digest, stated_kind
 from asymcert.runs.facts import RunFacts
 from asymcert.runs.folder import RunFolder
 
+DIGITS = 12  # of a digest, enough to tell models apart
 
-class Run:
+
+class Run(Shown):
     """A run folder with what it holds; each part is read when it is first asked for.
 
     Parameters
@@ -58,6 +62,16 @@ class Run:
             what = "the data is not what the model was trained on"
             raise RunError(f"{self.folder.path}: {what}. Point --data-dir at the original.")
         return data
+
+    def _shown(self) -> dict[str, str]:
+        """What the files state, without loading the model; a damaged folder is shown too."""
+        shown = {"folder": str(self.folder.path)}
+        try:
+            facts, path = self.facts, self.folder.model_path
+            shown["data"] = f"{facts.name}, {facts.sensitive} against {facts.other}"
+            return shown | {"model": stated_kind(path), "digest": stated_digest(path)[:DIGITS]}
+        except AsymcertError as error:
+            return shown | {"problem": str(error)}
 
     @cached_property
     def _read(self) -> tuple[BinaryClassifier, str]:
