@@ -157,7 +157,7 @@ def test_other_texts_are_scored_in_portions_of_bounded_size(tmp_path):
     texts = ["win money", "x " * LONGEST, *["see you " * 100_000] * 9, None, "", "call! call"] + ["now"] * 300
     certifier, threat = Margins(), ThreatModel(norm=1, lower=0.0, upper=1.0)
     model = model.double()
-    rows = score_table(model, pl.DataFrame({"body": texts}), [threat], certifier)
+    rows = score_table(model, pl.DataFrame({"body": texts}), [threat], certifier, 256)
     assert rows["problem"].is_not_null().arg_true().to_list() == [1, 11]
     assert max(n for n, _ in certifier.shapes) == 256
     assert max(n * width for n, width in certifier.shapes) < 256 * 100
