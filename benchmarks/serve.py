@@ -9,11 +9,11 @@ second at 1, 16 and 64 requests at a time, and what a request costs the service 
 changes least; then so many requests at 16 at a time, with the service's resident size after each tenth. Exits with 1
 if a request failed.
 
-Last result, two shared cores (load 1, client and service among it), spambase, 57 columns, numbers of columns, for 1 / 16 /
-64 rows or requests at a time.
+Last result, two shared cores (load 1, client and service among it), spambase, 57 columns, numbers of columns, for 1 /
+16 / 64 rows or requests at a time.
 `--engine onnx`: own time 2.0 / 4.2 / 13 ms; p50 1.4 / 11 / 31 ms, p99 2.9 / 15 / 160 ms, 605 / 1,502 / 1,756 rows a
-second, 1.5 / 0.69 / 0.62 ms of CPU a request; 20,000 requests without a failure, resident 388 MiB after each tenth (under
-a load of ten: 100,000 without a failure, 382 MiB after each tenth).
+second, 1.5 / 0.69 / 0.62 ms of CPU a request; 20,000 requests without a failure, resident 388 MiB after each tenth
+(under a load of ten: 100,000 without a failure, 382 MiB after each tenth).
 `--engine model`: own time 15 / 23 / 45 ms; p50 13 / 39 / 68 ms, p99 22 / 162 / 212 ms, 72 / 384 / 824 rows a second,
 14 / 2.6 / 1.3 ms of CPU a request.
 The goal, p99 under 10 ms at 16 at a time, is missed: 15 ms.
