@@ -142,18 +142,21 @@ def _absolute(path: str | Path | None) -> str | None:
 
 
 def _split(
-    path: str, raws: Sequence[RawTable], sensitive: object, options: TableOptions, source: DataSource
+    path: str, raws: list[RawTable], sensitive: object, options: TableOptions, source: DataSource
 ) -> BinaryData:
+    """Split and scale what was read, of which nothing is kept: large tables are here in few copies at a time."""
     table, name = clean_table(path, raws, sensitive, options), table_name(path)
-    texts = _texts(table, options)
+    raws.clear()
+    texts, classes, found = _texts(table, options), table.classes, table.found
     files = [(frame, y, np.arange(len(y))) for frame, y in zip(table.frames, table.classes.y, strict=True)]
     if options.limit is not None and options.limit < len(files[0][1]):
         files[0] = _taken(files[0], np.sort(mixed(files[0][1], source.seed)[: options.limit]))
     comparable = words_by(options) if options.words is None else sorted_words
     groups = same_rows([frame for frame, _, _ in files], texts, comparable)[0]
     chosen = (three_way if len(files) == 1 else two_way)(files[0][1], groups, source.seed, name, options.validation)
-    parts = [*(_taken(files[0], rows) for rows in chosen), *files[1:]]
     gaps = _gaps(files[0][0]) if options.clean and options.impute is None else {}
+    parts = [*(_taken(files[0], rows) for rows in chosen), *files[1:]]
+    del table, files
     fits = {"impute": options.impute, "categories": options.categories, "words": options.words, "gaps": gaps}
     alone = list(texts) == parts[0][0].columns
     scaling = TableScaling.fit(parts[0][0], options.scaling, text=texts, texts=options, windows=alone, **fits)
@@ -161,12 +164,13 @@ def _split(
     same = same_rows([frame for frame, _, _ in parts], texts, comparable)
     parts, dropped = _without_doubles(name, parts, same)
     splits, scaling = _encoded(parts, scaling)
+    del parts
     if not options.clean:
-        return _data(name, splits, table.classes, source, scaling=scaling, dropped=dropped)
+        return _data(name, splits, classes, source, scaling=scaling, dropped=dropped)
     splits = [split.chosen(torch.from_numpy(mixed(split.y.numpy(), source.seed))) for split in splits]
-    notes = [*table.found.notes, *_gap_notes(gaps, scaling), *table.classes.notes]
-    whole = replace(scaling, plan=table.found.plan)
-    return _data(name, splits, table.classes, source, scaling=whole, dropped=dropped, notes=tuple(notes))
+    notes = [*found.notes, *_gap_notes(gaps, scaling), *classes.notes]
+    whole = replace(scaling, plan=found.plan)
+    return _data(name, splits, classes, source, scaling=whole, dropped=dropped, notes=tuple(notes))
 
 
 def _taken(part: Part, rows: Rows) -> Part:
@@ -208,7 +212,7 @@ def _without_doubles(name: str, parts: Sequence[Part], groups: Sequence[NDArray[
         seen = np.union1d(seen, same)
         if len(new) == 0:
             raise DataError(f"{name}: every row of a split also occurs in training. Provide other rows.")
-        left.append(_taken(part, new))
+        left.append(part if len(new) == len(same) else _taken(part, new))
     return left, dropped
 
 
