@@ -2,6 +2,7 @@
 
 import socket
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -52,9 +53,11 @@ def test_hostile_bodies(service, request):
 @pytest.mark.parametrize("name", WIRE)
 def test_what_is_no_request_is_refused(table, name):
     with socket.create_connection(("127.0.0.1", table.port), timeout=10) as wire:
-        wire.sendall(WIRE[name])
-        wire.shutdown(socket.SHUT_WR)
-        answer = wire.recv(100)
+        answer = b""
+        with suppress(OSError):  # the service may hang up before all is sent
+            wire.sendall(WIRE[name])
+            wire.shutdown(socket.SHUT_WR)
+            answer = wire.recv(100)
     assert answer == b"" or answer.split()[1].startswith(b"4"), answer
     assert table.get("/healthz").status_code == 200
 
