@@ -40,6 +40,19 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def written(partial: Path, content: bytes) -> Iterator[Path]:
+    """A new file with this content, safe on disk when the block begins, gone after it unless the block renames it."""
+    try:
+        with partial.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        yield partial
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """While the block runs, no other process trains into `folder`; the system ends that with the process.
 

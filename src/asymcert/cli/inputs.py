@@ -8,6 +8,7 @@ from typing import Any
 from asymcert import datasets as data_sets
 from asymcert._checks import refuse
 from asymcert.datasets import BinaryData
+from asymcert.datasets.classes import is_known
 from asymcert.datasets.image_folders import is_image_folder
 from asymcert.datasets.table_files import check_table_file, is_table_file
 from asymcert.datasets.text_folders import LABEL, is_text_folder
@@ -30,9 +31,12 @@ def load_data(data: str, data_dir: Path | None, sensitive: list[str], seed: int,
 
 
 def is_path(data: str) -> bool:
-    """Whether the argument is a path rather than a data set's name; a folder of that name without data is none."""
+    """Whether the argument is a path rather than a data set's name; a folder of that name is ``./NAME``."""
     path = Path(data)
-    return bool(path.suffix) or len(path.parts) > 1 or path.is_file() or is_table_file(path) or is_image_folder(path)
+    if is_known(data) and not path.is_file():
+        return False
+    written_as_one = "/" in data or len(path.parts) > 1 or bool(path.suffix)
+    return written_as_one or path.is_file() or is_table_file(path) or is_image_folder(path)
 
 
 def _load_table(path: Path, sensitive: list[str], seed: int, options: dict[str, Any]) -> BinaryData:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from asymcert._checks import did_you_mean, refuse
+from asymcert.errors import InputError
 
 _DIGITS = tuple(str(i) for i in range(10))
 CLASSES: dict[str, tuple[str, ...]] = {
@@ -50,6 +51,14 @@ def parse_pair(name: str) -> tuple[str, int, int]:
     if first == second:
         raise refuse("name", "a pair of different classes", repr(name))
     return family, first, second
+
+
+def is_known(name: str) -> bool:
+    """Whether a data set has this name."""
+    try:
+        return name in dict(EXAMPLES) or bool(parse_pair(name))
+    except InputError:
+        return False
 
 
 def unknown_name(name: object) -> Exception:

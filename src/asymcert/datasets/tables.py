@@ -141,9 +141,7 @@ def _absolute(path: str | Path | None) -> str | None:
     return None if path is None else str(Path(path).absolute())
 
 
-def _split(
-    path: str, raws: list[RawTable], sensitive: object, options: TableOptions, source: DataSource
-) -> BinaryData:
+def _split(path: str, raws: list[RawTable], sensitive: object, options: TableOptions, source: DataSource) -> BinaryData:
     """Split and scale what was read, of which nothing is kept: large tables are here in few copies at a time."""
     table, name = clean_table(path, raws, sensitive, options), table_name(path)
     raws.clear()

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from asymcert._files import flush_folder
+from asymcert._files import flush_folder, written
 
 PARTIAL = "partial"  # files that are being written, or were when their process ended
 
@@ -125,18 +125,9 @@ class Folder(Place):
         target.parent.mkdir(parents=True, exist_ok=True)
         return target
 
-    @contextmanager
-    def _written(self, content: bytes) -> Iterator[Path]:
+    def _written(self, content: bytes) -> AbstractContextManager[Path]:
         """The content in a file that is on disk but has no name yet; it is gone after the block unless renamed."""
-        partial = self._target(f"{PARTIAL}/{secrets.token_hex(16)}")
-        try:
-            with partial.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            yield partial
-        finally:
-            partial.unlink(missing_ok=True)
+        return written(self._target(f"{PARTIAL}/{secrets.token_hex(16)}"), content)
 
     def _named(self, partial: Path, target: Path) -> bool:
         try:

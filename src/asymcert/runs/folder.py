@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from asymcert._checks import check_types, refuse
-from asymcert._files import flush_folder, parse_json
+from asymcert._files import flush_folder, parse_json, written
 from asymcert.datasets.plan import Plan
 from asymcert.errors import InputError, RunError
 from asymcert.models.base import BinaryClassifier
@@ -283,18 +283,11 @@ class RunFolder:
     def _write(self, name: str, content: bytes, *, replace: bool = True) -> Path:
         """Write a file so that it is seen whole or not at all, also after a crash."""
         target = self.path / name
-        partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-        try:
-            with partial.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+        with written(target.with_name(f".{target.name}.{secrets.token_hex(4)}.part"), content) as partial:
             if replace:
                 os.replace(partial, target)
             else:
                 os.link(partial, target)  # fails if the target exists
-        finally:
-            partial.unlink(missing_ok=True)
         flush_folder(target.parent)
         return target
 
