@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from asymcert.datasets.parquet_files import readable
 from asymcert.datasets.scaling import TableScaling
 from asymcert.datasets.table_files import read_table
 from asymcert.errors import DataError
@@ -49,7 +50,7 @@ def batches(
 def _of_parquet(
     path: Path, unit: Unit, scaling: TableScaling, keep: Collection[str], size: int
 ) -> Iterator[tuple[int, pl.DataFrame]]:
-    try:
+    with readable(path):
         table = pl.scan_parquet(path, glob=False, hive_partitioning=False)
         names = _named(table.collect_schema().names(), scaling, keep)
         start, stop = unit.span(table.select(pl.len()).collect().item())
@@ -60,9 +61,6 @@ def _of_parquet(
             frame = table.slice(first, min(reach, stop - first)).collect()
             for offset in range(0, frame.height, size):
                 yield first + offset, frame.slice(offset, size)
-    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        reason = str(error).partition("\n")[0]
-        raise DataError(f"{path}: cannot be read as a table: {reason}. Check the file, or write it again.") from error
 
 
 def _named(names: list[str], scaling: TableScaling, keep: Collection[str]) -> dict[str, str]:
