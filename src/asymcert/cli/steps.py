@@ -22,6 +22,7 @@ from asymcert.datasets.table_files import write_tables
 from asymcert.errors import InputError
 from asymcert.evaluate import evaluate, threat_key
 from asymcert.evaluate.audit import audit
+from asymcert.evaluate.chunks import between_savings
 from asymcert.evaluate.labels import method_labels
 from asymcert.evaluate.robust import OperatingPoint, operating_points, record_points
 from asymcert.evaluate.scoring import score_batches
@@ -37,9 +38,6 @@ from asymcert.threats.table import TableThreat
 
 SPLITS = ("train", "val", "test")
 MOST_SHOWN = 10  # broken certificates
-CHUNKS = {"exact": 16, "refined": 128}  # samples between two savings
-CHUNK = 256
-WORKER_CHUNK = 64  # for each process: starting one takes seconds
 
 
 def chosen_split(data: BinaryData, name: str, limit: int | None = None) -> Split:
@@ -145,7 +143,7 @@ def certify_run(
             model_digest=run.digest if point is None else point.digest,
             seed=run.facts.seed,
             split_name=split,
-            chunk=_chunk(certifier),
+            chunk=between_savings(certifier),
             progress=lambda done, total: update(done),
             proofs=proofs,
         )
@@ -180,12 +178,6 @@ def _counted(rows: pl.DataFrame, counts: Counter[str]) -> pl.DataFrame:
     """The same rows, after counting those that are sensitive and those without a verdict."""
     counts.update(sensitive=int((rows["margin"] > 0).sum()), problems=rows["problem"].drop_nulls().len())
     return rows
-
-
-def _chunk(certifier: Certifier) -> int:
-    """Samples to certify between two savings: a few seconds' work."""
-    workers = getattr(certifier, "workers", 1)
-    return WORKER_CHUNK * workers if workers > 1 else CHUNKS.get(certifier.method, CHUNK)
 
 
 def uncertified(run: Run, threats: list[ThreatModel], split: str, certifier: Certifier | None) -> list[ThreatModel]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
@@ -16,6 +15,7 @@ from torch import Tensor
 from asymcert._checks import check_count, refuse
 from asymcert.certify import Certificate, Certifier
 from asymcert.datasets.scaling import TableScaling
+from asymcert.evaluate.chunks import rows_at_once
 from asymcert.evaluate.evasion import changed_rows, evasion_text
 from asymcert.evaluate.labels import COLUMNS, threat_labels
 from asymcert.evaluate.units import table_of
@@ -25,8 +25,6 @@ from asymcert.texts.codes import portions
 from asymcert.threats.model import ThreatModel
 
 Rows = NDArray[np.integer[Any]]
-INPUTS, LEAST_ROWS = 2**18, 1024  # certified at a time: two MiB in float64
-SLOW = {"exact": 16, "refined": 256, "smoothing": 256, "splitting": 256}
 
 
 def score_table(
@@ -51,7 +49,7 @@ def score_table(
     certifier
         What certifies.
     chunk
-        Rows certified at a time; by default 2^18 inputs', fewer by methods that take seconds for those.
+        Rows certified at a time; by default 2^18 inputs', fewer by slow methods.
     progress
         Called with (rows done, rows in all) after every chunk.
     evasions
@@ -123,11 +121,6 @@ def _further(progress: Callable[[int], None], before: int, done: int, total: int
     progress(before + done)
 
 
-def rows_at_once(model: BinaryClassifier, certifier: Certifier) -> int:
-    """Rows of a table that are certified together: enough to hide what each call costs, few enough to see progress."""
-    return SLOW.get(certifier.method, max(LEAST_ROWS, INPUTS // math.prod(model.input_shape)))
-
-
 def _taken(frame: pl.DataFrame, rows: Rows) -> pl.DataFrame:
     """Some rows, ascending; without copying them if none between is left out."""
     first, count = int(rows[0]), len(rows)
@@ -169,10 +162,10 @@ def _rows(model: BinaryClassifier, certificates: Sequence[Certificate], names: S
         return pl.DataFrame(schema=schema)
     radii = [certificate.radius.cpu().numpy() for certificate in certificates]
     margin = certificates[0].margin.double().cpu().numpy()
-    return pl.DataFrame([_verdicts(model, certificates[0]), margin, *radii], schema=schema)
+    return pl.DataFrame([verdicts(model, certificates[0]), margin, *radii], schema=schema)
 
 
-def _verdicts(model: BinaryClassifier, certificate: Certificate) -> list[str | None]:
+def verdicts(model: BinaryClassifier, certificate: Certificate) -> list[str | None]:
     """Names of classes, None where no verdict was given."""
     withheld = torch.zeros_like(certificate.sensitive) if certificate.abstained is None else certificate.abstained
     named = [model.sensitive if sensitive else model.other for sensitive in certificate.sensitive.tolist()]

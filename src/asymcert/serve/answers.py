@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
-from asymcert.certify import Certificate, Certifier
+from asymcert.certify import Certifier
+from asymcert.evaluate.scoring import verdicts
 from asymcert.models.base import BinaryClassifier
 from asymcert.serve.reading import Readable
 from asymcert.serve.reasons import Reasons
@@ -63,20 +64,12 @@ def _certified(model: BinaryClassifier, certifier: Certifier, x: Tensor, asked: 
     margins = certificates[0].margin.double().tolist()
     rows = [
         {"verdict": verdict, "margin": margin, "radii": dict(zip(asked.threats, radius, strict=True)), "problem": None}
-        for verdict, margin, *radius in zip(_verdicts(model, certificates[0]), margins, *radii, strict=True)
+        for verdict, margin, *radius in zip(verdicts(model, certificates[0]), margins, *radii, strict=True)
     ]
     if asked.reasons or asked.evasions:
         told = Reasons(model, certificates, asked.reasons, asked.evasions).of(x)
         rows = [row | more for row, more in zip(rows, told, strict=True)]
     return rows
-
-
-def _verdicts(model: BinaryClassifier, certificate: Certificate) -> Sequence[str | None]:
-    """Names of classes, None where no verdict was given."""
-    named = [model.sensitive if sensitive else model.other for sensitive in certificate.sensitive.tolist()]
-    if certificate.abstained is None:
-        return named
-    return [None if none else name for name, none in zip(named, certificate.abstained.tolist(), strict=True)]
 
 
 def _problem(text: str) -> Answer:
