@@ -13,22 +13,22 @@
    the bytes of an undisturbed run, and `verify` must find nothing in it.
 6. Changes: 200 times an output or a record is changed, and undone when `verify` has found it.
 
-Last results, two shared cores (load 6 to 8), PyTorch 2.13, polars 2.1, ray 2.60, obstore 0.12; docs/lake.md says
-what follows from them:
+Last results, one run of all, seven minutes, two shared cores (load 2), PyTorch 2.13, polars 2.1, ray 2.60, obstore 0.12;
+docs/lake.md says what follows from them:
 
     97 files with 597755 rows, and 3 damaged
-    cost: 2.76e-05 CPU seconds a row, 16,418 rows/s, 2.7 units/s, 20 bytes of output a row, 434 bytes of manifest a unit
-    overhead: 41 units/s of one row, 12.7 CPU milliseconds a unit
-    memory: a worker takes 385 MiB for 300,000 rows, 448 MiB for 3,000,000
-    listing, folder: 10000 records in 0.40 s, 40.4 microseconds each
-    listing, memory: 10000 records in 0.10 s, 9.8 microseconds each
-    listing, folder: 100000 records in 3.78 s, 37.8 microseconds each
-    listing, memory: 100000 records in 0.88 s, 8.8 microseconds each
-    driver: 100000 units in 3.1 CPU seconds, 31,908 units/s, 564 bytes each
-    requests: 1.14 GET, 2.00 HEAD, 2.05 PUT a unit, of 100 in 3 s
-    kills, local: 10 of drivers, 40 of workers, in 2 runs, 274 s: outputs equal to the byte, nothing to find
-    kills, ray: 11 of drivers, 39 of workers, in 2 runs, 531 s: outputs equal to the byte, nothing to find
-    changes: 200 of 200 found, 33 or 34 of each kind; 0.11 s a verification
+    cost: 7.60e-06 CPU seconds a row, 134,131 rows/s, 21.8 units/s, 20 bytes of output a row, 434 bytes of manifest a unit
+    overhead: 75 units/s of one row, 13.6 CPU milliseconds a unit
+    memory: a worker takes 428 MiB for 300,000 rows, 492 MiB for 3,000,000
+    listing, folder: 10000 records in 0.18 s, 17.6 microseconds each
+    listing, memory: 10000 records in 0.04 s, 4.0 microseconds each
+    listing, folder: 100000 records in 2.23 s, 22.3 microseconds each
+    listing, memory: 100000 records in 0.43 s, 4.3 microseconds each
+    driver: 100000 units in 3.0 CPU seconds, 33,153 units/s, 564 bytes each
+    requests: 1.15 GET, 2.00 HEAD, 2.05 PUT a unit, of 100 in 3 s
+    kills, local: 9 of drivers, 41 of workers, in 8 runs, 138 s: outputs equal to the byte, nothing to find
+    kills, ray: 13 of drivers, 37 of workers, in 4 runs, 228 s: outputs equal to the byte, nothing to find
+    changes: 200 of 200 found, 33 or 34 of each kind; 0.05 s a verification
 """
 
 from __future__ import annotations

@@ -15,13 +15,13 @@ One thread, CPU seconds of one process, models trained on 2,000 rows:
 Last results, one thread of two shared cores (load 1), torch 2.13, polars 2.1:
 
     all of certify --table        rows       seconds  times its floor  goal  greatest size after a tenth and after all
-    default, 100 numbers          1,000,000  57.7     2.28             3     551, 598 MiB (goal 500)
-    plain, 100 numbers            1,000,000  16.2     3.24             3     417, 494 MiB
-    plain, 1,258 inputs           100,000    10.7     1.48             2     464, 596 MiB
+    default, 100 numbers          1,000,000  63.7     2.22             3     444, 512 MiB (goal 500)
+    plain, 100 numbers            1,000,000  18.1     3.14             3     426, 513 MiB
+    plain, 1,258 inputs           100,000    12.7     1.83             2     421, 528 MiB
 
-    times its own passes, default: closed form 2.1, tangent in l2 22.4 (goal 4; 50 before), in columns 6.2 (16 before)
-    seconds a million values: 0.14, 0.10, 0.08 for 25, 100, 400 columns; 0.13, 0.10, 0.09, 0.09 for 10^4 to 10^7 rows
-    CPU seconds: --version 0.10, --help 0.18 (goal 0.5), import asymcert 0.03
+    times its own passes, default: closed form 1.6, tangent in l2 21.7 (goal 4; 50 before), in columns 5.4 (16 before)
+    seconds a million values: 0.15, 0.09, 0.09 for 25, 100, 400 columns; 0.12, 0.11, 0.10, 0.09 for 10^4 to 10^7 rows
+    CPU seconds: --version 0.14, --help 0.21 (goal 0.5), import asymcert 0.04
 """
 
 from __future__ import annotations

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 from asymcert.certify import Certifier
 from asymcert.models.base import BinaryClassifier
 
 SLOW = {"exact": 16, "refined": 128, "smoothing": 256, "splitting": 256}
 USUAL = 256
 PER_WORKER = 64  # starting a process takes seconds
-INPUTS, LEAST_ROWS = 2**18, 1024  # of a table: two MiB in float64
+KEPT, LEAST_ROWS = 3 * 2**19, 256  # of a table: values of a pass, 12 MiB in float64, of which about ten are held
 
 
 def between_savings(certifier: Certifier) -> int:
@@ -23,4 +21,4 @@ def rows_at_once(model: BinaryClassifier, certifier: Certifier) -> int:
     """Rows of a table, by a method that is not slow as many as fit in little memory."""
     if certifier.method in SLOW:
         return between_savings(certifier)
-    return max(LEAST_ROWS, INPUTS // math.prod(model.input_shape))
+    return max(LEAST_ROWS, KEPT // model.activations)

@@ -49,7 +49,7 @@ def score_table(
     certifier
         What certifies.
     chunk
-        Rows certified at a time; by default 2^18 inputs', fewer by slow methods.
+        Rows certified at a time; by default what fits in little memory, fewer by slow methods.
     progress
         Called with (rows done, rows in all) after every chunk.
     evasions
