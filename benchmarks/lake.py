@@ -13,11 +13,11 @@
    the bytes of an undisturbed run, and `verify` must find nothing in it.
 6. Changes: 200 times an output or a record is changed, and undone when `verify` has found it.
 
-Last results, one run of all, seven minutes, two shared cores (load 2), PyTorch 2.13, polars 2.1, ray 2.60, obstore 0.12;
-docs/lake.md says what follows from them:
+Last results, one run of all, seven minutes, two shared cores (load 2), PyTorch 2.13, polars 2.1, ray 2.60, obstore
+0.12; docs/lake.md says what follows from them:
 
     97 files with 597755 rows, and 3 damaged
-    cost: 7.60e-06 CPU seconds a row, 134,131 rows/s, 21.8 units/s, 20 bytes of output a row, 434 bytes of manifest a unit
+    cost: 7.60e-06 CPU seconds a row, 134,131 rows/s, 21.8 units/s, 20 bytes of output a row, 434 of manifest a unit
     overhead: 75 units/s of one row, 13.6 CPU milliseconds a unit
     memory: a worker takes 428 MiB for 300,000 rows, 492 MiB for 3,000,000
     listing, folder: 10000 records in 0.18 s, 17.6 microseconds each

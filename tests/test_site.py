@@ -38,10 +38,10 @@ def reason(block: Block) -> str:
 @pytest.mark.parametrize("page", [*PAGES, *INCLUDED])
 def test_code_of_a_page(page, tmp_path):
     """Every block runs, in order, and prints what the page says up to the numbers."""
-    desk = Desk(tmp_path)
-    for block in blocks(page):
-        if not reason(block):
-            desk.run(block)
+    with Desk(tmp_path) as desk:
+        for block in blocks(page):
+            if not reason(block):
+                desk.run(block)
 
 
 def test_blocks_that_are_not_run():

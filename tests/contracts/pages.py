@@ -4,6 +4,7 @@ Comments before a block say what Markdown cannot:
 
 - ``<!-- not run: REASON -->``: only looked at, commands for whether they and their options exist;
 - ``<!-- exits: 3 -->``: the exit code of its last command;
+- ``<!-- runs on -->``: its command serves on a port until the page's end;
 - ``<!-- run with: --quiet -->``, ``<!-- train with: --epochs 3 -->``: options that a test adds to each of its commands,
   and to its trainings;
 - ``<!-- output -->``: no code, but what the block before prints; ``<!-- output: REGEX -->``: those of its lines;
@@ -23,8 +24,11 @@ import os
 import re
 import shlex
 import shutil
+import socket
+import subprocess
 import sys
 import tempfile
+import time
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,6 +111,15 @@ class Desk:
     folder: Path
     names: dict[str, Any] = field(default_factory=dict)
     printed: str = ""
+    servers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def __enter__(self) -> Desk:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for server in self.servers:
+            server.terminate()
+            server.wait(30)
 
     def run(self, block: Block) -> None:
         """Run a block, or compare it with what was printed."""
@@ -166,10 +179,26 @@ class Desk:
         program, *arguments = shlex.split(line, comments=True)
         assert program == "asymcert", f"{block}: mark {line!r} as not run"
         arguments = [NAMED.sub("digits-3-8", each) for each in arguments]
+        if "runs on" in block.notes:
+            self._serve(arguments, int(arguments[arguments.index("--port") + 1]))
+            return ""
         arguments += shlex.split(block.notes.get("run with", ""))
         arguments += shlex.split(block.notes.get("train with", "")) if arguments[0] == "train" else []
         code = int(block.notes.get("exits", 0)) if line == block.commands[-1] else 0
         return self._printed_by(lambda: run_command(arguments, code, f"{block}: {line}"))
+
+    def _serve(self, arguments: list[str], port: int) -> None:
+        """Start a service as a process of its own, and wait until it listens."""
+        command = [sys.executable, "-m", "asymcert", *arguments]
+        server = subprocess.Popen(command, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.servers.append(server)
+        for _ in range(600):
+            assert server.poll() is None, f"{arguments}: ended with {server.returncode}"
+            with socket.socket() as tried:
+                if tried.connect_ex(("127.0.0.1", port)) == 0:
+                    return
+            time.sleep(0.1)
+        raise AssertionError(f"{arguments}: nothing listens on port {port} after a minute")
 
     def _printed_by(self, work: Any) -> str:
         printed = io.StringIO()
@@ -196,8 +225,7 @@ def blanked(text: str) -> str:
 def refresh(page: str) -> None:
     """Run a page and write what it prints into its blocks of output."""
     text = (ROOT / page).read_text(encoding="utf-8")
-    with tempfile.TemporaryDirectory() as folder:
-        desk = Desk(Path(folder))
+    with tempfile.TemporaryDirectory() as folder, Desk(Path(folder)) as desk:
         for index in range(len(blocks(page, text))):
             block = blocks(page, text)[index]  # lines may have moved
             if block.kind != "output":
