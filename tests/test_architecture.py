@@ -17,6 +17,7 @@ ROOMS = (  # from the ground up: a room may import from those before it
     "_floats",
     "_checks",
     "_files",
+    "zoo",
     "texts",
     "datasets",
     "features",
@@ -43,7 +44,7 @@ ROOMS = (  # from the ground up: a room may import from those before it
     "cli",
     "__main__",
 )
-MOST_ARROWS = 198  # between rooms
+MOST_ARROWS = 202  # between rooms
 FILES = sorted(SOURCE.rglob("*.py"))
 
 
@@ -104,7 +105,7 @@ def test_files_import_each_other_without_circles():
 def test_rooms_and_arrows_are_few():
     arrows = {(room(m), room(target)) for m, targets in GRAPH.items() for target in targets if room(m) != room(target)}
     print(f"{len(ROOMS)} rooms, {len(arrows)} arrows")
-    assert len(ROOMS) <= 30
+    assert len(ROOMS) <= 31
     assert len(arrows) <= MOST_ARROWS
 
 

@@ -25,6 +25,7 @@ from asymcert.models import (
     SmoothedClassifier,
     SplitClassifier,
     TreeSum,
+    UnionClassifier,
 )
 from asymcert.models.cayley import cayley_network, cayley_resnet
 from asymcert.models.networks import BaseNetwork
@@ -78,6 +79,13 @@ def on_learned() -> BinaryClassifier:
     return FeatureConvexClassifier(Chain(sll(ROW, 8, 2), orthogonal(ROW, 6, 1)), score(), input_shape=ROW)
 
 
+def union() -> BinaryClassifier:
+    """Of a convex score for l2, and a distance net for l_inf, at a threshold of its own."""
+    convex = FeatureConvexClassifier(CentreAbsolute(torch.full(ROW, 0.5)), score(12, 3), input_shape=ROW)
+    distances = DistanceClassifier(net(ROW))
+    return UnionClassifier([convex, distances])
+
+
 KINDS: dict[str, Callable[[], BinaryClassifier]] = {
     "feature-convex": lambda: FeatureConvexClassifier(Centre(torch.full(ROW, 0.5)), score(), input_shape=ROW),
     "feature-convex on images": convolutional,
@@ -92,6 +100,7 @@ KINDS: dict[str, Callable[[], BinaryClassifier]] = {
     "relu": lambda: ReluClassifier.fold(relu_network(ROW, (4,)), input_shape=ROW),
     "smoothed": lambda: SmoothedClassifier(BaseNetwork("mlp", ROW, width=16), "gaussian", 0.2),
     "splitting": lambda: SplitClassifier(BaseNetwork("mlp", ROW, width=16), 51),
+    "union": union,
     "trees": lambda: TreeSum(random_trees(0, each=8)),
 }
 

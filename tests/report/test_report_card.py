@@ -3,6 +3,7 @@
 import html
 import json
 
+import polars as pl
 import pytest
 import torch
 from markdown_it import MarkdownIt
@@ -11,12 +12,15 @@ from asymcert._files import jsonable
 from asymcert.errors import InputError, RunError
 from asymcert.evaluate.curves import certified_accuracy_at
 from asymcert.evaluate.judged import judge
+from asymcert.evaluate.text_audit import BEYOND
 from asymcert.report.card import AUTHOR, adversary_text, escaped, write_card
 from asymcert.report.series import read_report_data
 from asymcert.runs.facts import RunFacts
 from asymcert.runs.folder import RunFolder
 from asymcert.runs.run import Run
+from asymcert.runs.tables import TEXTS
 from asymcert.threats.model import ThreatModel
+from contracts.text_runs import text_run
 from report.conftest import HOSTILE, make_run
 
 
@@ -102,3 +106,14 @@ def test_an_adversary_is_told_in_words():
         assert part in told
     assert "number of columns" in adversary_text(0.0, None)
     assert "greatest change" in adversary_text(float("inf"), ThreatModel(float("inf")))
+
+
+def test_attacks_on_texts_are_told_too(tmp_path):
+    """Those that kept to a certificate's size; the search beyond it breaks no promise."""
+    run = text_run(tmp_path / "texts", audited=True)
+    page, record = write_card(Run(run.path))
+    rows = run.read(TEXTS).filter(pl.col("attack") != BEYOND)
+    told = json.loads(record.read_text())["attacks"]
+    assert sum(each["tried"] for each in told) == rows["attempts"].sum() > 0
+    assert sum(each["broken"] for each in told) == 0
+    assert f"0 of {rows['attempts'].sum()} attacks" in page.read_text(encoding="utf-8")

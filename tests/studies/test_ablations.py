@@ -12,6 +12,7 @@ from asymcert.errors import InputError, RunError
 from asymcert.studies.ablations import STUDIES, Study, ablate, study_of, summarise
 from asymcert.studies.pictures import write_variants_picture
 from asymcert.threats.model import ThreatModel
+from asymcert.threats.table import TableThreat
 from asymcert.training.smoothing import SmoothingRecipe
 
 QUICK = {"hidden": (8,), "epochs": 4, "validate_every": 4}
@@ -98,7 +99,7 @@ def test_ready_made_studies_differ_in_every_variant(data, name):
 
 
 def test_shared_fields_reach_every_variant(data):
-    for name in ("feature-map", "regularisation", "augmentation"):
+    for name in ("feature-map", "regularisation", "augmentation", "target"):
         for arguments in study_of(name, data, epochs=3).variants.values():
             assert arguments["config"].epochs == 3
 
@@ -123,3 +124,16 @@ def test_refusals(data):
     with pytest.raises(InputError, match="images for the study of augmentation"):
         study_of("augmentation", table)
     assert len(study_of("feature-map", table).variants) == 8
+
+
+def test_targets_of_a_table_are_columns_and_columns_are_counted(tmp_path):
+    data = datasets.load("breast-cancer")
+    study = study_of("target", data, epochs=3)
+    rows = ablate(data, Study(dict(list(study.variants.items())[:2]), certify=study.certify, columns=True), (0,))
+    assert rows["variant"].to_list() == ["1 columns", "2 columns"]
+    model = train(data, seed=0, **study.variants["2 columns"])
+    threat = TableThreat(data.scaling).counting(lower=0.0, upper=1.0)
+    radius = certify(model, data.test.x[data.test.y], threat, method="tangent").radius
+    assert rows["median_columns"][1] == float(radius.median())
+    write_variants_picture(rows, tmp_path / "variants.png")
+    assert (tmp_path / "variants.png").stat().st_size > 10_000

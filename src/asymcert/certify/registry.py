@@ -21,6 +21,7 @@ from asymcert.certify.splitting import Splitting
 from asymcert.certify.tangent import Tangent
 from asymcert.certify.texts import Words
 from asymcert.certify.trees import TreeColumns
+from asymcert.certify.union import Union
 from asymcert.certify.veritas import Veritas
 from asymcert.features import Ramps
 from asymcert.models.base import BinaryClassifier
@@ -46,6 +47,7 @@ CERTIFIERS: tuple[type[Certifier], ...] = (
     TreeColumns,
     Ablation,
     Words,
+    Union,
 )
 METHODS = {certifier.method: certifier for certifier in CERTIFIERS}
 

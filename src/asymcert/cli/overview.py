@@ -12,12 +12,14 @@ from asymcert._version import __version__
 
 COMMANDS = {  # in the order of the help, with the file of this folder that each is a function of
     "demo": "train_commands",
+    "zoo": "zoo_commands",
     "table": "table_commands",
     "train": "train_commands",
     "certify": "certify_commands",
     "evaluate": "certify_commands",
     "explain": "explain_commands",
     "threshold": "run_commands",
+    "union": "union_commands",
     "audit": "run_commands",
     "surface": "run_commands",
     "report": "run_commands",

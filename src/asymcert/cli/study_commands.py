@@ -21,8 +21,11 @@ Seed = Annotated[int, typer.Option(help="Of splits and training.")]
 Epochs = Annotated[int, typer.Option(help="Passes over the training data.")]
 Class = Annotated[int, typer.Option("--class", help="Position of the sensitive class.")]
 Each = Annotated[int | None, typer.Option(help="Only the first samples of each class and split.", show_default=False)]
+Preset = Annotated[str | None, typer.Option(help="Recipe, such as mnist-small.", show_default=False)]
+Method = Annotated[str | None, typer.Option(help="Of certificates, such as tangent.", show_default=False)]
 Norm = Annotated[str, typer.Option(help="1, 2, inf or any p of at least 1.")]
 SHOWN = ("variant", "accuracy_balanced", "spread_balanced", "median_l1", "median_l2", "median_linf", "lipschitz_l2")
+COUNTED = ("median_columns",)  # of tables
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -37,6 +40,8 @@ def pairs(
     epochs: Epochs = 8,
     points: Annotated[int, typer.Option(help="Sensitive test samples whose hull distance is found.")] = 50,
     workers: Annotated[int, typer.Option(help="Processes of one thread each.")] = 1,
+    preset: Preset = None,
+    method: Method = None,
     seed: Seed = 0,
     data_dir: PublishedData = None,
     as_json: Json = False,
@@ -49,7 +54,8 @@ def pairs(
     from asymcert.studies.pairs import PairOptions, correlations, sweep
     from asymcert.studies.pictures import write_pairs_picture
 
-    options = PairOptions(data, tuple(range(10)) if classes is None else tuple(classes), epochs, points, seed=seed)
+    chosen = tuple(range(10)) if classes is None else tuple(classes)
+    options = PairOptions(data, chosen, epochs, points, seed=seed, preset=preset, method=method)
     start = time.perf_counter()
     with show.progress("pairs", len(options.pairs), quiet) as update:
         rows = sweep(options, out, workers=workers, data_dir=data_dir, progress=_counted(update))
@@ -64,7 +70,7 @@ def pairs(
 
 @app.command()
 def ablation(
-    name: Annotated[str, typer.Argument(help="feature-map, regularisation, augmentation or sigma.")],
+    name: Annotated[str, typer.Argument(help="feature-map, regularisation, augmentation, target or sigma.")],
     data: Annotated[str, typer.Argument(help="Name of a data set, see `asymcert datasets`.")],
     out: Annotated[Path | None, typer.Option(help="Folder to make, or to continue; runs/NAME-DATA by default.")] = None,
     seeds: Annotated[int, typer.Option(help="Trainings of each variant.")] = 3,
@@ -88,7 +94,8 @@ def ablation(
         rows = ablate(loaded, study, range(seeds), folder=folder, progress=_counted(update))
     rows.write_parquet(folder / "rows.parquet")
     write_variants_picture(rows, folder / "variants.png")
-    found = summarise(rows) if as_json else summarise(rows).select(SHOWN)
+    found = summarise(rows)
+    found = found if as_json else found.select(*SHOWN, *(name for name in COUNTED if name in found.columns))
     shown = [rounded(row, as_json) for row in found.iter_rows(named=True)]
     show.table(f"{loaded.name}: {name}, means over {seeds} seed{'s' * (seeds > 1)}", shown, as_json)
     show.console.print(f"[green]figure:[/green] {folder / 'variants.png'}")
@@ -101,6 +108,8 @@ def cascade(
     epochs: Epochs = 10,
     rate: Annotated[float, typer.Option(help="False-positive rate of the first stage on validation data.")] = 0.01,
     norm: Norm = "2",
+    preset: Preset = None,
+    method: Method = None,
     each: Each = None,
     seed: Seed = 0,
     data_dir: PublishedData = None,
@@ -123,9 +132,10 @@ def cascade(
     threat = ThreatModel(parse_norm(norm))
     loaded = _loaded(data, data_dir, seed, sensitive, each)
     binary = one_against_rest(loaded, sensitive)
-    first = train(binary, epochs=epochs, validate_every=epochs, false_positive_rate=rate, seed=seed)
+    every: dict[str, Any] = {"epochs": epochs, "validate_every": epochs, "false_positive_rate": rate}
+    first = train(binary, preset=preset, seed=seed, **every)
     built = Cascade(first, train_second(loaded, epochs=epochs, seed=seed), loaded.classes, sensitive)
-    outcome = evaluate_cascade(built, loaded.test, threat)
+    outcome = evaluate_cascade(built, loaded.test, threat, method)
     others = [share for name, share in outcome.accuracy_by_class.items() if name != built.classes[sensitive]]
     row = {
         "sensitive": built.classes[sensitive],

@@ -18,6 +18,7 @@ from asymcert.cli.options import with_fields_of
 from asymcert.cli.parameters import Json, MaxBytes, PublishedData, Quiet, Sensitive, TestFile
 from asymcert.cli.steps import audit_run, certify_run, report_run, threats_for
 from asymcert.cli.summaries import summary_rows, table_remarks, validation_facts
+from asymcert.cli.zoo_commands import demonstrate
 from asymcert.datasets import BinaryData
 from asymcert.datasets.table_options import TableOptions
 from asymcert.errors import RunError
@@ -38,13 +39,24 @@ DEFAULT = "feature-convex"
 def demo(
     out: Annotated[Path, typer.Option(help="Run folder to make.")] = Path("runs/demo"),
     seed: Annotated[int, typer.Option(help="Seed of split and training.")] = 0,
+    zoo: Annotated[
+        str | None, typer.Option(help="Instead, what a trained model of `asymcert zoo` says.", show_default=False)
+    ] = None,
+    text: Annotated[str | None, typer.Option(help="With --zoo: a text for it.", show_default=False)] = None,
+    table: Annotated[Path | None, typer.Option(help="With --zoo: a file of rows for it.", show_default=False)] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """The whole way on data that ships with scikit-learn: train, certify, attack, report.
 
-    Example: asymcert demo --out runs/demo
+    With --zoo, verdicts of a trained model, and what would undo them. Examples: asymcert demo --out runs/demo ·
+    asymcert demo --zoo spam-sms --text "You have won a free prize, call now" · asymcert demo --zoo spam-mail
     """
+    if zoo is not None:
+        demonstrate(zoo, text, table, as_json)
+        return
+    if text is not None or table is not None:
+        raise refuse("--text" if table is None else "--table", "given with --zoo", "no --zoo", "`asymcert zoo` lists.")
     data = data_sets.load("digits-3-8", seed=seed)
     recipe = kind_of(DEFAULT).recipe(data)
     threats = threats_for(fit(RunFolder(out), data, DEFAULT, recipe, seed, "cpu", quiet))

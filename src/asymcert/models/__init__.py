@@ -11,6 +11,7 @@ from asymcert.models.smoothed import SmoothedClassifier
 from asymcert.models.splitting import SplitClassifier
 from asymcert.models.text import TextClassifier
 from asymcert.models.trees import TreeSum, TreeVote
+from asymcert.models.union import UnionClassifier
 
 __all__ = [
     "AblatedClassifier",
@@ -25,4 +26,5 @@ __all__ = [
     "TextClassifier",
     "TreeSum",
     "TreeVote",
+    "UnionClassifier",
 ]

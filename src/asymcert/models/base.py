@@ -18,7 +18,8 @@ from asymcert._checks import check_count, check_inputs, refuse
 from asymcert._floats import full_precision, undisturbed
 from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import ModelFileError
-from asymcert.models.files import digest_of, read_contents, write_contents
+from asymcert.models.files import MODEL, digest_of, read_contents, write_contents
+from asymcert.zoo import resolve
 
 CHUNK_VALUES = 2**23  # values that one chunk of a batch may keep: 64 MB in float64
 
@@ -218,7 +219,7 @@ class BinaryClassifier(nn.Module, ABC):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read a model that `save` wrote; `BinaryClassifier.load` reads any kind.
+        """Read a model that `save` wrote, a run folder's, or ``zoo:NAME``; `BinaryClassifier.load` reads any kind.
 
         Raises
         ------
@@ -232,6 +233,7 @@ class BinaryClassifier(nn.Module, ABC):
     @classmethod
     def read(cls, path: str | Path) -> tuple[Self, str]:
         """What `load` returns, and its digest, which reading has computed already."""
+        path = _model_file(path)
         tensors, metadata, digest = read_contents(path)
         name = str(metadata.get("kind"))
         kinds = {kind.__name__: kind for kind in _kinds(BinaryClassifier)}
@@ -244,6 +246,12 @@ class BinaryClassifier(nn.Module, ABC):
         if not isinstance(model, cls):
             raise ModelFileError(f"{path}: holds a {name}, not a {cls.__name__}. Load it as that.")
         return model, digest
+
+
+def _model_file(path: str | Path) -> Path:
+    """The file itself; of a run folder, or of a model of the zoo, the one in it."""
+    path = resolve(path)
+    return path / MODEL if path.is_dir() else path
 
 
 def _check_told(model: BinaryClassifier, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from asymcert.errors import ModelFileError
 
 FORMAT = 2
 KEY = "asymcert"
+MODEL = "model.safetensors"  # its name in a run folder
 
 
 def write_contents(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:

@@ -17,10 +17,12 @@ from asymcert.certify.registry import METHODS
 from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import InputError
 from asymcert.evaluate.curves import certified_accuracy_at
+from asymcert.evaluate.text_audit import BEYOND
 from asymcert.report.detector import figures_table
 from asymcert.report.page import TEMPLATES, environment
 from asymcert.report.series import ReportData, Series, listed_sizes, read_report_data, unit_title
-from asymcert.report.tables import accuracy_table, audit_table, summary_table
+from asymcert.report.tables import Table, accuracy_table, audit_table, summary_table
+from asymcert.report.texts import attacks_table
 from asymcert.runs.rows import options_text, threat_key
 from asymcert.runs.run import Run
 from asymcert.runs.threshold import RATE
@@ -67,10 +69,9 @@ def write_card(run: Run, out: str | Path | None = None) -> tuple[Path, Path]:
     templates.filters["escaped"] = escaped
     tables = {unit_title(unit): accuracy_table(panel) for unit, panel in data.panels.items()}
     detector = figures_table(data.detectors[0][1], data.facts) if data.detectors else None
-    audit = None if data.audit.is_empty() else audit_table(data.audit)
     summary = summary_table(data.series, data.facts)
     text = templates.get_template("card.md").render(
-        card=content, summary=summary, tables=tables, detector=detector, audit=audit
+        card=content, summary=summary, tables=tables, detector=detector, audit=_attacked(data)
     )
     for path, written in ((page, text), (record, json.dumps(jsonable(content), indent=2, allow_nan=False) + "\n")):
         with replacing(path) as partial:
@@ -93,7 +94,7 @@ def describe(run: Run, data: ReportData) -> dict[str, Any]:
         },
         "clean": {name: judged.get(name) for name in ("detection", "confusion", "calibration")},
         "certified": [_certified(item, data) for item in data.series],
-        "attacks": _attacks(data.audit),
+        "attacks": _attacks(data),
         "reproduce": _commands(data),
     }
 
@@ -187,13 +188,26 @@ def _chance(options: str) -> float:
     return next((float(pair.removeprefix("alpha=")) for pair in options.split(", ") if pair.startswith("alpha=")), 0.0)
 
 
-def _attacks(audit: pl.DataFrame) -> list[dict[str, Any]]:
-    """Attacks by kind, method and adversary: how many were tried, and how many broke a certificate."""
-    if audit.is_empty():
-        return []
+def _attacks(data: ReportData) -> list[dict[str, Any]]:
+    """Attacks by kind, method and adversary: how many were tried inside certificates, and how many broke one."""
     keys = ["attack", "threat", "method", "options"]
-    counts = audit.group_by(keys, maintain_order=True).agg(tried=pl.len(), broken=pl.col("success").sum())
-    return counts.sort(keys).to_dicts()
+    of_texts = _inside(data.attacked).group_by(keys).agg(tried=pl.col("attempts").sum(), broken=pl.col("success").sum())
+    if data.audit.is_empty():
+        return of_texts.sort(keys).to_dicts()
+    counts = data.audit.group_by(keys).agg(tried=pl.len(), broken=pl.col("success").sum())
+    return counts.sort(keys).to_dicts() + of_texts.sort(keys).to_dicts()
+
+
+def _attacked(data: ReportData) -> tuple[Table, int, int] | None:
+    """The same as a table, with how many were broken and tried."""
+    if not data.attacked.is_empty():
+        return attacks_table(_inside(data.attacked))
+    return None if data.audit.is_empty() else audit_table(data.audit)
+
+
+def _inside(attacked: pl.DataFrame) -> pl.DataFrame:
+    """Attacks on texts that kept to a certificate's size."""
+    return attacked.filter(pl.col("attack") != BEYOND)
 
 
 def _commands(data: ReportData) -> dict[str, Any]:
@@ -204,7 +218,8 @@ def _commands(data: ReportData) -> dict[str, Any]:
     scaling = None if columns is None else TableScaling.from_dict(columns)
     threats = {item.summary["threat"]: _adversary(item.summary["threat"], item.norm, scaling) for item in data.series}
     methods = [(item.summary["threat"], item.summary["method"], item.summary["options"]) for item in data.series]
-    attacked = [key for key in threats if data.audit.is_empty() or key in set(data.audit["threat"])]
+    attacked = {each["threat"] for each in _attacks(data)}
+    attacked = [key for key in threats if not attacked or key in attacked]
     return {
         "clean": f"asymcert evaluate RUN{rest}",
         "certified": [

@@ -20,12 +20,13 @@ from asymcert._files import flush_folder, parse_json, written
 from asymcert.datasets.plan import Plan
 from asymcert.errors import InputError, RunError
 from asymcert.models.base import BinaryClassifier
-from asymcert.models.files import stated_digest
+from asymcert.models.files import MODEL, stated_digest
 from asymcert.runs.facts import RunFacts
 from asymcert.runs.log import append_record, read_records
 from asymcert.runs.rows import MOST_ROWS, threat_key
 from asymcert.runs.tables import PART, SCHEMAS, check_table, read_part
 from asymcert.threats.model import ThreatModel
+from asymcert.zoo import is_zoo, resolve
 
 FORMAT = 1
 THREATS = "threats"
@@ -44,13 +45,13 @@ class RunFolder:
     Parameters
     ----------
     path
-        The folder; it need not exist yet.
+        The folder, which need not exist yet; or ``zoo:NAME`` for a model of the zoo, whose folder is read only.
     """
 
     path: Path
 
     def __init__(self, path: str | Path):
-        object.__setattr__(self, "path", Path(path))
+        object.__setattr__(self, "path", resolve(path))
 
     @property
     def exists(self) -> bool:
@@ -60,7 +61,7 @@ class RunFolder:
     @property
     def model_path(self) -> Path:
         """The model file of the run."""
-        return self.path / "model.safetensors"
+        return self.path / MODEL
 
     @property
     def own(self) -> list[pl.Expr]:
@@ -136,14 +137,14 @@ class RunFolder:
         RunError
             The folder holds no run, or already another model.
         """
-        self._require()
+        self.check_writable()
         if self.model_path.exists() and self.load_model().digest != model.digest:
             raise RunError(f"{self.model_path}: is another model. Choose another folder for another run.")
         model.save(self.model_path)
 
     def change(self, facts: RunFacts, model: BinaryClassifier) -> None:
         """Replace the run's model, and what ``run.json`` says; under the folder's lock."""
-        self._require()
+        self.check_writable()
         model.save(self.model_path)
         self._write("run.json", _content(facts))
 
@@ -173,7 +174,7 @@ class RunFolder:
 
     def save_threat(self, threat: ThreatModel) -> None:
         """Store what a row's ``threat`` stands for, once."""
-        self._require()
+        self.check_writable()
         key = threat_key(threat)
         path = self.path / THREATS / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
         if not path.exists():
@@ -213,7 +214,7 @@ class RunFolder:
             The frame does not fit the table's schema, or the table's name is not a plain word.
         """
         folder = self._table(table)
-        self._require()
+        self.check_writable()
         check_table(table, frame)
         if len(frame) > MOST_ROWS:
             raise refuse("frame", f"of at most {MOST_ROWS} rows", len(frame), "Append it in parts.")
@@ -251,7 +252,7 @@ class RunFolder:
 
     def append_log(self, record: Mapping[str, Any]) -> None:
         """Add one epoch's record to ``train_log.jsonl``; a last line that was cut off, as by a full disk, goes."""
-        self._require()
+        self.check_writable()
         append_record(self.path / LOG, record)
 
     def read_log(self) -> list[dict[str, Any]]:
@@ -266,9 +267,13 @@ class RunFolder:
         """
         return read_records(self.path / LOG)
 
-    def _require(self) -> None:
+    def check_writable(self) -> None:
+        """Refuse to write into what is no run, or into the package."""
         if not self.exists:
             raise RunError(f"{self.path}: not a run folder. Create it with RunFolder(path).create(facts).")
+        if is_zoo(self.path):
+            name = self.path.name
+            raise RunError(f"zoo:{name}: is read only. Copy it: asymcert zoo {name} --out runs/{name}")
 
     def _table(self, table: str) -> Path:
         if re.fullmatch(r"[a-z][a-z0-9_]*", table) is None:

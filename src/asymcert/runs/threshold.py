@@ -24,9 +24,10 @@ def move_threshold(run: RunFolder, data: BinaryData, max_fpr: float) -> BinaryCl
     InputError
         The validation data are too few to show the rate.
     RunError
-        The folder holds no model, or another process works in it.
+        The folder holds no model, is read only, or another process works in it.
     """
     check_resolution(max_fpr, data.val.y)
+    run.check_writable()
     with locked(run.path):
         model = run.load_model()
         moved = model.placed_at(choose_threshold(max_fpr, model.scores(data.val.x), data.val.y))

@@ -22,7 +22,9 @@ from asymcert.models.base import BinaryClassifier
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.studies.records import read_row, write_row
 from asymcert.threats.model import ThreatModel
+from asymcert.threats.table import TableThreat
 from asymcert.training import preset_for, train
+from asymcert.training.presets import PRESETS
 from asymcert.training.smoothing import train_smoothed
 
 SMOOTHING_SAMPLES = 200  # of each class: every one costs thousands of passes
@@ -42,17 +44,20 @@ class Study:
     limit
         First test samples of each class to measure on; None for all.
     certify
-        Options of the certifier.
+        Method and options of the certificates.
+    columns
+        Of a table, whether to count columns too.
     """
 
     variants: Mapping[str, Mapping[str, Any]]
     train: TrainVariant = train
     limit: int | None = None
     certify: Mapping[str, Any] = field(default_factory=dict)
+    columns: bool = False
 
     def describe(self, variant: str) -> str:
         """Everything that a variant's row depends on besides data and seed."""
-        parts = (dict(self.variants[variant]), self.limit, dict(self.certify))
+        parts = (dict(self.variants[variant]), self.limit, dict(self.certify), *(["columns"] if self.columns else []))
         return f"{getattr(self.train, '__name__', self.train)} {parts}"
 
 
@@ -62,7 +67,7 @@ def study_of(name: str, data: BinaryData, **overrides: Any) -> Study:
     Parameters
     ----------
     name
-        ``feature-map``, ``regularisation``, ``augmentation`` or ``sigma``.
+        ``feature-map``, ``regularisation``, ``augmentation``, ``target`` or ``sigma``.
     data
         Decides on the preset, and on which variants apply: only images are augmented.
     overrides
@@ -105,8 +110,8 @@ def ablate(
     polars.DataFrame
         A row for each training: `variant`, `seed`, `accuracy_sensitive`, `accuracy_other`, `accuracy_balanced`, medians
         of the certified radius over the sensitive test samples (wrong ones count 0), the feature map's constants
-        ``lipschitz_l1``, ``lipschitz_l2``, ``lipschitz_linf`` (null for other kinds of classifier), and the `seconds`
-        of training.
+        ``lipschitz_l1``, ``lipschitz_l2``, ``lipschitz_linf`` (null for other kinds of classifier), ``median_columns``
+        where columns are counted, and the `seconds` of training.
 
     Raises
     ------
@@ -156,6 +161,7 @@ def _measure(data: BinaryData, study: Study, name: str, seed: int) -> dict[str, 
         right &= ~certificates[0].abstained
     hits, rejections = (float(right[part].double().mean()) for part in (sensitive, ~sensitive))
     medians = [float(certificate.radius[sensitive].median()) for certificate in certificates]
+    counted = {"median_columns": _columns(model, x[sensitive], study.certify)} if study.columns else {}
     return {
         "variant": name,
         "seed": seed,
@@ -163,6 +169,7 @@ def _measure(data: BinaryData, study: Study, name: str, seed: int) -> dict[str, 
         "accuracy_other": rejections,
         "accuracy_balanced": (hits + rejections) / 2,
         **{f"median_{norm_name(norm)}": median for norm, median in zip(NORMS, medians, strict=True)},
+        **counted,
         **{f"lipschitz_{norm_name(norm)}": _constant(model, norm) for norm in NORMS},
         "seconds": seconds,
     }
@@ -172,6 +179,12 @@ def _first(data: BinaryData, limit: int | None) -> tuple[Tensor, Tensor]:
     """The first test samples of each class, and which of them are sensitive."""
     chosen = torch.cat([(data.test.y == side).nonzero()[:limit, 0] for side in (True, False)])
     return data.test.x[chosen], data.test.y[chosen]
+
+
+def _columns(model: BinaryClassifier, x: Tensor, options: Mapping[str, Any]) -> float:
+    """The median number of columns that may change without undoing the verdict; of two in the middle, the smaller."""
+    threat = ThreatModel(0) if model.scaling is None else TableThreat(model.scaling).counting(lower=0.0, upper=1.0)
+    return float(certify_each(model, x, [threat], **options)[0].radius.median())
 
 
 def _constant(model: BinaryClassifier, norm: float) -> float | None:
@@ -241,6 +254,24 @@ def _augmentation(data: BinaryData, shared: Mapping[str, Any]) -> Study:
     return _trainings(data, shared, variants)
 
 
+def _targets(data: BinaryData, shared: Mapping[str, Any]) -> Study:
+    """Changes that training keeps verdicts under: accuracy is given for radius, along the front.
+
+    Of images, multiples of the small preset's target in l2; of tables, numbers of columns.
+    """
+    if len(data.input_shape) == 1:
+        preset, columns = "columns", True
+        variants = {f"{count} columns": {"target_columns": count} for count in (1, 2, 3, 5, 8)}
+    else:
+        own, columns = f"{data.name.partition('-')[0]}-small", False
+        preset = own if own in PRESETS else "image-small"
+        target = PRESETS[preset].target_l2
+        variants = {f"{share:g} times": {"target_l2": share * target} for share in (0.25, 0.5, 1.0, 1.5, 2.5)}
+    base = preset_for(data, preset).changed("model 'feature-convex'", shared)
+    configs = {name: {"config": base.changed("this study", changes)} for name, changes in variants.items()}
+    return Study(configs, certify={"method": "tangent"}, columns=columns)
+
+
 def _sigmas(data: BinaryData, shared: Mapping[str, Any]) -> Study:
     """Standard deviations of the noise of Gaussian smoothing."""
     if shared:
@@ -253,5 +284,6 @@ STUDIES: dict[str, Callable[[BinaryData, Mapping[str, Any]], Study]] = {
     "feature-map": _feature_maps,
     "regularisation": _regularisation,
     "augmentation": _augmentation,
+    "target": _targets,
     "sigma": _sigmas,
 }

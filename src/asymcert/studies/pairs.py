@@ -21,7 +21,7 @@ from torch import Tensor
 
 from asymcert._checks import check_choice, check_count, refuse
 from asymcert._floats import NORMS, norm_name
-from asymcert.certify import certify_each
+from asymcert.certify import METHODS, certify_each
 from asymcert.datasets import BinaryData, load
 from asymcert.datasets.classes import CLASSES
 from asymcert.evaluate.run import Progress
@@ -31,6 +31,7 @@ from asymcert.theory.hull import hull_distances
 from asymcert.theory.separability import points_of
 from asymcert.threats.model import ThreatModel
 from asymcert.training import train
+from asymcert.training.presets import PRESETS
 
 MEDIANS = tuple(f"median_{norm_name(norm)}" for norm in NORMS)
 CHARACTERISTICS = ("hull_l2", "linear_l2", "centres_l2", "spread_l2", "size_l2")
@@ -56,11 +57,15 @@ class PairOptions:
         The most for a hull distance.
     seed
         Of splits and training.
+    preset
+        Recipe; None for that of the data's name.
+    method
+        Of certificates; None for the classifiers' default.
 
     Raises
     ------
     InputError
-        Unknown data, or a number out of range.
+        Unknown data, preset or method, or a number out of range.
     """
 
     data: str = "mnist"
@@ -69,9 +74,15 @@ class PairOptions:
     points: int = 50
     iterations: int = 60
     seed: int = 0
+    preset: str | None = None
+    method: str | None = None
 
     def __post_init__(self) -> None:
         check_choice("data", self.data, tuple(CLASSES))
+        if self.preset is not None:
+            check_choice("preset", self.preset, tuple(PRESETS))
+        if self.method is not None:
+            check_choice("method", self.method, tuple(METHODS))
         for name in ("epochs", "points", "iterations"):
             check_count(name, getattr(self, name))
         check_count("seed", self.seed, 0)
@@ -112,7 +123,7 @@ def sweep(
     -------
     polars.DataFrame
         A row for each pair: positions and names of `sensitive` and `other`, `accuracy_sensitive`, `accuracy_other`,
-        medians of the closed-form radius over the sensitive test samples (wrong ones count 0), the characteristics of
+        medians of the radius over the sensitive test samples (wrong ones count 0), the characteristics of
         `characterise`, and `seconds`.
 
     Raises
@@ -138,10 +149,11 @@ def measure(options: PairOptions, pair: tuple[int, int], data_dir: str | Path | 
     """One row of `sweep`, for (sensitive, other)."""
     start = time.perf_counter()
     data = load(f"{options.data}-{pair[0]}-{pair[1]}", data_dir, seed=options.seed)
-    model = train(data, epochs=options.epochs, validate_every=options.epochs, seed=options.seed)
+    every: dict[str, Any] = {"epochs": options.epochs, "validate_every": options.epochs}
+    model = train(data, preset=options.preset, seed=options.seed, **every)
     x, sensitive = data.test.x, data.test.y
     right = model.predict(x) == sensitive
-    certificates = certify_each(model, x[sensitive], [ThreatModel(norm) for norm in NORMS])
+    certificates = certify_each(model, x[sensitive], [ThreatModel(norm) for norm in NORMS], options.method)
     medians = [float(certificate.radius.median()) for certificate in certificates]
     return {
         "sensitive": pair[0],

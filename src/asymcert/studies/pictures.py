@@ -42,8 +42,9 @@ def write_pairs_picture(rows: pl.DataFrame, path: Path) -> None:
 def write_variants_picture(rows: pl.DataFrame, path: Path) -> None:
     """Accuracy against median radius of every variant as a PNG: a panel for each norm, a point for each seed."""
     variants = rows["variant"].unique(maintain_order=True).to_list()
-    figure, axes = row_of_axes(len(SYMBOLS), 3.8)
-    for axis, (norm, symbol) in zip(axes, SYMBOLS.items(), strict=True):
+    symbols = SYMBOLS | ({"columns": "columns"} if "median_columns" in rows.columns else {})
+    figure, axes = row_of_axes(len(symbols), 3.8)
+    for axis, (norm, symbol) in zip(axes, symbols.items(), strict=True):
         for index, variant in enumerate(variants):
             own = rows.filter(pl.col("variant") == variant)
             style = {"color": COLOURS[index % len(COLOURS)], "marker": "osD^v"[index // len(COLOURS) % 5], "alpha": 0.8}

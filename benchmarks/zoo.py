@@ -1,0 +1,123 @@
+"""The zoo: measure again what each model's card says, or make the models anew.
+
+    python benchmarks/zoo.py DATA_DIR [NAME ...] [--make]
+
+DATA_DIR has the images' folders in it and the tables in ``tables/``. The test data are certified and judged as the
+cards' own commands say, the first samples attacked; every figure of the card must come out again, and no attack may
+succeed (exit 1). With ``--make`` the models are trained first, as their ``entry.toml`` says, and put into the package.
+
+Last results:
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from asymcert import zoo
+
+ATTACKED = 200  # samples
+KEPT = ("run.json", "model.safetensors", "columns.toml", "card.json", "card.md")
+SAME = 1e-6  # relative: other processors sum in another order
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data_dir", type=Path)
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--make", action="store_true", help="train the models first")
+    arguments = parser.parse_args()
+    wrong = 0
+    for name in arguments.names or zoo.names():
+        start, entry = time.perf_counter(), zoo.entry(name)
+        with tempfile.TemporaryDirectory() as folder:
+            run = Path(folder) / name
+            if arguments.make:
+                make(entry, run, arguments.data_dir)
+            else:
+                zoo.copy(name, run)
+            broken = measure(entry, run, arguments.data_dir)
+            if arguments.make:
+                for file in KEPT:
+                    if (run / file).exists():
+                        shutil.copyfile(run / file, entry.folder / file)
+            differing = compared(entry, json.loads((run / "card.json").read_bytes()))
+        wrong += len(differing) + broken
+        print(line(zoo.entry(name), broken, time.perf_counter() - start), *differing, sep="\n    ", flush=True)
+    return 1 if wrong else 0
+
+
+def make(entry: zoo.Entry, run: Path, data_dir: Path) -> None:
+    """As a user would."""
+    asymcert(*shlex.split(entry.command), "--out", str(run), data_dir=data_dir)
+
+
+def measure(entry: zoo.Entry, run: Path, data_dir: Path) -> int:
+    """Certify and attack the first samples, certify and judge all, write the card; returns attacks that succeeded."""
+    method = ["--method", entry.method] if entry.method else []
+    norms = shlex.split(entry.norms)
+    asymcert("certify", str(run), *norms, *method, "--limit", str(ATTACKED), "--quiet", data_dir=data_dir)
+    told = asymcert("audit", str(run), *norms, "--quiet", "--json", data_dir=data_dir, allowed=(0, 1))
+    asymcert("evaluate", str(run), *method, "--quiet", data_dir=data_dir)
+    asymcert("card", str(run), data_dir=data_dir)
+    return json.loads(told)["successes"]
+
+
+def asymcert(*command: str, data_dir: Path, allowed: tuple[int, ...] = (0,)) -> str:
+    """Run a command beside the tables, so that runs name files without the folders of one machine."""
+    environment = os.environ | {"ASYMCERT_DATA": str(data_dir.resolve())}
+    options: dict[str, Any] = {"capture_output": True, "text": True, "env": environment}
+    done = subprocess.run([sys.executable, "-m", "asymcert", *command], cwd=data_dir / "tables", **options)
+    if done.returncode not in allowed:
+        raise SystemExit(f"asymcert {shlex.join(command)} failed:\n{done.stderr}")
+    return done.stdout
+
+
+def compared(entry: zoo.Entry, measured: dict[str, Any]) -> list[str]:
+    """Figures of the card that did not come out again."""
+    stated, found = (
+        dict(numbers({key: card[key] for key in ("clean", "certified", "attacks")})) for card in (entry.card, measured)
+    )
+    keys = sorted(set(stated) | set(found))
+    return [
+        f"{key}: {stated.get(key)} on the card, {found.get(key)} measured"
+        for key in keys
+        if not same(stated.get(key), found.get(key))
+    ]
+
+
+def numbers(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf of a card with where it stands."""
+    if isinstance(value, (dict, list)):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from numbers(item, f"{path}/{key}")
+    else:
+        yield path, value
+
+
+def same(stated: Any, found: Any) -> bool:
+    if isinstance(stated, float) and isinstance(found, (int, float)):
+        return math.isclose(stated, found, rel_tol=SAME)
+    return stated == found
+
+
+def line(entry: zoo.Entry, broken: int, seconds: float) -> str:
+    shares = " ".join("-" if value is None else f"{value:.4f}" for value in entry.figures().values())
+    radii = " ".join(f"{name.split(' box')[0]} {value:.4g}" for name, value in entry.radii().items())
+    attacked = sum(each["tried"] for each in entry.card["attacks"])
+    return f"{entry.name:24} {shares}  {radii}  {broken} of {attacked}  {entry.size / 1e6:.2f} MB {seconds:.0f} s"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,8 @@
+"""Small trained models that come with the package: ``asymcert.load("zoo:spam-sms")``, ``asymcert zoo``."""
+
+from __future__ import annotations
+
+from asymcert.zoo.entries import PAGE, Entry, copy, entry
+from asymcert.zoo.places import MODELS, is_zoo, names, resolve
+
+__all__ = ["MODELS", "PAGE", "Entry", "copy", "entry", "is_zoo", "names", "resolve"]
