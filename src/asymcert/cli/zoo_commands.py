@@ -41,9 +41,8 @@ def zoo(
     if name is None:
         if out is not None:
             raise refuse("--out", "given with a model's name", out, "`asymcert zoo` lists them.")
-        show.table(
-            "Models, and what they reach on test data", list(map(_line, map(models.entry, models.names()))), as_json
-        )
+        lines = [(_facts if as_json else _line)(models.entry(each)) for each in models.names()]
+        show.table("Models, and what they reach on test data", lines, as_json)
         return
     facts = _facts(models.entry(name))
     if out is not None:

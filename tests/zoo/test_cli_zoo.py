@@ -1,0 +1,114 @@
+"""`asymcert zoo`, `asymcert demo --zoo`, and other commands on ``zoo:NAME``."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from asymcert import zoo
+from asymcert.cli.app import app
+from asymcert.runs.folder import RunFolder
+
+WITHOUT_EXAMPLES = ["cats-dogs-accurate", "cats-dogs-robust", "malware-headers"]
+
+
+def command(*arguments, code=0):
+    done = CliRunner().invoke(app, [*map(str, arguments)], env={"COLUMNS": "200"})
+    assert done.exit_code == code, (done.output, done.exception)
+    return done.stdout
+
+
+def refusal(*arguments):
+    return str(CliRunner().invoke(app, [*map(str, arguments)]).exception)
+
+
+def test_the_list_says_what_each_model_reaches():
+    listed = json.loads(command("zoo", "--json"))
+    assert [row["name"] for row in listed] == [f"zoo:{name}" for name in zoo.names()]
+    assert all(row["balanced accuracy"].endswith(" %") for row in listed)
+    assert all({"data", "licence of the data", "digest"} < set(row) for row in listed)
+    assert all(any(name.startswith("median radius, ") for name in row) for row in listed)
+    assert "spam-sms-monotone" in command("zoo")
+
+
+def test_one_model_is_described_with_licence_and_digest_and_copied(tmp_path):
+    facts = json.loads(command("zoo", "tumours", "--out", tmp_path / "run", "--json"))
+    assert facts["licence of the data"] == "CC BY 4.0"
+    assert facts["digest"] == RunFolder(tmp_path / "run").load_model().digest
+    assert facts["run"] == str(tmp_path / "run")
+    assert "by whom" not in facts
+    assert "a new folder" in refusal("zoo", "tumours", "--out", tmp_path / "run")
+    assert "given with a model's name" in refusal("zoo", "--out", tmp_path / "other")
+    assert "Did you mean tumours" in refusal("zoo", "tumour")
+
+
+def test_a_text_gets_verdict_words_and_the_cheapest_edits():
+    told = json.loads(
+        command("demo", "--zoo", "spam-sms", "--text", "You have won a prize, call 09061701461", "--json")
+    )
+    assert told["verdict"] == "spam"
+    assert told["promise"]
+    assert {row["word"] for row in told["words"]} & {"prize", "won", "call"}
+    assert json.loads(command("demo", "--zoo", "spam-sms", "--text", "see you at lunch", "--json"))["verdict"] == "ham"
+
+
+@pytest.mark.parametrize("name", [name for name in zoo.names() if name not in WITHOUT_EXAMPLES])
+def test_examples_have_verdicts_of_both_kinds_and_promises(name):
+    told = json.loads(command("demo", "--zoo", name, "--json"))
+    if isinstance(told, dict):
+        assert told["sensitive"]
+        assert told["promise"]
+        return
+    sizes = [next(value for key, value in row.items() if key.startswith(("columns", "l2"))) for row in told]
+    assert max(sizes) > 0
+    assert min(sizes) == 0
+    assert len({row["verdict"] for row in told}) == 2
+
+
+@pytest.mark.parametrize("name", WITHOUT_EXAMPLES)
+def test_a_model_whose_data_may_not_be_shipped_says_so(name):
+    assert "may not be shipped" in refusal("demo", "--zoo", name)
+
+
+def test_rows_of_ones_own(tmp_path):
+    rows = zoo.entry("tumours").folder / "examples.csv"
+    own = tmp_path / "own.csv"
+    own.write_bytes(rows.read_bytes())
+    assert command("demo", "--zoo", "tumours", "--table", own, "--json") == command(
+        "demo", "--zoo", "tumours", "--json"
+    )
+    texts = tmp_path / "texts.csv"
+    texts.write_text("text\nYou have won a prize call now\nlunch?\n")
+    told = json.loads(command("demo", "--zoo", "spam-sms", "--table", texts, "--json"))
+    assert [row["verdict"] for row in told] == ["spam", "ham"]
+
+
+def test_options_that_do_not_fit_are_refused(tmp_path):
+    assert "a model of texts" in refusal("demo", "--zoo", "tumours", "--text", "hello")
+    assert "a model of a table or of texts" in refusal("demo", "--zoo", "mnist-3-8-robust", "--table", "x.csv")
+    assert "given with --zoo" in refusal("demo", "--text", "hello")
+    assert "given with --zoo" in refusal("demo", "--table", "x.csv")
+
+
+def test_other_commands_take_a_model_of_the_zoo(tmp_path):
+    rows, out = zoo.entry("tumours").folder / "examples.csv", tmp_path / "radii.csv"
+    command("certify", "zoo:tumours", "--norm", "columns", "--table", rows, "--out", out)
+    assert len(out.read_text().splitlines()) == 7
+    command("explain", "zoo:spam-sms", "--text", "You have won a prize")
+    command("export", "zoo:tumours", "--onnx", tmp_path / "model.onnx")
+    assert "Copy it: asymcert zoo tumours --out runs/tumours" in refusal("certify", "zoo:tumours")
+    assert "Copy it: asymcert zoo tumours --out runs/tumours" in refusal("threshold", "zoo:tumours", "--balanced")
+
+
+def test_a_copy_is_evaluated_and_reported_on(tmp_path):
+    run = tmp_path / "run"
+    command("zoo", "tumours", "--out", run)
+    command("evaluate", run, "--quiet")
+    command("card", run)
+    card = json.loads((run / "card.json").read_text())
+    assert card["certified"] == zoo.entry("tumours").card["certified"]
+    assert card["clean"] == zoo.entry("tumours").card["clean"]
+
+
+def test_a_damaged_name_is_no_way_out_of_the_zoo():
+    assert "a model that `asymcert zoo` lists" in refusal("explain", "zoo:../../etc", "--text", "x")

@@ -1,0 +1,156 @@
+"""The models that come with the package: small, named, of stated data, and as good as their cards say."""
+
+import json
+import math
+import os
+import re
+from pathlib import Path
+
+import polars as pl
+import pytest
+import torch
+
+import asymcert
+from asymcert import zoo
+from asymcert.certify import certifier_for, default_method
+from asymcert.cli.steps import threats_for
+from asymcert.errors import InputError, RunError
+from asymcert.evaluate import evaluate, floor_percent, summary
+from asymcert.models.base import BinaryClassifier
+from asymcert.runs.folder import RunFolder
+from asymcert.runs.run import Run
+
+NAMES = zoo.names()
+MB = 1_000_000
+IMAGES = ("cats-dogs", "fashion", "mnist")
+SLOW = (*IMAGES, "intrusion")  # whose certificates take long: benchmarks/zoo.py measures all again
+
+
+def test_the_zoo_is_as_large_and_as_small_as_promised():
+    sizes = {name: zoo.entry(name).size for name in NAMES}
+    assert len(NAMES) >= 10
+    assert max(sizes.values()) <= 2 * MB
+    assert sum(sizes.values()) <= 12 * MB
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_is_the_one_that_its_card_speaks_of(name):
+    entry, model = zoo.entry(name), asymcert.load(f"zoo:{name}")
+    assert entry.card["model"]["digest"] == model.digest == Run(f"zoo:{name}").digest
+    assert entry.card["data"]["digest"] == RunFolder(f"zoo:{name}").facts().data_digest
+    assert all(text.strip() for text in (entry.title, entry.data, entry.licence))
+    assert "prompt-injection" not in entry.command
+    assert model.digest in (entry.folder / zoo.PAGE).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_names_no_folder_of_the_machine_that_made_it(name):
+    folder = zoo.entry(name).folder
+    texts = [path.read_text(encoding="utf-8") for path in folder.iterdir() if path.suffix in (".json", ".md", ".toml")]
+    assert not [text for text in texts if re.search(r"(?<![\w:/.])/(home|root|work|tmp|usr|Users)/", text)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_attacks_were_tried_on_every_model_and_none_succeeded(name):
+    attacks = zoo.entry(name).card["attacks"]
+    assert sum(each["tried"] for each in attacks) >= 20
+    assert sum(each["broken"] for each in attacks) == 0
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith(IMAGES)])
+def test_verdicts_on_images_are_those_that_a_card_counts(name):
+    run = Run(f"zoo:{name}", tables(name))
+    sensitive, test = run.model.predict(run.data.test.x), run.data.test
+    counts = {
+        "caught": (sensitive & test.y).sum(),
+        "missed": (~sensitive & test.y).sum(),
+        "false_alarms": (sensitive & ~test.y).sum(),
+        "passed": (~sensitive & ~test.y).sum(),
+    }
+    assert zoo.entry(name).card["clean"]["confusion"] == {key: int(count) for key, count in counts.items()}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith(SLOW)])
+def test_what_a_card_says_is_measured_again(name, tmp_path):
+    entry, run = zoo.entry(name), Run(zoo.copy(name, tmp_path / "run"), tables(name))
+    model = run.model
+    certifier = certifier_for(entry.method or default_method(model))
+    threats = threats_for(model)
+    if certifier.counts and model.scaling is not None and model.scaling.windows is None:
+        threats = [*threats_for(model, ["columns"]), *threats]
+    rows = evaluate(model, run.data.test, run.folder, threats, certifier, data_digest=run.data.digest, seed=0)
+    measured = summary(rows).sort("threat")
+    stated = sorted(entry.card["certified"], key=lambda each: each["threat"])
+    assert measured["threat"].to_list() == [each["threat"] for each in stated]
+    for figure in ("median_radius", "mean_radius"):
+        assert measured[figure].to_list() == pytest.approx([float(each[figure]) for each in stated], rel=1e-6)
+    accuracy = pytest.approx(entry.figures()["balanced accuracy"], abs=1e-12)
+    assert measured["accuracy_balanced"].to_list() == [accuracy] * len(threats)
+
+
+def tables(name):
+    """Where a run's table is, or None for data that go by name."""
+    source = RunFolder(f"zoo:{name}").facts().source
+    if source["name"] == "breast-cancer":
+        return None
+    published = os.environ.get("ASYMCERT_DATA") or pytest.skip("ASYMCERT_DATA is not set")
+    return Path(published) / "tables" if source["options"] else published
+
+
+def test_a_name_that_is_unknown_is_refused_with_the_nearest():
+    with pytest.raises(InputError, match=r"got 'spam-sm'\. Did you mean spam-sms"):
+        asymcert.load("zoo:spam-sm")
+
+
+def test_nothing_is_written_into_the_package(tmp_path):
+    folder = RunFolder("zoo:tumours")
+    before = sorted((path.name, path.stat().st_mtime_ns) for path in folder.path.rglob("*"))
+    remedy = r"zoo:tumours: is read only\. Copy it: asymcert zoo tumours --out runs/tumours"
+    model = folder.load_model()
+    for write in (
+        lambda: folder.save_model(model),
+        lambda: folder.change(folder.facts(), model),
+        lambda: folder.save_threat(asymcert.ThreatModel(2)),
+        lambda: folder.append("certificates", folder.read("certificates")),
+        lambda: folder.append_log({"epoch": 1}),
+    ):
+        with pytest.raises(RunError, match=remedy):
+            write()
+    with pytest.raises(RunError, match="already holds a run"):
+        folder.create(folder.facts())
+    assert sorted((path.name, path.stat().st_mtime_ns) for path in folder.path.rglob("*")) == before
+
+
+def test_a_copy_is_a_run_of_ones_own(tmp_path):
+    out = zoo.copy("tumours", tmp_path / "mine")
+    run = RunFolder(out)
+    run.save_threat(asymcert.ThreatModel(2))
+    assert run.load_model().digest == asymcert.load("zoo:tumours").digest
+    assert not list(out.glob("card.*"))
+    with pytest.raises(InputError, match="a new folder"):
+        zoo.copy("tumours", out)
+
+
+def test_a_run_folder_loads_as_its_model(tmp_path):
+    out = zoo.copy("tumours", tmp_path / "mine")
+    assert BinaryClassifier.load(out).digest == BinaryClassifier.load(out / "model.safetensors").digest
+
+
+def test_the_monotone_model_outlasts_any_number_of_added_words():
+    radii = zoo.entry("spam-sms-monotone").radii()
+    assert radii["words add"] == math.inf
+    model = asymcert.load("zoo:spam-sms-monotone")
+    words = [" ham meeting tomorrow love you" * count for count in (0, 1, 50)]
+    texts = [f"You have won a free prize, call 09061701461 now{more}" for more in words]
+    margins = model.margin(model.scaling.encode(pl.DataFrame({"text": texts})))
+    assert (margins > 0).all()
+    assert margins[0] <= margins[1:].min()
+
+
+def test_commands_of_the_entries_are_those_that_the_command_line_knows():
+    for name in NAMES:
+        entry = zoo.entry(name)
+        assert "/" not in entry.command
+        assert floor_percent(entry.figures()["balanced accuracy"]).endswith("%")
+        json.dumps(entry.card)
+        assert torch.isfinite(torch.tensor(asymcert.load(f"zoo:{name}").threshold))
