@@ -11,10 +11,12 @@ import typer
 from asymcert import datasets
 from asymcert._checks import check_count, check_number, refuse
 from asymcert.cli import show
-from asymcert.cli.options import parse_norm
-from asymcert.cli.parameters import Json, PublishedData, Quiet
+from asymcert.cli.inputs import load_data
+from asymcert.cli.options import parse_norm, with_fields_of
+from asymcert.cli.parameters import Json, PublishedData, Quiet, Sensitive
 from asymcert.cli.steps import output_file
 from asymcert.cli.summaries import rounded
+from asymcert.datasets.table_options import TableOptions
 
 Many = Annotated[str, typer.Argument(help="mnist, fashion, cifar10 or digits.")]
 Seed = Annotated[int, typer.Option(help="Of splits and training.")]
@@ -69,16 +71,20 @@ def pairs(
 
 
 @app.command()
+@with_fields_of(TableOptions, panel="Of a table", into="table")
 def ablation(
     name: Annotated[str, typer.Argument(help="feature-map, regularisation, augmentation, target or sigma.")],
-    data: Annotated[str, typer.Argument(help="Name of a data set, see `asymcert datasets`.")],
+    data: Annotated[str, typer.Argument(help="Name of a data set, see `asymcert datasets`, or a table's file.")],
     out: Annotated[Path | None, typer.Option(help="Folder to make, or to continue; runs/NAME-DATA by default.")] = None,
+    sensitive: Sensitive = None,
     seeds: Annotated[int, typer.Option(help="Trainings of each variant.")] = 3,
     epochs: Annotated[int | None, typer.Option(help="Instead of the preset's.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(help="Of the splits of data without a test set.")] = 0,
     data_dir: PublishedData = None,
     as_json: Json = False,
     quiet: Quiet = False,
+    *,
+    table: dict[str, Any],
 ) -> None:
     """Accuracy and median radius of variants of a recipe, averaged over seeds.
 
@@ -87,7 +93,7 @@ def ablation(
     from asymcert.studies.ablations import ablate, study_of, summarise
     from asymcert.studies.pictures import write_variants_picture
 
-    loaded = datasets.load(data, data_dir, None, seed)
+    loaded = load_data(data, data_dir, sensitive or [], seed, table)
     study = study_of(name, loaded, **({} if epochs is None else {"epochs": epochs}))
     folder = out if out is not None else Path("runs") / f"{name}-{loaded.name}"
     with show.progress(name, len(study.variants) * seeds, quiet) as update:
