@@ -78,7 +78,7 @@ class Rounding:
             raise refuse("model", "deployed in float32 or float64", str(dtype), remedy)
         self.model, self.deployed_type = model, ARITHMETIC[dtype]
         absolute = model.score.absolute()
-        ones = torch.ones(1, *absolute.options()["input_shape"], dtype=torch.float64, device=model.device)
+        ones = torch.ones(1, *absolute.input_shape, dtype=torch.float64, device=model.device)
         ones.requires_grad_(True)
         with torch.enable_grad():
             value = absolute(ones).sum()

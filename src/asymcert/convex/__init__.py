@@ -2,6 +2,7 @@
 
 from asymcert.convex.base import ConvexScore
 from asymcert.convex.conv import ConvexConvNet
+from asymcert.convex.declared import DeclaredScore, check_convexity, declared
 from asymcert.convex.ensemble import ConvexEnsemble
 from asymcert.convex.mirrored import MirroredScore
 from asymcert.convex.mlp import ConvexMLP
@@ -12,7 +13,10 @@ __all__ = [
     "ConvexEnsemble",
     "ConvexMLP",
     "ConvexScore",
+    "DeclaredScore",
     "MirroredScore",
     "SymmetricAverage",
+    "check_convexity",
+    "declared",
     "symmetrise",
 ]

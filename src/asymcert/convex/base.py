@@ -49,6 +49,8 @@ class ConvexScore(nn.Module, ABC):
     ReLU and max-pooling (both convex and nondecreasing). `nonnegative` names every weight this needs.
     """
 
+    input_shape: tuple[int, ...]
+
     @abstractmethod
     def forward(self, features: Tensor) -> Tensor:
         """Scores of a batch: (n, *input_shape) -> (n,)."""
@@ -153,7 +155,6 @@ def _window(pool: nn.Module) -> int:
 class SignedScore(ConvexScore):
     """A score that may never fall, or never rise, as some features grow: their weights have one sign each."""
 
-    input_shape: tuple[int, ...]
     signs: list[int]
 
     @abstractmethod

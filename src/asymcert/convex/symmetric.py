@@ -34,7 +34,7 @@ class SymmetricAverage(ConvexScore):
 
     def __init__(self, base: ConvexScore, mirror: bool = True, shift: int = 0):
         super().__init__()
-        self.input_shape = tuple(base.options()["input_shape"])
+        self.input_shape = tuple(base.input_shape)
         if len(self.input_shape) != 3:
             raise refuse("base", "a score of images (channels, height, width)", f"one of {self.input_shape}")
         check_number("shift", shift, 0, min(self.input_shape[1:]))

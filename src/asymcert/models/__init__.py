@@ -6,6 +6,7 @@ from asymcert.models.convex_concave import ConvexConcaveClassifier
 from asymcert.models.distance_net import DistanceClassifier
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.models.lipschitz import LipschitzClassifier
+from asymcert.models.module_network import ModuleNetwork
 from asymcert.models.relu import ReluClassifier
 from asymcert.models.smoothed import SmoothedClassifier
 from asymcert.models.splitting import SplitClassifier
@@ -20,6 +21,7 @@ __all__ = [
     "DistanceClassifier",
     "FeatureConvexClassifier",
     "LipschitzClassifier",
+    "ModuleNetwork",
     "ReluClassifier",
     "SmoothedClassifier",
     "SplitClassifier",

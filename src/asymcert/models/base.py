@@ -99,13 +99,13 @@ class BinaryClassifier(nn.Module, ABC):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Floating-point type the classifier runs in."""
-        return next(self.parameters()).dtype
+        """Floating-point type the classifier runs in; float64 where it has no weights."""
+        return next((weight.dtype for weight in self.parameters()), torch.float64)
 
     @property
     def device(self) -> torch.device:
-        """Device the classifier runs on."""
-        return next(self.parameters()).device
+        """Device the classifier runs on; the CPU where it has no weights."""
+        return next((weight.device for weight in self.parameters()), torch.device("cpu"))
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         """`forward`, in the precision of the weights also under autocast and where TF32 is allowed."""

@@ -30,7 +30,7 @@ class SumScore(ConvexScore):
 
     def __init__(self, first: ConvexScore, second: ConvexScore):
         super().__init__()
-        self.first, self.second = first, second
+        self.first, self.second, self.input_shape = first, second, first.input_shape
 
     def forward(self, features: Tensor) -> Tensor:
         """(n, *input_shape) -> (n,)."""
@@ -183,6 +183,6 @@ class ConvexConcaveClassifier(BinaryClassifier):
 
 
 def _check_score(score: ConvexScore, features: tuple[int, ...]) -> None:
-    if not isinstance(score, ConvexScore) or tuple(score.options()["input_shape"]) != features:
+    if not isinstance(score, ConvexScore) or tuple(score.input_shape) != features:
         raise refuse("convex, concave", f"convex networks on features of shape {features}", type(score).__name__)
     score.check_convex()

@@ -54,7 +54,7 @@ class FeatureConvexClassifier(BinaryClassifier):
     ):
         super().__init__(input_shape, threshold, sensitive=sensitive, other=other, scaling=scaling, info=info)
         features = feature_map.output_shape(self.input_shape)
-        expected = tuple(score.options()["input_shape"])
+        expected = tuple(score.input_shape)
         if features != expected:
             remedy = "Build the score with input_shape=feature_map.output_shape(input_shape)."
             raise refuse("score", f"a network on features of shape {features}", f"one on {expected}", remedy)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from asymcert._checks import check_choice, check_number, check_weights
 from asymcert.datasets.scaling import TableScaling
 from asymcert.models.base import described
+from asymcert.models.module_network import ModuleNetwork
 from asymcert.models.networks import BaseNetwork, base_network
 from asymcert.models.noise import NOISES, draw
 from asymcert.models.noisy import NoisyClassifier
 from asymcert.models.parts import filled, grouped
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class SmoothedClassifier(NoisyClassifier):
@@ -26,7 +29,8 @@ class SmoothedClassifier(NoisyClassifier):
     Parameters
     ----------
     base
-        The network, run in eval mode and in float32 unless the classifier is converted; trained on noisy inputs.
+        The network, run in eval mode and in float32 unless the classifier is converted; trained on noisy inputs. One of
+        your own is wrapped by `ModuleNetwork`.
     noise
         ``gaussian``, ``laplacian`` or ``uniform``, the same in each coordinate.
     sigma
@@ -46,7 +50,7 @@ class SmoothedClassifier(NoisyClassifier):
 
     def __init__(
         self,
-        base: BaseNetwork,
+        base: BaseNetwork | ModuleNetwork,
         noise: str,
         sigma: float,
         threshold: float = 0.0,
@@ -90,7 +94,7 @@ class SmoothedClassifier(NoisyClassifier):
         return cls(base, metadata["noise"], float.fromhex(metadata["sigma"]), **described(metadata))
 
 
-def deployed(base: BaseNetwork) -> BaseNetwork:
+def deployed(base: Network) -> Network:
     """The network, frozen, in float32 and eval mode.
 
     Raises

@@ -13,6 +13,7 @@ from asymcert._checks import check_count, check_number, refuse
 from asymcert._floats import full_precision
 from asymcert.datasets.scaling import TableScaling
 from asymcert.models.base import CHUNK_VALUES, BinaryClassifier, described
+from asymcert.models.module_network import ModuleNetwork
 from asymcert.models.networks import BaseNetwork
 from asymcert.models.noisy import LARGEST_BATCH
 from asymcert.models.smoothed import deployed, rebuilt
@@ -65,7 +66,7 @@ class SplitClassifier(BinaryClassifier):
 
     def __init__(
         self,
-        base: BaseNetwork,
+        base: BaseNetwork | ModuleNetwork,
         splits: int,
         offsets: Tensor | None = None,
         threshold: float = 0.0,
