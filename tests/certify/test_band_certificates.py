@@ -7,12 +7,13 @@ from fractions import Fraction
 import pytest
 import torch
 
-from asymcert.certify import certify
+from asymcert.certify import certifier_for, certify
 from asymcert.certify.coordinates import Bands
 from asymcert.errors import InputError
 from asymcert.features import Chain, LowPass, split_linear
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
+from contracts.certifier import check_empty
 from contracts.images import attacked, behind_bands, image_threats, rests
 from contracts.models import balanced, seeded
 from contracts.rational import RationalModel, fractions
@@ -30,6 +31,12 @@ def test_nor_behind_bands_of_sums_or_in_single_precision(kind):
     assert not attacked(*behind_bands(kind, sums=1, levels=1), image_threats()[::5])
     model, x = behind_bands(kind)
     assert not attacked(copy.deepcopy(model).to(torch.float32), x, image_threats()[:8:2])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("method", ["tangent", "refined"])
+def test_no_samples_and_samples_of_which_none_is_sensitive(kind, method):
+    check_empty(certifier_for(method), *behind_bands(kind), image_threats()[:6])
 
 
 def two_low_passes():

@@ -41,7 +41,12 @@ MAPS += (SoftThreshold(MEAN, 0.1), Hinges(MEAN, 2), Ramps.fit(torch.linspace(0, 
 
 
 def check_empty(certifier: Certifier, model: BinaryClassifier, x: Tensor, threats: list[ThreatModel]) -> None:
-    """No samples: certificates hold what those of one sample hold, for none, and so do answers and attacks."""
+    """No samples: certificates hold what those of one sample hold, for none, and so do answers and attacks.
+
+    Where no sample is sensitive nothing is certified.
+    """
+    for certificate in certifier.certify(model.with_threshold(1e9), x[:2], threats):
+        assert torch.equal(certificate.radius, torch.zeros(len(x[:2]), dtype=torch.float64))
     assert model.margin(x[:0]).shape == model.predict(x[:0]).shape == model.margin_at_most(x[:0]).shape == (0,)
     assert model(x[:0].to(model.dtype)).shape == (0,)
     for attack in (ProjectedGradient(2, 2), RandomSearch(2), RoundingAttack(2, 2, 2)):

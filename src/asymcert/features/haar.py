@@ -58,7 +58,8 @@ class Haar(LinearMap):
         count = len(self.mixing) * rows * columns
         low, rest = z[:, :count].view(-1, len(self.mixing), rows, columns), z[:, count:]
         for _ in range(self.levels):
-            details, rest = rest[:, : 3 * low[0].numel()], rest[:, 3 * low[0].numel() :]
+            size = 3 * low.shape[1:].numel()
+            details, rest = rest[:, :size], rest[:, size:]
             bands = torch.cat((low[:, None], details.reshape(-1, 3, *low.shape[1:])), 1)
             whole = torch.einsum("bij,nbcrk->ncrikj", SIGNS.to(z) / 2, bands)
             low = whole.flatten(4).flatten(2, 3)
