@@ -13,6 +13,27 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side; two-thr
 torch.set_num_threads(1)
 pytest.register_assert_rewrite("contracts")
 
+# Files of tests that take longest. They are begun first, lest one process be left with one of them at the end.
+LONG = (
+    "test_site.py",
+    "test_compare.py",
+    "test_published_data.py",
+    "test_tangent.py",
+    "test_exact.py",
+    "test_estimator.py",
+    "test_serve_process.py",
+    "test_lake_kills.py",
+    "test_lake_objects.py",
+    "test_cli_lake.py",
+    "test_cli.py",
+    "test_refined.py",
+    "test_docs.py",
+    "test_whole_network.py",
+    "test_distributed.py",
+    "test_every_kind.py",
+    "test_low_pass_certificates.py",
+    "test_band_certificates.py",
+)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 BROWSE = (
     "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update "
@@ -21,6 +42,10 @@ BROWSE = (
 
 settings.register_profile("fixed", derandomize=True, deadline=None, database=None, max_examples=40)
 settings.load_profile("fixed")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
 
 
 @pytest.fixture

@@ -118,7 +118,7 @@ def test_broken_certificate_is_a_red_line_and_exit_code_1(demo, place):
     rows = source.read("certificates")
     folder.append("certificates", rows.with_columns(radius=pl.col("radius") * 3))
     options = ("--norm", "2", "--json", "--quiet", "--junit", "out/a.xml")
-    out, error = run_afresh("audit", "broken", *options, cwd=place, code=1)
+    out, error = run("audit", "broken", *options, cwd=place, code=1)
     suites = ElementTree.parse(place / "out" / "a.xml").getroot()
     assert int(suites.get("failures") or 0) == len(suites.findall(".//failure")) > 0
     assert json.loads(out)["successes"] > 0

@@ -10,12 +10,14 @@ import pytest
 import torch
 
 from asymcert import datasets, train
+from asymcert.attacks import ProjectedGradient, RandomSearch, RoundingAttack
 from asymcert.certify import ClosedForm, Exact, certifier_for
 from asymcert.compare import COMPARED, CompareOptions, Curve, compare
 from asymcert.compare.outcome import lines_of, machine_readable, verdicts
 from asymcert.compare.page import write_comparison
 from asymcert.errors import InputError, RunError
 from asymcert.evaluate import floor_significant
+from asymcert.evaluate.beyond import Beyond
 from asymcert.training.cayley import CayleyRecipe, train_cayley
 from asymcert.training.linf_nets import train_linf
 from asymcert.training.relu import EXPONENTS, ReluRecipe, train_relu
@@ -72,6 +74,15 @@ CURVES = {
     **{f"crown-ibp-{norm}": (Curve(norm, certifier_for("interval-bounds", steps=6)),) for norm in EXPONENTS},
 }
 QUICK = {name: replace(m, train=TRAINS[name], curves=CURVES.get(name, m.curves)) for name, m in COMPARED.items()}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short_attacks():
+    """Whether and what is attacked is asked here; certifiers have tests of their own, with long attacks."""
+    attacks = [ProjectedGradient(10, 2), RandomSearch(20), RoundingAttack(5, 5, 5), Beyond()]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("asymcert.evaluate.audit.default_attacks", lambda: attacks)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ its outputs into it.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import io
 import json
@@ -31,6 +32,7 @@ import tempfile
 import time
 import tomllib
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -153,10 +155,7 @@ class Desk:
                 pytest.skip("ASYMCERT_DATA does not point to the published data")
             shutil.copy(Path(os.environ["ASYMCERT_DATA"], "tables", name), self.folder)
         else:
-            data, *options = PROVIDED[name]
-            self.provide(data)
-            arguments = ["train", data, *options, "--out", name, "--quiet"]
-            self._printed_by(lambda: run_command(arguments, 0, name))
+            shutil.copytree(trained(name), self.folder / name)
 
     def _provide_texts(self, name: str) -> None:
         """Invented messages, as a table, as names of Python, or beside new rows of spambase."""
@@ -205,6 +204,18 @@ class Desk:
         with contextlib.chdir(self.folder), contextlib.redirect_stdout(printed):
             work()
         return printed.getvalue()
+
+
+@cache
+def trained(name: str) -> Path:
+    """A run of `PROVIDED`, trained once for all pages."""
+    desk = Desk(Path(tempfile.mkdtemp()))
+    atexit.register(shutil.rmtree, desk.folder)
+    data, *options = PROVIDED[name]
+    desk.provide(data)
+    arguments = ["train", data, *options, "--out", name, "--quiet"]
+    desk._printed_by(lambda: run_command(arguments, 0, name))
+    return desk.folder / name
 
 
 def run_command(arguments: list[str], code: int, what: str) -> None:

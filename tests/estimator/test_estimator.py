@@ -34,7 +34,7 @@ EXEMPT = {"check_sample_weight_equivalence_on_dense_data": WEIGHTS}
 # scikit-learn itself skips the one that needs the array API.
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @parametrize_with_checks(
-    [make(min_steps=100, random_state=0) for make in MAKERS.values()],
+    [make(min_steps=50, random_state=0) for make in MAKERS.values()],
     expected_failed_checks=lambda _: EXEMPT,
 )
 def test_scikit_learn_contract(estimator, check):
@@ -151,13 +151,16 @@ def test_norm_unless_another_is_named(fitted, table):
     "change", [{"width": 24}, {"depth": 3}, {"epsilon": 0.2}, {"epochs": 200}, {"learning_rate": 0.01}]
 )
 def test_every_field_of_the_net_changes_the_model(table, fitted_net, change):
-    other = MAKERS["distance-net"](**change).fit(*table)
+    other = MAKERS["distance-net"](**BRIEF | change).fit(*table)
     assert not np.array_equal(other.decision_function(table[0]), fitted_net.decision_function(table[0]))
+
+
+BRIEF = {"min_steps": 50}
 
 
 @pytest.fixture(scope="module")
 def fitted_net(table):
-    return MAKERS["distance-net"]().fit(*table)
+    return MAKERS["distance-net"](**BRIEF).fit(*table)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +182,7 @@ def fitted_net(table):
 @pytest.mark.parametrize("kind", MAKERS)
 def test_bad_input_is_refused(table, kind, act, error, message):
     with pytest.raises(error, match=message):
-        act(MAKERS[kind](), *table)
+        act(MAKERS[kind](min_steps=5), *table)
 
 
 @pytest.mark.parametrize(

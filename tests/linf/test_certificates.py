@@ -55,19 +55,18 @@ def threats(shape):
 
 def find_flip(model, x, radius, threat, tries=300):
     """Whether corners, random points or projected gradients inside the certified ball change the verdict."""
+    each = [1] * (x.ndim - 1)
+    draws = torch.rand(tries, *x.shape, generator=torch.Generator().manual_seed(0), dtype=x.dtype) * 2 - 1
+    draws[1::2] = draws[1::2].sign()
+    x, radius, change = x.repeat(tries, *each), radius.repeat(tries), draws.flatten(0, 1)  # all tries at once
     finite = radius.clamp(max=2.0)
-    generator = torch.Generator().manual_seed(0)
     low, high = threat.interval(x)
-    reach = finite.reshape(-1, *[1] * (x.ndim - 1)) / threat.cost_for(model.input_shape)
-    flipped = torch.zeros(len(x), dtype=torch.bool)
-    for turn in range(tries):
-        draw = torch.rand(x.shape, generator=generator, dtype=x.dtype) * 2 - 1
-        change = draw.sign() if turn % 2 else draw
-        change = torch.minimum(torch.maximum(change * reach, low), high)
-        size = threat.size(change)
-        change = change * (finite / size.clamp(min=1e-300)).clamp(max=1.0).reshape(-1, *[1] * (x.ndim - 1)) * (1 - 1e-9)
-        flipped |= ~model.predict(x + change) & (threat.size(change) < radius)
-    return flipped
+    reach = finite.reshape(-1, *each) / threat.cost_for(model.input_shape)
+    change = torch.minimum(torch.maximum(change * reach, low), high)
+    size = threat.size(change)
+    change = change * (finite / size.clamp(min=1e-300)).clamp(max=1.0).reshape(-1, *each) * (1 - 1e-9)
+    flipped = ~model.predict(x + change) & (threat.size(change) < radius)
+    return flipped.view(tries, -1).any(0)
 
 
 @pytest.mark.parametrize("certifier", CERTIFIERS, ids=lambda c: c.method)

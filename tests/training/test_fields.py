@@ -162,7 +162,7 @@ NEEDS = {
     "monotone": {"feature_map": "centre-absolute"},
     "soft_width": {"feature_map": "soft-threshold"},
     "hinge_count": {"feature_map": "hinges"},
-    **{name: {"feature_map": "sll"} for name in ("map_layers", "map_width", "map_depth")},
+    **{name: {"feature_map": "sll", "map_width": 8} for name in ("map_layers", "map_width", "map_depth")},
     **dict.fromkeys(("edges", "increasing", "decreasing"), RAMPS),
     "target_columns": RAMPS | {"loss": "cross-entropy"},
     "columns_weight": RAMPS | {"loss": "cross-entropy", "target_columns": 1, "warmup": 0.0},

@@ -92,11 +92,12 @@ def dual_direction(gradient: Tensor, norm: float) -> Tensor:
 
 def _project_l1(z: Tensor, radius: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """Soft-threshold and clip; the threshold is the multiplier of the norm constraint, found by bisection."""
+    sign, size = z.sign(), z.abs()
 
     def point(threshold: Tensor) -> Tensor:
-        return torch.clamp(z.sign() * (z.abs() - threshold[:, None]).clamp(min=0.0), low, high)
+        return torch.clamp(sign * (size - threshold[:, None]).clamp(min=0.0), low, high)
 
-    inside, outside = z.abs().amax(1), torch.zeros_like(radius)
+    inside, outside = size.amax(1), torch.zeros_like(radius)
     return point(_bisect(lambda threshold: _size(point(threshold), 1.0) <= radius, inside, outside))
 
 

@@ -112,7 +112,7 @@ class Ramps(CoordinatewiseMap):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, d) -> (n, F)."""
-        return ((x.index_select(1, self.source.long()) - self.low) / self.width).clamp(0.0, 1.0)
+        return (x.index_select(1, self.source.long()) - self.low).div_(self.width).clamp_(0.0, 1.0)
 
     def lipschitz(self, norm: float) -> float:
         """The steepest slope of any input's ramps together, in every norm, rounded up: they move one after another."""
