@@ -25,23 +25,20 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 from PIL import Image
 
-NOTEBOOKS = sorted((Path(__file__).parents[1] / "examples" / "notebooks").glob("*.ipynb"))
+FOLDER = Path(__file__).parents[1] / "examples" / "notebooks"
 SETTINGS = "parameters"  # the tag of a notebook's cell of settings
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-QUIET = ["--HistoryManager.enabled=False"]
 PNG = "image/png"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", choices=[path.stem for path in NOTEBOOKS], default=[])
-    names = parser.parse_args().names
+    parser.add_argument("names", nargs="*", default=sorted(path.stem for path in FOLDER.glob("*.ipynb")))
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # sums are in the same order everywhere
-    for path in NOTEBOOKS:
-        if not names or path.stem in names:
-            start = time.perf_counter()
-            nbformat.write(tidy(run(path)), path)
-            print(f"{path.name}: {time.perf_counter() - start:.0f} s, {path.stat().st_size / 1000:.0f} kB")
+    for name in parser.parse_args().names:
+        path, start = FOLDER / f"{name}.ipynb", time.perf_counter()
+        nbformat.write(tidy(run(path)), path)
+        print(f"{path.name}: {time.perf_counter() - start:.0f} s, {path.stat().st_size / 1000:.0f} kB")
 
 
 def run(path: Path, settings: Mapping[str, object] | None = None) -> NotebookNode:
@@ -68,7 +65,7 @@ def run(path: Path, settings: Mapping[str, object] | None = None) -> NotebookNod
             coalesce_streams=True,
             resources={"metadata": {"path": folder}},
         )
-        client.execute(env={**os.environ, "IPYTHONDIR": folder}, extra_arguments=QUIET)
+        client.execute(env={**os.environ, "IPYTHONDIR": folder})
     return notebook
 
 
