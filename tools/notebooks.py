@@ -28,6 +28,7 @@ from PIL import Image
 FOLDER = Path(__file__).parents[1] / "examples" / "notebooks"
 SETTINGS = "parameters"  # the tag of a notebook's cell of settings
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+INLINE = "module://matplotlib_inline.backend_inline"  # figures are outputs, whatever is set outside
 PNG = "image/png"
 
 
@@ -63,9 +64,10 @@ def run(path: Path, settings: Mapping[str, object] | None = None) -> NotebookNod
             timeout=300,
             record_timing=False,
             coalesce_streams=True,
+            shutdown_kernel="immediate",
             resources={"metadata": {"path": folder}},
         )
-        client.execute(env={**os.environ, "IPYTHONDIR": folder})
+        client.execute(env={**os.environ, "IPYTHONDIR": folder, "MPLBACKEND": INLINE})
     return notebook
 
 
