@@ -34,6 +34,7 @@ INCLUDED = {  # pages that are files of the repository
     "reference/contributing.md": "CONTRIBUTING.md",
     "reference/benchmarks.md": "benchmarks/README.md",
 }
+WIDE = "---\nhide: [navigation]\n---"  # code needs room
 TABLES = {  # schemas of runs/rows.py, and what a row of them is
     "SCHEMA": ("certificates", "One sample under one threat model, by one method."),
     "AUDIT_SCHEMA": ("audit", "One attack on one certificate."),
@@ -249,7 +250,7 @@ def notebook(path: Path) -> str:
             continue
         parts.append(f"```python\n{text_of(cell)}\n```")
         parts += [shown(output, picture_name(path, place)) for output in cell["outputs"]]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([WIDE, *parts]) + "\n"
 
 
 def shown(output: dict[str, Any], picture: str) -> str:
