@@ -17,6 +17,7 @@ from asymcert.compare.fronts import by_contender, front
 from asymcert.errors import InputError
 from asymcert.evaluate import certified_accuracy_at
 from asymcert.evaluate import surface as surface_of
+from asymcert.report.given import panel_of, rows_of
 from asymcert.report.series import COLOURS
 from compare.test_fronts import make_point
 from contracts.readers import ReaderContract
@@ -83,6 +84,12 @@ def test_curves_compose(l2, ax):
     assert len({line.get_color() for line in ax.lines}) == 2
     assert ax.get_xlim()[1] > 5
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["far", "near"]
+
+
+def test_curves_never_run_back():
+    """Where axes end before the last radius, as those of words do, and are widened later."""
+    (series,) = panel_of(rows_of(certificate((1.0, 50.0))))
+    assert series.steps(20.0)["radius"].tolist() == [0.0, 1.0, 50.0, 50.0]
 
 
 def test_rows_of_several_methods(rows, ax):

@@ -2,7 +2,7 @@
 
 - ``reference/command_line.md`` from the Typer application, so that it cannot go stale;
 - ``reference/rows.md`` from the schemas in ``runs/rows.py`` and the comments beside their columns;
-- ``examples/`` from the files in ``examples/``;
+- ``examples/`` from the files in ``examples/``, notebooks with their stored outputs;
 - change log, contributing, benchmarks: files of the repository as they are.
 
 Links to files outside ``docs/`` lead to the pages that these files have in the site.
@@ -11,6 +11,8 @@ Links to files outside ``docs/`` lead to the pages that these files have in the 
 from __future__ import annotations
 
 import ast
+import base64
+import json
 import posixpath
 import re
 from collections.abc import Iterator
@@ -32,6 +34,7 @@ INCLUDED = {  # pages that are files of the repository
     "reference/contributing.md": "CONTRIBUTING.md",
     "reference/benchmarks.md": "benchmarks/README.md",
 }
+WIDE = "---\nhide: [navigation]\n---"  # code needs room
 TABLES = {  # schemas of runs/rows.py, and what a row of them is
     "SCHEMA": ("certificates", "One sample under one threat model, by one method."),
     "AUDIT_SCHEMA": ("audit", "One attack on one certificate."),
@@ -55,18 +58,19 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     return relinked(markdown, here, INCLUDED.get(here, f"docs/{here}"))
 
 
-def generated() -> dict[str, str]:
-    """Path in the site and text of every generated page."""
+def generated() -> dict[str, str | bytes]:
+    """Path in the site and text of every generated page, and pictures in notebooks."""
     pages = {page: (ROOT / source).read_text(encoding="utf-8") for page, source in INCLUDED.items()}
     pages |= {"reference/command_line.md": command_line(), "reference/rows.md": row_schemas()}
     pages |= {example_page(path): example(path) for path in examples()}
-    return pages | {"examples/index.md": example_list()}
+    pictures = {name: data for path in notebooks() for name, data in pictures_of(path).items()}
+    return pages | {"examples/index.md": example_list()} | pictures
 
 
 def relinked(markdown: str, page: str, source: str) -> str:
     """The text of a page, whose links are those of its source, a file of the repository."""
     pages = {path: target for target, path in INCLUDED.items()} | {"README.md": "index.md"}
-    pages |= {f"examples/{path.name}": example_page(path) for path in examples()}
+    pages |= {path.relative_to(ROOT).as_posix(): example_page(path) for path in examples()}
 
     def link(match: re.Match[str]) -> str:
         path = posixpath.normpath(posixpath.join(posixpath.dirname(source), match[1]))
@@ -180,7 +184,12 @@ def column_comments() -> dict[tuple[str, str], str]:
 
 def examples() -> list[Path]:
     """Files that have a page."""
-    return sorted(path for path in (ROOT / "examples").iterdir() if path.suffix in (".py", ".toml"))
+    return notebooks() + sorted(path for path in (ROOT / "examples").iterdir() if path.suffix in (".py", ".toml"))
+
+
+def notebooks() -> list[Path]:
+    """Those of the files that are notebooks."""
+    return sorted((ROOT / "examples" / "notebooks").glob("*.ipynb"))
 
 
 def example_page(path: Path) -> str:
@@ -190,14 +199,82 @@ def example_page(path: Path) -> str:
 
 def example(path: Path) -> str:
     """The page of a file."""
+    if path.suffix == ".ipynb":
+        return notebook(path)
     language = {".py": "python", ".toml": "toml"}[path.suffix]
     return f"# {path.name}\n\n```{language}\n{path.read_text(encoding='utf-8').rstrip()}\n```\n"
 
 
 def example_list() -> str:
-    """All of them, each with the first line of its docstring."""
-    lines = ["# Examples", "", "Each is one file that runs as it is.", ""]
+    """All of them, each with the first line of its docstring, or the title of the notebook."""
+    lines = [
+        "# Examples",
+        "",
+        "Notebooks to read and to run; then files that run as they are.",
+        "",
+    ]
     for path in examples():
-        said = ast.get_docstring(ast.parse(path.read_text("utf-8"))) if path.suffix == ".py" else "A threat model."
-        lines.append(f"- [{path.name}]({Path(example_page(path)).name}): {(said or '').splitlines()[0]}")
+        lines.append(f"- [{path.name}]({Path(example_page(path)).name}): {said(path)}")
     return "\n".join(lines) + "\n"
+
+
+def said(path: Path) -> str:
+    """What an example is about, in a line."""
+    if path.suffix == ".ipynb":
+        return text_of(cells(path)[0]).splitlines()[0].removeprefix("# ")
+    if path.suffix == ".toml":
+        return "A threat model."
+    return (ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").splitlines()[0]
+
+
+# -- Notebooks
+
+
+def cells(path: Path) -> list[dict[str, Any]]:
+    """Cells of a notebook."""
+    return json.loads(path.read_bytes())["cells"]
+
+
+def text_of(holder: dict[str, Any], name: str = "source") -> str:
+    """Text that a notebook holds in lines."""
+    return "".join(holder[name])
+
+
+def notebook(path: Path) -> str:
+    """The page of a notebook: text as it is, code, and below it what it shows."""
+    here, source = example_page(path), path.relative_to(ROOT).as_posix()
+    parts = []
+    for place, cell in enumerate(cells(path)):
+        if cell["cell_type"] == "markdown":
+            parts.append(relinked(text_of(cell), here, source))
+            continue
+        parts.append(f"```python\n{text_of(cell)}\n```")
+        parts += [shown(output, picture_name(path, place)) for output in cell["outputs"]]
+    return "\n\n".join([WIDE, *parts]) + "\n"
+
+
+def shown(output: dict[str, Any], picture: str) -> str:
+    """One output as Markdown: a picture, a table or a diagram, else its text."""
+    data = output.get("data", {})
+    if "image/png" in data:
+        return f"![What the code above draws]({posixpath.basename(picture)})"
+    if "text/html" in data:
+        page = re.sub(r"\n\s*\n", "\n", text_of(data, "text/html"))  # an empty line ends HTML in Markdown
+        return f'<div class="output">\n{page}\n</div>'
+    text = text_of(data, "text/plain") if data else text_of(output, "text")
+    return f"```text\n{text.rstrip()}\n```"
+
+
+def pictures_of(path: Path) -> dict[str, bytes]:
+    """Path in the site and content of the pictures in a notebook, one a cell."""
+    return {
+        picture_name(path, place): base64.b64decode(output["data"]["image/png"])
+        for place, cell in enumerate(cells(path))
+        for output in cell.get("outputs", ())
+        if "image/png" in output.get("data", ())
+    }
+
+
+def picture_name(path: Path, place: int) -> str:
+    """Where the picture of a cell is."""
+    return f"examples/{path.stem}_{place}.png"

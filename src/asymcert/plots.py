@@ -6,7 +6,7 @@ touches matplotlib's global style. Colours are told apart under every common col
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import isfinite
 from pathlib import Path
@@ -224,13 +224,18 @@ def _bars(axes: Any, rows: pl.DataFrame, names: Sequence[str]) -> None:
     axes.barh(places, ends, color=GREY, alpha=0.25)
     axes.barh(places, radii, color=COLOURS[0])
     for place, radius, end in zip(places, radii, ends, strict=True):
-        text = floor_significant(radius) + (f" to {ceil_significant(end)}" if end > radius else "")
+        text = _written(radius, floor_significant) + (f" to {_written(end, ceil_significant)}" if end > radius else "")
         axes.annotate(text, (end, place), (3, 0), textcoords="offset points", va="center", fontsize=7.5)
     axes.set_yticks(places, [plain_label(_short(name)) for name in names])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.margins(x=0.3)
     axes.set_xlim(left=0)
     axes.grid(visible=False, axis="y")
+
+
+def _written(size: float, rounded: Callable[[float], str]) -> str:
+    """Counts of columns or words as they are, other sizes rounded."""
+    return f"{size:.0f}" if size.is_integer() else rounded(size)
 
 
 def _short(name: str) -> str:

@@ -68,8 +68,9 @@ class Series:
         return self.rows.filter("label")["radius"].to_numpy()
 
     def steps(self, end: float) -> dict[str, NDArray[np.float64]]:
-        """Points of the drawn curve, on to radius `end`: ``radius``, and in percent the other columns of `curve`."""
+        """Points of the drawn curve, at least to radius `end`: ``radius``, in percent the other columns of `curve`."""
         drawn = drawn_curve(self.curve)
+        end = max(end, drawn["radius"][-1])  # no way back: axes of words end before some radii
         values = {name: 100 * np.append(drawn[name].to_numpy(), drawn[name][-1]) for name in drawn.columns[1:]}
         return {"radius": np.append(drawn["radius"].to_numpy(), end), **values}
 
