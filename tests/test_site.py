@@ -215,6 +215,19 @@ def test_examples_have_pages(site):
         assert path.name in listed
 
 
+def test_notebooks_have_pages_with_their_pictures(site):
+    pages, listed = site.generated(), site.example_list()
+    for path in site.notebooks():
+        page = pages[site.example_page(path)]
+        drawn = re.findall(r"!\[.*?\]\((\S+)\)", page)
+        assert drawn
+        assert all(pages[f"examples/{name}"].startswith(b"\x89PNG") for name in drawn)
+        assert path.name in listed
+    assert "](../text.md)" in pages["examples/spam_ipynb.md"]
+    assert "](append_only_py.md)" in pages["examples/intrusion_ipynb.md"]
+    assert "sk-estimator" in pages["examples/spam_ipynb.md"]
+
+
 def test_links_to_other_files_lead_to_their_pages(site):
     assert (
         site.relinked("[x](../examples/append_only.toml)", "a/b.md", "docs/c.md")

@@ -1,4 +1,4 @@
-"""Certificates and runs show what they are in a few words, and give frames; tensors are never dumped."""
+"""Certificates, runs and threat models show what they are in a few words; tensors are never dumped."""
 
 import math
 from html.parser import HTMLParser
@@ -9,7 +9,7 @@ import torch
 
 from asymcert import ThreatModel
 from asymcert.certify import Certificate
-from asymcert.certify.shown import Shown, floored
+from asymcert.threats.shown import Shown, floored
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -56,6 +56,19 @@ def test_a_notebook_shows_the_same_facts_escaped():
     assert page.tags == {"table", "caption", "tr", "th", "td"}
     assert any(HOSTILE in text for text in page.texts)
     assert all(part in page.texts for fact in shown._shown().items() for part in fact)
+
+
+def test_a_threat_model_says_what_its_parts_are():
+    box = ThreatModel(
+        1, 0, torch.ones(3), direction=torch.tensor([1, 0, -1]), mutable=torch.tensor([True, True, False])
+    )
+    assert repr(box) == (
+        "ThreatModel(size: l1, box: [0, per feature], mutable: 2 of 3, direction: 1 only up, 1 only down)"
+    )
+    counting = ThreatModel(0, cost=2.0, groups=torch.tensor([0, 0, 1]), name=HOSTILE)
+    assert repr(counting) == f"ThreatModel(size: l0, name: {HOSTILE}, columns: 2, cost: 2)"
+    assert HOSTILE in Cells(counting._repr_html_()).texts
+    assert len(repr(ThreatModel(2, torch.zeros(5000)))) < 60
 
 
 def test_large_certificates_are_shown_as_shortly():

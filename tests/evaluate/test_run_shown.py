@@ -2,10 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from asymcert.errors import RunError
-from asymcert.estimator import FeatureConvexDetector
+from asymcert.estimator import FeatureConvexDetector, LinfDistanceDetector, TextDetector
 from asymcert.runs.facts import RunFacts
 from asymcert.runs.folder import RunFolder
 from asymcert.runs.logger import log_to
@@ -43,10 +46,19 @@ def test_no_run(tmp_path):
     assert "not a run folder" in repr(Run(tmp_path / "nowhere"))
 
 
-def test_estimators_are_drawn_as_scikit_learn_does():
-    page = FeatureConvexDetector(sensitive="spam")._repr_html_()
-    assert "sk-estimator" in page
-    assert "FeatureConvexDetector" in page
+@pytest.mark.parametrize("kind", [FeatureConvexDetector, LinfDistanceDetector, TextDetector])
+def test_estimators_are_drawn_as_scikit_learn_does(kind):
+    for estimator in (kind(sensitive="<spam>"), make_pipeline(FunctionTransformer(), kind(sensitive="<spam>"))):
+        page = estimator._repr_html_()
+        assert "sk-estimator" in page
+        assert f">{kind.__name__}<" in page
+        assert "<spam>" not in page
+
+
+def test_a_fitted_estimator_is_drawn_as_fitted():
+    X = np.linspace(0.0, 1.0, 40)[:, None]
+    detector = make_pipeline(StandardScaler(), FeatureConvexDetector(epochs=1, min_steps=1, random_state=0))
+    assert "sk-estimator fitted" in detector.fit(X, X[:, 0] > 0.5)._repr_html_()
 
 
 class Tracker:

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import refuse
-from asymcert.certify.shown import Shown, floored
 from asymcert.models.base import BinaryClassifier
 from asymcert.threats.model import ThreatModel
+from asymcert.threats.shown import Shown, floored
 
 if TYPE_CHECKING:
     import polars as pl

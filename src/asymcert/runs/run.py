@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from asymcert.certify.shown import Shown
 from asymcert.datasets import BinaryData, load_source
 from asymcert.datasets.source import DataSource
 from asymcert.errors import AsymcertError, RunError
@@ -13,6 +12,7 @@ from asymcert.models.base import BinaryClassifier
 from asymcert.models.files import stated_digest, stated_kind
 from asymcert.runs.facts import RunFacts
 from asymcert.runs.folder import RunFolder
+from asymcert.threats.shown import Shown
 
 DIGITS = 12  # of a digest, enough to tell models apart
 

@@ -15,6 +15,7 @@ from asymcert._floats import dual_exponent, norm_name
 from asymcert.threats.columns import ColumnGroups
 from asymcert.threats.limits import Limits
 from asymcert.threats.parts import Values, as_values, broadcast, check_box, check_name, shown
+from asymcert.threats.shown import Shown
 from asymcert.threats.words import WordEdits
 
 WORDS = "words"  # what results call edits of words
@@ -32,8 +33,8 @@ _KINDS = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class ThreatModel:
+@dataclass(frozen=True, eq=False, repr=False)
+class ThreatModel(Shown):
     """The changes `delta` that an adversary can afford and is able to make.
 
     The size of a change is ``||cost * delta||_p``; for p = 0 it is the total price of the columns that change, their
@@ -199,6 +200,28 @@ class ThreatModel:
             name for name in ("cost", "mutable", "direction", "groups", "limits") if getattr(self, name) is not None
         ]
         return " ".join(parts)
+
+    def _shown(self) -> dict[str, str]:
+        facts = {"size": WORDS if self.edits is not None else norm_name(self.norm)}
+        if self.name is not None:
+            facts["name"] = self.name
+        if self.edits is not None:
+            facts["edits"] = self.edits.describe()
+        if self.lower is not None or self.upper is not None:
+            facts["box"] = f"[{shown(self.lower, '-inf')}, {shown(self.upper, 'inf')}]"
+        if self.groups is not None:
+            facts["columns"] = str(self.groups.unique().numel())
+        if self.cost is not None:
+            facts["cost"] = shown(self.cost, "")
+        if self.mutable is not None:
+            facts["mutable"] = f"{int(self.mutable.sum())} of {self.mutable.numel()}"
+        if self.direction is not None:
+            facts["direction"] = (
+                f"{int((self.direction > 0).sum())} only up, {int((self.direction < 0).sum())} only down"
+            )
+        if self.limits is not None:
+            facts["limits"] = "by what stands in the sample"
+        return facts
 
     def cost_for(self, shape: tuple[int, ...]) -> Tensor:
         """Costs of one sample of `shape`, float64; ones by default.

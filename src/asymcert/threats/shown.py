@@ -1,4 +1,4 @@
-"""How results show themselves: one line in a console, a small table in a notebook."""
+"""How adversaries and results show themselves: one line in a console, a small table in a notebook."""
 
 from __future__ import annotations
 
