@@ -169,6 +169,18 @@ _ALL = (
         minutes=_minutes((0.3, 0.1), (0.7, 0.3), (0.7, 0.2)),
     ),
     Method(
+        "feature-convex-map",
+        "Feature-convex on a learned map",
+        (2.0,),
+        partial(trained, "feature-convex", preset="*-map"),
+        (Curve("Feature-convex on a learned map", ClosedForm(), swept=True),),
+        dict.fromkeys(BUDGETS, _OURS),
+        "",
+        ours=True,
+        knob=multiples("target_l2", of=(0.6, 0.8, 1.3, 0.4)),
+        minutes=_minutes((1, 1), (1, 1), (2, 1)),
+    ),
+    Method(
         "sll",
         "1-Lipschitz, SLL",
         (2.0,),

@@ -26,7 +26,7 @@ _MIRRORED |= {"validate_every": 20}
 
 # Trained on the falls that the tangent certificate follows, for one norm each; its target moves along the front. For l2
 # images are split into bands; sums over blocks make photographs simple enough for few units. Averages of four scores
-# gain in accuracy and in radius.
+# gain in accuracy and in radius. A score on a learned 1-Lipschitz map, certified in closed form, trains in a minute.
 _TANGENT: dict[str, Any] = {"loss": "tangent", "feature_map": "centre-absolute", "target_l2": 0.0, "crop": 1}
 _TANGENT |= {"optimizer": "adamw", "weight_decay": 0.1, "learning_rate": 0.002, "epochs": 20, "validate_every": 10}
 _AVERAGE: dict[str, Any] = {**_TANGENT, "members": 4}
@@ -39,12 +39,17 @@ _LINEAR: dict[str, Any] = {
     "map_width": 256,
     "epochs": 20,
 }
+_ON_MAP: dict[str, Any] = {**_LINEAR, "architecture": "mlp", "hidden": (64, 32), "crop": 1}
 _FEW: dict[str, Any] = {"hidden": (64, 32), "batch_size": 32, "epochs": 60, "averaging": 0.98, "crop": 0}
 _NORMS: dict[str, TrainConfig] = {
     "image-l1": replace(_MLP, **_TANGENT | _FEW, target_l1=2.0),
     "image-l2": replace(_MLP, **_TANGENT | _FEW | {"bands": 1, "target_l2": 0.7}),
     "image-linf": replace(_MLP, **_TANGENT | _FEW, target_linf=0.05),
     "image-sll": replace(_MLP, **_LINEAR, target_l2=1.0, crop=1),
+    "image-map": replace(_MLP, **_ON_MAP, target_l2=1.0),
+    "mnist-map": replace(_MLP, **_ON_MAP, target_l2=2.2),
+    "fashion-map": replace(_MLP, **_ON_MAP, target_l2=1.4),
+    "cifar10-map": replace(_MLP, **_ON_MAP | {"crop": 2, "flip": True}, target_l2=1.0),
     "mnist-l1": replace(_MLP, **_AVERAGE, target_l1=6.0),
     "mnist-l2": replace(_MLP, **_BANDS | {"target_l2": 1.8}),
     "mnist-linf": replace(_MLP, **_AVERAGE, target_linf=0.1),
