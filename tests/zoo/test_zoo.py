@@ -4,6 +4,8 @@ import json
 import math
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -154,3 +156,8 @@ def test_commands_of_the_entries_are_those_that_the_command_line_knows():
         assert floor_percent(entry.figures()["balanced accuracy"]).endswith("%")
         json.dumps(entry.card)
         assert torch.isfinite(torch.tensor(asymcert.load(f"zoo:{name}").threshold))
+
+
+def test_loading_a_model_with_signs_does_not_load_the_compiler_of_pytorch():
+    code = "import asymcert, sys; asymcert.load('zoo:spam-sms'); sys.exit('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

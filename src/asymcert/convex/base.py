@@ -181,10 +181,14 @@ class SignedScore(ConvexScore):
                 raise refuse(f"{name}.weight", "of each feature's sign", "others", "Call project_() after each step.")
 
     def _of_another_sign(self) -> Iterator[tuple[str, Tensor, Tensor]]:
-        """Name and weight of every layer that sees the input, and where it has not its feature's sign."""
-        signs = np.array(self.signs, np.int8)  # not torch's: networks are also built without values
+        """Name and weight of every layer that sees the input, and where it has not its feature's sign.
+
+        Networks are also built without values, of which products would load PyTorch's compiler.
+        """
+        signs = np.array(self.signs, np.int8)
         for name, weight in self.from_input() if self.signs else ():
-            yield name, weight, weight * torch.from_numpy(signs).to(weight) < 0
+            if not weight.is_meta:
+                yield name, weight, weight * torch.from_numpy(signs).to(weight) < 0
 
 
 def checked_signs(signs: Sequence[int], inputs: int) -> list[int]:
