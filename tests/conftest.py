@@ -22,6 +22,7 @@ LONG = (
     "test_exact.py",
     "test_estimator.py",
     "test_serve_process.py",
+    "test_lake_benchmark.py",
     "test_lake_kills.py",
     "test_lake_objects.py",
     "test_cli_lake.py",
