@@ -42,7 +42,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from asymcert import zoo
+from asymcert.models import zoo
 
 ATTACKED = 200  # samples
 KEPT = ("run.json", "model.safetensors", "columns.toml", "card.json", "card.md")

@@ -166,3 +166,22 @@ def check_inputs(x: Tensor, shape: tuple[int, ...], dtype: torch.dtype | None = 
     x = (x.clone() if x.is_inference() else x).to(x.dtype if dtype is None else dtype)
     check_finite("x", x, "Impute or drop missing values first.")
     return x
+
+
+def output_of(module: nn.Module, x: Tensor, remedy: str = "") -> Tensor:
+    """What a user's module makes of inputs, without gradients.
+
+    Raises
+    ------
+    InputError
+        It cannot run on them, of which its own error is told, or returns no tensor.
+    """
+    try:
+        with torch.no_grad():
+            found = module(x)
+    except RuntimeError as error:
+        dtype = str(x.dtype).removeprefix("torch.")
+        raise refuse("module", f"able to run on `x` in {dtype}", str(error).splitlines()[0], remedy) from None
+    if not isinstance(found, Tensor):
+        raise refuse("module", "one that returns a tensor", type(found).__name__, "Wrap it, to return its scores.")
+    return found

@@ -10,18 +10,9 @@ from typer.testing import CliRunner
 from asymcert.cli.app import app
 from asymcert.evaluate import same_rows
 from asymcert.runs.run import Run
+from contracts.commands import command, refusal
 
 HEADER = ["size", "rate", "kind", "class"]
-
-
-def command(*arguments, code=0):
-    done = CliRunner().invoke(app, [*map(str, arguments)], env={"COLUMNS": "200"})
-    assert done.exit_code == code, (done.output, done.exception)
-    return done.stdout
-
-
-def refusal(*arguments):
-    return str(CliRunner().invoke(app, [*map(str, arguments)]).exception)
 
 
 def lines(count, seed=0, noise=0.0, header=HEADER):

@@ -3,21 +3,10 @@
 import json
 
 import pytest
-from typer.testing import CliRunner
 
-from asymcert.cli.app import app
 from asymcert.models import UnionClassifier
 from asymcert.runs.run import Run
-
-
-def command(*arguments, code=0):
-    done = CliRunner().invoke(app, [*map(str, arguments)], env={"COLUMNS": "200"})
-    assert done.exit_code == code, (done.output, done.exception)
-    return done.stdout
-
-
-def refusal(*arguments):
-    return str(CliRunner().invoke(app, [*map(str, arguments)]).exception)
+from contracts.commands import command, refusal
 
 
 @pytest.fixture(scope="module")

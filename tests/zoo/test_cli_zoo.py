@@ -3,23 +3,12 @@
 import json
 
 import pytest
-from typer.testing import CliRunner
 
-from asymcert import zoo
-from asymcert.cli.app import app
+from asymcert.models import zoo
 from asymcert.runs.folder import RunFolder
+from contracts.commands import command, refusal
 
 WITHOUT_EXAMPLES = ["cats-dogs-accurate", "cats-dogs-robust", "malware-headers"]
-
-
-def command(*arguments, code=0):
-    done = CliRunner().invoke(app, [*map(str, arguments)], env={"COLUMNS": "200"})
-    assert done.exit_code == code, (done.output, done.exception)
-    return done.stdout
-
-
-def refusal(*arguments):
-    return str(CliRunner().invoke(app, [*map(str, arguments)]).exception)
 
 
 def test_the_list_says_what_each_model_reaches():

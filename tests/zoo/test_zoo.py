@@ -13,11 +13,11 @@ import pytest
 import torch
 
 import asymcert
-from asymcert import zoo
 from asymcert.certify import certifier_for, default_method
 from asymcert.cli.steps import threats_for
 from asymcert.errors import InputError, RunError
 from asymcert.evaluate import evaluate, floor_percent, summary
+from asymcert.models import zoo
 from asymcert.models.base import BinaryClassifier
 from asymcert.runs.folder import RunFolder
 from asymcert.runs.run import Run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -47,24 +48,20 @@ class Union(Certifier):
 
     def _certificate(self, model: UnionClassifier, x: Tensor, threats: Threats, margin: Tensor) -> Certificate:
         """Of one adversary; refused if no method speaks about any member."""
-        radius, reasons = torch.zeros_like(margin), []
+        radius, refused = torch.zeros_like(margin), []
         for member in model.deciding():
-            found, reason = self._member(member, x, threats)
-            reasons += [reason] if reason else []
-            radius = radius if found is None else radius.maximum(found.to(radius.device))
-        if len(reasons) == len(model.members):
-            raise reasons[0]
+            try:
+                radius = radius.maximum(self._radius(member, x, threats).to(radius.device))
+            except InputError as error:
+                refused.append(error)
+        if len(refused) == len(model.members):
+            raise refused[0]
         return Certificate(radius, margin, torch.full_like(margin, torch.nan), threats[0], self.method, self.sound)
 
-    def _member(
-        self, member: BinaryClassifier, x: Tensor, threats: Threats
-    ) -> tuple[Tensor, None] | tuple[None, InputError | None]:
-        """A member's radii by the first method that does not refuse, or why the last one of its kind did."""
-        reason = None
-        for certifier in BEST_FIRST:
-            if isinstance(member, certifier.kind):
-                try:
-                    return certifier(sound=self.sound).certify(member, x, threats)[0].radius, None
-                except InputError as error:
-                    reason = error
-        return None, reason
+    def _radius(self, member: BinaryClassifier, x: Tensor, threats: Threats) -> Tensor:
+        """A member's radii by the first method of its kind that does not refuse; the last one says why it does."""
+        *others, last = (each for each in BEST_FIRST if isinstance(member, each.kind))
+        for certifier in others:
+            with suppress(InputError):
+                return certifier(sound=self.sound).certify(member, x, threats)[0].radius
+        return last(sound=self.sound).certify(member, x, threats)[0].radius

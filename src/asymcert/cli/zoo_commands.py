@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from asymcert import zoo as models
 from asymcert._checks import refuse
 from asymcert.certify import certifier_for, default_method
 from asymcert.cli import show
@@ -19,6 +18,7 @@ from asymcert.datasets.table_batches import read_batches
 from asymcert.evaluate.formatting import floor_percent, floor_significant
 from asymcert.evaluate.labels import threat_labels
 from asymcert.evaluate.scoring import score_table
+from asymcert.models import zoo as models
 from asymcert.models.base import BinaryClassifier
 from asymcert.runs.rows import threat_key
 
@@ -58,9 +58,10 @@ def demonstrate(name: str, text: str | None, table: Path | None, as_json: bool) 
     if not as_json:
         show.console.print(f"zoo:{name}: {entry.title}", markup=False, soft_wrap=True)
     if model.scaling is not None and model.scaling.windows is not None and table is None:
-        explain(Path(f"zoo:{name}"), text=text or examples[".txt"].read_text(encoding="utf-8").strip(), as_json=as_json)
+        given = examples[".txt"].read_text(encoding="utf-8").strip() if text is None else text
+        explain(Path(f"zoo:{name}"), text=given, as_json=as_json)
     elif text is not None:
-        raise refuse("--text", "given with a model of texts", f"zoo:{name}", "`asymcert zoo` lists the models.")
+        raise refuse("--text", "given with a model of texts, and without --table", f"zoo:{name}")
     elif model.scaling is not None:
         _rows(model, table or _given(examples.get(".csv"), name, "--table"), as_json)
     elif table is not None:

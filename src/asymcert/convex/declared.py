@@ -9,7 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from asymcert._checks import check_finite, refuse
+from asymcert._checks import check_finite, output_of, refuse
 from asymcert.convex.base import ConvexScore
 
 MEASURED = 1e-9  # rounding of a measured gap in float64, relative to the terms that it is a difference of
@@ -35,11 +35,7 @@ class DeclaredScore(ConvexScore):
         super().__init__()
         self.module = copy.deepcopy(module).double().eval().requires_grad_(False)
         self.input_shape = tuple(x.shape[1:])
-        try:
-            with torch.no_grad():
-                found = tuple(self.module(x.double()).shape)
-        except RuntimeError as error:
-            raise refuse("module", "able to run on `x` in float64", str(error).splitlines()[0]) from None
+        found = tuple(output_of(self.module, x.double()).shape)
         if found not in ((len(x),), (len(x), 1)):
             remedy = "For class scores pass one that returns their difference."
             raise refuse("module", f"of one score for each sample, ({len(x)},)", f"shape {found}", remedy)

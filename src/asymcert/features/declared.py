@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from asymcert._checks import check_finite, check_norm, check_number, refuse
+from asymcert._checks import check_finite, check_norm, check_number, output_of, refuse
 from asymcert._floats import NORMS, UP, dual_exponent, norm_ratio
 from asymcert.features.base import FeatureMap
 
@@ -44,12 +44,8 @@ class DeclaredMap(FeatureMap):
         self.constants = {check_norm(norm): float(constant) for norm, constant in lipschitz.items()}
         self.module = copy.deepcopy(module).double().eval().requires_grad_(False)
         self.input_shape = tuple(x.shape[1:])
-        try:
-            with torch.no_grad():
-                self._output_shape = tuple(self.module(x[:1].double()).shape[1:])
-        except RuntimeError as error:
-            remedy = "Fix its weights first: torch.nn.utils.parametrize.remove_parametrizations."
-            raise refuse("module", "able to run on `x` in float64", str(error).splitlines()[0], remedy) from None
+        remedy = "Fix its weights first: torch.nn.utils.parametrize.remove_parametrizations."
+        self._output_shape = tuple(output_of(self.module, x[:1].double(), remedy).shape[1:])
 
     def forward(self, x: Tensor) -> Tensor:
         """What the module makes of a batch."""

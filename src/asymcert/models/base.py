@@ -19,7 +19,7 @@ from asymcert._floats import full_precision, undisturbed
 from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import ModelFileError
 from asymcert.models.files import MODEL, digest_of, read_contents, write_contents
-from asymcert.zoo import resolve
+from asymcert.models.zoo.places import resolve
 
 CHUNK_VALUES = 2**23  # values that one chunk of a batch may keep: 64 MB in float64
 

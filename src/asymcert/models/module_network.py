@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from asymcert._checks import check_count, refuse
+from asymcert._checks import check_count, output_of, refuse
 
 
 class ModuleNetwork(nn.Module):
@@ -43,10 +43,7 @@ class ModuleNetwork(nn.Module):
         super().__init__()
         self.module = copy.deepcopy(module).float().eval()
         self.input_shape, self.sensitive_class = tuple(x.shape[1:]), sensitive_class
-        try:
-            found = self._measured(x[:1].detach().float())
-        except RuntimeError as error:
-            raise refuse("module", "able to run on `x` in float32", str(error).splitlines()[0]) from None
+        found = self._measured(x[:1].detach().float())
         if sensitive_class is not None:
             check_count("sensitive_class", sensitive_class, 0)
             if len(found) != 2 or not sensitive_class < found[1] > 1:
@@ -68,19 +65,16 @@ class ModuleNetwork(nn.Module):
         remedy = "Keep the code that builds it, or train one of the package's: asymcert.train(data, model='smoothing')."
         raise refuse("base", "one of the package's own, to be saved", "a module", remedy)
 
-    @torch.no_grad()
     def _measured(self, x: Tensor) -> tuple[int, ...]:
         """Shape of the module's values for one sample; counts what its layers put out, to size batches."""
         sizes = [x.numel()]
         layers = [layer for layer in self.module.modules() if not any(layer.children())]
         handles = [layer.register_forward_hook(lambda *call: sizes.append(_size(call[2]))) for layer in layers]
-        values = self.module(x)
+        found = output_of(self.module, x)
         for handle in handles:
             handle.remove()
         self.activations = sum(sizes)
-        if not isinstance(values, Tensor):
-            raise refuse("module", "one that returns a tensor", type(values).__name__, "Wrap it, to return its scores.")
-        return tuple(values.shape)
+        return tuple(found.shape)
 
 
 def _size(values: Any) -> int:

@@ -218,8 +218,8 @@ def _commands(data: ReportData) -> dict[str, Any]:
     scaling = None if columns is None else TableScaling.from_dict(columns)
     threats = {item.summary["threat"]: _adversary(item.summary["threat"], item.norm, scaling) for item in data.series}
     methods = [(item.summary["threat"], item.summary["method"], item.summary["options"]) for item in data.series]
-    attacked = {each["threat"] for each in _attacks(data)}
-    attacked = [key for key in threats if not attacked or key in attacked]
+    tried = {each["threat"] for each in _attacks(data)}
+    attacked = [key for key in threats if not tried or key in tried]
     return {
         "clean": f"asymcert evaluate RUN{rest}",
         "certified": [

@@ -21,12 +21,12 @@ from asymcert.datasets.plan import Plan
 from asymcert.errors import InputError, RunError
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.files import MODEL, stated_digest
+from asymcert.models.zoo import is_zoo, resolve
 from asymcert.runs.facts import RunFacts
 from asymcert.runs.log import append_record, read_records
 from asymcert.runs.rows import MOST_ROWS, threat_key
 from asymcert.runs.tables import PART, SCHEMAS, check_table, read_part
 from asymcert.threats.model import ThreatModel
-from asymcert.zoo import is_zoo, resolve
 
 FORMAT = 1
 THREATS = "threats"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from asymcert._checks import refuse
 from asymcert.datasets import BinaryData
@@ -52,18 +51,13 @@ def united(members: Sequence[BinaryClassifier], data: BinaryData, max_fpr: float
     """
     check_resolution(max_fpr, data.val.y)
     scores = torch.stack([member.scores(data.val.x) for member in members])
-    harmless = scores[:, ~data.val.y].sort(dim=1, descending=True).values
-    best, gap = harmless[:, 0], float("inf")
-    for thresholds in harmless.T:  # of ever more false alarms
-        hits, rejections = accuracies(_margin(scores, thresholds), data.val.y, 0.0).values()
-        miss = abs(hits - rejections) if max_fpr < 0 else (0.0 if 1.0 - rejections <= max_fpr + 1e-12 else 1.0)
-        if miss < gap or (max_fpr >= 0 and miss == 0.0):
-            best, gap = thresholds, miss
-    placed = [member.with_threshold(float(value)) for member, value in zip(members, best, strict=True)]
+    thresholds = scores[:, ~data.val.y].sort(dim=1, descending=True).values.T  # each of one false alarm more
+    margins = [(scores - each[:, None]).amax(0) for each in thresholds]
+    hits, rejections = zip(*(accuracies(margin, data.val.y, 0.0).values() for margin in margins), strict=True)
+    if max_fpr < 0:
+        best = int((torch.tensor(hits) - torch.tensor(rejections)).abs().argmin())
+    else:
+        best = max(count for count, share in enumerate(rejections) if 1.0 - share <= max_fpr + 1e-12)
+    placed = [member.with_threshold(float(value)) for member, value in zip(members, thresholds[best], strict=True)]
     info = {"members": [member.digest for member in members], RATE: max_fpr, "data_digest": data.digest}
     return UnionClassifier(placed, info=info)
-
-
-def _margin(scores: Tensor, thresholds: Tensor) -> Tensor:
-    """The greatest margin (n,) of scores (members, n)."""
-    return (scores - thresholds[:, None]).amax(0)

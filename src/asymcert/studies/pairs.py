@@ -244,4 +244,4 @@ def _path(folder: Path, pair: tuple[int, int]) -> Path:
 
 def _identity(options: PairOptions) -> dict[str, Any]:
     """What rows must agree in; which classes are swept is no matter of one pair."""
-    return {name: value for name, value in asdict(options).items() if name != "classes"}
+    return {name: value for name, value in asdict(options).items() if name != "classes" and value is not None}

@@ -14,7 +14,7 @@ from asymcert._checks import check_finite, check_norm, refuse
 from asymcert._floats import dual_exponent, norm_name
 from asymcert.threats.columns import ColumnGroups
 from asymcert.threats.limits import Limits
-from asymcert.threats.parts import Values, as_values, broadcast, check_box, check_name, shown
+from asymcert.threats.parts import FACTS, Values, as_values, broadcast, check_box, check_name, shown
 from asymcert.threats.shown import Shown
 from asymcert.threats.words import WordEdits
 
@@ -203,25 +203,10 @@ class ThreatModel(Shown):
 
     def _shown(self) -> dict[str, str]:
         facts = {"size": WORDS if self.edits is not None else norm_name(self.norm)}
-        if self.name is not None:
-            facts["name"] = self.name
-        if self.edits is not None:
-            facts["edits"] = self.edits.describe()
         if self.lower is not None or self.upper is not None:
             facts["box"] = f"[{shown(self.lower, '-inf')}, {shown(self.upper, 'inf')}]"
-        if self.groups is not None:
-            facts["columns"] = str(self.groups.unique().numel())
-        if self.cost is not None:
-            facts["cost"] = shown(self.cost, "")
-        if self.mutable is not None:
-            facts["mutable"] = f"{int(self.mutable.sum())} of {self.mutable.numel()}"
-        if self.direction is not None:
-            facts["direction"] = (
-                f"{int((self.direction > 0).sum())} only up, {int((self.direction < 0).sum())} only down"
-            )
-        if self.limits is not None:
-            facts["limits"] = "by what stands in the sample"
-        return facts
+        parts = ((name, getattr(self, part), told) for name, (part, told) in FACTS.items())
+        return facts | {name: told(part) for name, part, told in parts if part is not None}
 
     def cost_for(self, shape: tuple[int, ...]) -> Tensor:
         """Costs of one sample of `shape`, float64; ones by default.

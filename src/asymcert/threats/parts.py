@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -77,3 +78,14 @@ def shown(bound: Values, missing: str) -> str:
         return missing
     assert isinstance(bound, Tensor)
     return f"{float(bound):g}" if bound.numel() == 1 else "per feature"
+
+
+FACTS: dict[str, tuple[str, Callable[[Any], str]]] = {  # what is shown of a part, by what it is called then
+    "name": ("name", str),
+    "edits": ("edits", lambda part: part.describe()),
+    "columns": ("groups", lambda part: str(part.unique().numel())),
+    "cost": ("cost", lambda part: shown(part, "")),
+    "mutable": ("mutable", lambda part: f"{int(part.sum())} of {part.numel()}"),
+    "direction": ("direction", lambda part: f"{int((part > 0).sum())} only up, {int((part < 0).sum())} only down"),
+    "limits": ("limits", lambda part: "by what stands in the sample"),
+}

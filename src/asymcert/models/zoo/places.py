@@ -7,7 +7,7 @@ from pathlib import Path
 from asymcert._checks import did_you_mean, refuse
 
 PREFIX = "zoo:"
-MODELS = Path(__file__).with_name("models")
+MODELS = Path(__file__).parent
 
 
 def names() -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from asymcert._checks import refuse
-from asymcert.zoo.places import MODELS, resolve
+from asymcert.models.zoo.places import MODELS, resolve
 
 CARD, PAGE = "card.json", "card.md"
 FPR = "tpr_at_fpr_0.01"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asymcert.zoo.entries import PAGE, Entry, copy, entry
-from asymcert.zoo.places import MODELS, is_zoo, names, resolve
+from asymcert.models.zoo.entries import PAGE, Entry, copy, entry
+from asymcert.models.zoo.places import MODELS, is_zoo, names, resolve
 
 __all__ = ["MODELS", "PAGE", "Entry", "copy", "entry", "is_zoo", "names", "resolve"]
