@@ -15,6 +15,7 @@ from asymcert.datasets.columns import CategoryColumn, NumericColumn
 from asymcert.datasets.plan import ColumnPlan, Plan
 from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import InputError
+from asymcert.evaluate.evasion import explain_columns
 from asymcert.features import Centre, Identity
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
@@ -187,12 +188,37 @@ def test_closed_form_says_what_counts():
         ClosedForm().certify(classifier(0), rows(), [ThreatModel(0)])
 
 
-def test_what_one_column_of_the_table_became_is_one_column():
+def dated():
     plan = Plan((ColumnPlan("when", "date", parts=("hour", "days"), time_format="%Y"), ColumnPlan("kind", "category")))
     columns = (NumericColumn("when: hour", None, 0, 24), NumericColumn("when: days", None, 0, 9))
-    scaling = TableScaling((*columns, CategoryColumn("kind", None, ("a", "b"))), plan)
-    threat = TableThreat(scaling).counting()
+    return TableScaling((*columns, CategoryColumn("kind", None, ("a", "b"))), plan)
+
+
+def test_what_one_column_of_the_table_became_is_one_column():
+    threat = TableThreat(dated()).counting()
     assert threat.groups.tolist() == [0, 0, 1, 1, 1]
     assert threat.exclusive.tolist() == [False, False, True, True, True]
     delta = torch.tensor([[0.1, 0.2, 0, 0, 0], [0, 0.1, -1, 1, 0]]).double()
     assert threat.size(delta).tolist() == [1, 2]
+
+
+def test_a_column_that_was_taken_apart_is_named_whole_or_by_its_parts():
+    table = TableThreat(dated())
+    assert table.mask("immutable", ["when"]).tolist() == [True, True, False, False, False]
+    assert table.mask("immutable", ["when: days"]).tolist() == [False, True, False, False, False]
+    assert table.costs({"when: hour": 3.0, "when": 2.0}, 0).tolist() == [3, 2, 1, 1, 1]
+    with pytest.raises(InputError, match="`lower` must be about one part of 'when': 'when: hour', 'when: days'"):
+        table.bounds("lower", {"when": 3.0})
+    with pytest.raises(InputError, match=r"one of \['when', "):
+        table.mask("immutable", ["wen"])
+
+
+def test_what_a_column_that_was_taken_apart_carries_is_told_once():
+    scaling = dated()
+    own = linear_model(torch.tensor([2.0, 1.0, 0.5, 0.0, 0.0]).double(), 0.0)
+    model = FeatureConvexClassifier(own.feature_map, own.score, input_shape=(5,), scaling=scaling).double()
+    x = torch.tensor([5.25 / 24, 1.0, 1.0, 0.0, 0.0]).double()
+    _, parts = explain_columns(model, x, TableThreat(scaling).counting(), Tangent())
+    assert {part.column: part.value for part in parts} == {"when": "hour 5.25, days 9", "kind": "a"}
+    carried = {part.column: part.share * float(model.margin(x[None])) for part in parts}
+    assert carried == pytest.approx({"when": 2 * 5.25 / 24 + 1, "kind": 0.5})

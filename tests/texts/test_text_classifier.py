@@ -1,14 +1,18 @@
 """A classifier of texts is the greatest margin of the convex one inside, on each window."""
 
+import math
+
 import pytest
 import torch
 
+from asymcert import certify
 from asymcert.convex import ConvexMLP
 from asymcert.errors import InputError
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.text import TextClassifier, WindowCodes
 from asymcert.texts.codes import packed
 from asymcert.texts.options import TextOptions
+from asymcert.threats.model import ThreatModel
 
 TEXTS = ["free money now. call me!", "see you at home", "", "call now. call now. free", "home money. you me"]
 ENCODER = TextOptions(windows="both", least_texts=1).fit(TEXTS)
@@ -56,3 +60,9 @@ def test_features_that_the_model_lacks_are_refused():
     model = classifier(torch.float32)
     with pytest.raises(InputError, match="features of the model"):
         model.margin(torch.tensor([[1.0, (model.features + 1) / 2**24]]))
+
+
+@pytest.mark.parametrize("norm", [0, 1, 2, math.inf])
+def test_an_adversary_who_does_not_edit_words_is_refused(norm):
+    with pytest.raises(InputError, match=r"of edited words for a classifier of texts.*norm 'words'"):
+        certify(classifier(torch.float32), inputs(), ThreatModel(norm, lower=0, upper=1))

@@ -167,17 +167,21 @@ class Certifier(ABC):
         for threat in threats:
             if not isinstance(threat, ThreatModel):
                 raise refuse("threat", "a ThreatModel", type(threat).__name__, "Use ThreatModel(norm=2).")
-            if threat.norm == 0 and not self.counts:
-                remedy = "Methods tangent and refined count columns."
-                raise refuse("threat", f"of a norm from 1 on for method {self.method!r}", "norm 0", remedy)
-            if threat.edits is not None and not self.edits:
-                remedy = "Methods tangent and refined count words."
-                raise refuse("threat", f"without edits of words for method {self.method!r}", "one with them", remedy)
-            if threat.norm != 0 and not self.lengths:
-                remedy = "It counts columns."
-                raise refuse("threat", f"of norm 0 for method {self.method!r}", f"norm {threat.norm:g}", remedy)
+            self._check(threat)
         with self._prepared(model, x) as checked:
             return self._certificates(model, checked, threats)
+
+    def _check(self, threat: ThreatModel) -> None:
+        """Refuse an adversary that the method says nothing about."""
+        if threat.norm == 0 and not self.counts:
+            remedy = "Methods tangent and refined count columns."
+            raise refuse("threat", f"of a norm from 1 on for method {self.method!r}", "norm 0", remedy)
+        if threat.edits is not None and not self.edits:
+            remedy = "Methods tangent and refined count words."
+            raise refuse("threat", f"without edits of words for method {self.method!r}", "one with them", remedy)
+        if threat.norm != 0 and not self.lengths:
+            remedy = "It counts columns."
+            raise refuse("threat", f"of norm 0 for method {self.method!r}", f"norm {threat.norm:g}", remedy)
 
     @contextmanager
     def _prepared(self, model: BinaryClassifier, x: Tensor) -> Iterator[Tensor]:

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from asymcert._checks import check_count, option
+from asymcert._checks import check_count, option, refuse
 from asymcert.certify.base import Certificate, Certifier
 from asymcert.certify.refined import Refined
 from asymcert.certify.tangent import Tangent
@@ -44,6 +44,11 @@ class Words(Certifier):
 
     def __post_init__(self) -> None:
         check_count("cuts", self.cuts)
+
+    def _check(self, threat: ThreatModel) -> None:
+        if threat.edits is None:
+            got = "one of columns" if threat.norm == 0 else f"one of norm {threat.norm:g}"
+            raise refuse("threat", "of edited words for a classifier of texts", got, "Ask for norm 'words'.")
 
     def _certificates(self, model: TextClassifier, x: Tensor, threats: Sequence[ThreatModel]) -> list[Certificate]:
         margin = model.margin(x).double().cpu()

@@ -15,7 +15,7 @@ from asymcert.certify import Certificate, Certifier
 from asymcert.certify.base import expect
 from asymcert.certify.cuts import Cuts
 from asymcert.datasets.columns import Column, NumericColumn
-from asymcert.evaluate.explain import column_value
+from asymcert.evaluate.explain import column_value, joined, whole_value
 from asymcert.evaluate.units import table_of
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.feature_convex import FeatureConvexClassifier
@@ -33,9 +33,9 @@ class ColumnPart:
     Parameters
     ----------
     column
-        Its name.
+        Its name in the table.
     value
-        As in `ColumnRoom`.
+        As in `ColumnRoom`; those of all its parts where it became several columns, as a date does.
     share
         Of the margin: how much of it the column alone can take away at most, whatever value it is given; rounded up.
     becomes
@@ -82,20 +82,45 @@ def explain_columns(
         remedy = "Choose a sample that is called sensitive."
         raise refuse("x", "a sample with a sensitive verdict", f"margin {float(certificate.margin):.3g}", remedy)
     changed = changed_rows(model, x[None], _with_fewer(model, x[None], certificate))[0]
-    cuts = Cuts(convex, x[None], threat)
-    cuts.add(x[None])
-    drop = cuts.column_drops(torch.ones_like(cuts.value))[0].drop[0] / certificate.margin[0] * up(4)
-    index = threat.columns(model.input_shape).index
+    shares = carried(convex, x[None], certificate.margin, threat)[0].tolist()
     parts = [
-        ColumnPart(
-            column.name,
-            column_value(column, x[place]),
-            float(drop[index[place.start]]),
-            changed.get(column.name),
-        )
-        for column, place in zip(table.columns, table.places, strict=True)
+        ColumnPart(name, whole_value(table, name, x), share, _becomes(table, name, changed))
+        for name, share in zip(table.whole, shares, strict=True)
     ]
     return float(certificate.radius), sorted(parts, key=lambda part: -part.share)
+
+
+def carried(model: FeatureConvexClassifier, x: Tensor, margin: Tensor, threat: ThreatModel) -> Tensor:
+    """Share of each margin that each column of the table can take away at most, rounded up: float64 (n, columns).
+
+    Parameters
+    ----------
+    model
+        Of a table.
+    x
+        (n, d), all called sensitive.
+    margin
+        Theirs, (n,).
+    threat
+        The adversary, of norm 0. Columns that he cannot change carry nothing.
+    """
+    table = table_of(model.scaling)
+    cuts = Cuts(model, x, threat)
+    cuts.add(x)
+    drop = cuts.column_drops(torch.ones_like(cuts.value))[0].drop / margin[:, None] * up(4)
+    index = threat.columns(model.input_shape).index
+    starts = [table.places[positions[0]].start for positions in table.whole.values()]
+    if threat.mutable is None:
+        return drop[:, index[starts]]
+    moves = torch.zeros(drop.shape[1]).index_add(0, index, threat.mutable.expand(table.size).float().cpu()) > 0
+    return torch.where(moves, drop, 0.0)[:, index[starts]]
+
+
+def _becomes(table: TableThreat, name: str, changed: dict[str, Value]) -> Value | None:
+    """New value of a column, or of those parts of it that change."""
+    parts = [table.columns[position].name for position in table.whole[name]]
+    own = {part: changed[part] for part in parts if part in changed}
+    return own[name] if name in own else joined(name, own) or None
 
 
 def changed_rows(model: BinaryClassifier, x: Tensor, certificate: Certificate) -> list[dict[str, Value]]:

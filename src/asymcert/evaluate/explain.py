@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from asymcert._checks import refuse
 from asymcert.certify import Certifier
-from asymcert.datasets.columns import CategoryColumn, Column
+from asymcert.datasets.columns import CategoryColumn, Column, NumericColumn
 from asymcert.evaluate.units import box_of, column_amount, dearest, table_of
 from asymcert.models.base import BinaryClassifier
 from asymcert.threats.model import ThreatModel
 from asymcert.threats.table import TableThreat
+
+MOST_DIGITS = 17  # of a float64
 
 
 @dataclass(frozen=True)
@@ -113,5 +117,27 @@ def _room(
 
 
 def column_value(column: Column, x: Tensor) -> float | str:
-    """The table's value that a column's inputs (k,) stand for, as far as they tell: see `ColumnRoom`."""
-    return column.decode(x[None].double().cpu().numpy())[0]
+    """The table's value that a column's inputs (k,) stand for, as far as they tell: see `ColumnRoom`.
+
+    Of the numbers that become the same input, the one with the fewest digits, which is what was most likely written.
+    """
+    value = column.decode(x[None].double().cpu().numpy())[0]
+    if not isinstance(column, NumericColumn) or not isinstance(value, float):
+        return value
+    shorter = np.array([float(f"{value:.{digits}g}") for digits in range(1, MOST_DIGITS)])
+    own = x.cpu().numpy()
+    same = shorter[column.scaled(shorter).astype(own.dtype) == own]
+    return float(same[0]) if len(same) else value
+
+
+def whole_value(table: TableThreat, name: str, x: Tensor) -> float | str:
+    """The same of a column of the table that became several: each part's, by its name within the column; x is (d,)."""
+    positions = table.whole[name]
+    own = {table.columns[each].name: column_value(table.columns[each], x[table.places[each]]) for each in positions}
+    return next(iter(own.values())) if len(own) == 1 else joined(name, own)
+
+
+def joined(name: str, own: Mapping[str, float | str]) -> str:
+    """Values of parts of a column: ``hour 5.25, weekday 1``."""
+    told = {part.removeprefix(f"{name}: "): value for part, value in own.items()}
+    return ", ".join(f"{part} {value if isinstance(value, str) else f'{value:.6g}'}" for part, value in told.items())

@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from asymcert._floats import up
 from asymcert.certify import Certificate
-from asymcert.certify.cuts import Cuts
-from asymcert.evaluate.evasion import changed_rows
-from asymcert.evaluate.explain import column_value
+from asymcert.evaluate.evasion import carried, changed_rows
+from asymcert.evaluate.explain import whole_value
 from asymcert.evaluate.units import table_of
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.feature_convex import FeatureConvexClassifier
@@ -80,29 +77,15 @@ class Reasons:
         found: list[list[dict[str, Any]]] = [[] for _ in x]
         rows = certificate.sensitive.nonzero().flatten()
         if len(rows):
-            for row, share in zip(rows.tolist(), self._drops(x[rows], certificate, rows), strict=True):
+            assert isinstance(self.model, FeatureConvexClassifier)
+            shares = carried(self.model, x[rows], certificate.margin[rows], certificate.threat).tolist()
+            for row, share in zip(rows.tolist(), shares, strict=True):
                 found[row] = self._listed(x[row], share)
         return found
 
-    def _drops(self, x: Tensor, certificate: Certificate, rows: Tensor) -> list[list[float]]:
-        """Share of each margin that each column of the table can take away at most, rounded up."""
-        assert isinstance(self.model, FeatureConvexClassifier)
-        cuts = Cuts(self.model, x, certificate.threat)
-        cuts.add(x)
-        drop = cuts.column_drops(torch.ones_like(cuts.value))[0].drop / certificate.margin[rows, None] * up(4)
-        index = certificate.threat.columns(self.model.input_shape).index
-        starts = [place.start for place in table_of(self.model.scaling).places]
-        return drop[:, index[starts]].tolist()
-
     def _listed(self, x: Tensor, shares: Sequence[float]) -> list[dict[str, Any]]:
         table = table_of(self.model.scaling)
-        order = sorted(range(len(shares)), key=lambda number: -shares[number])[:MOST_COLUMNS]
+        named = sorted(zip(table.whole, shares, strict=True), key=lambda each: -each[1])[:MOST_COLUMNS]
         return [
-            {
-                "column": table.columns[number].name,
-                "value": column_value(table.columns[number], x[table.places[number]]),
-                "share": shares[number],
-            }
-            for number in order
-            if shares[number] > 0
+            {"column": name, "value": whole_value(table, name, x), "share": share} for name, share in named if share > 0
         ]

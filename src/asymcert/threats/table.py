@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -18,12 +17,12 @@ from asymcert._checks import check_number, refuse
 from asymcert.datasets.columns import CategoryColumn, Column, NumericColumn, WordColumn
 from asymcert.datasets.scaling import TableScaling
 from asymcert.errors import InputError
+from asymcert.threats.column_names import nearest, pattern_of
 from asymcert.threats.limits import Limits
 from asymcert.threats.model import ThreatModel
 from asymcert.threats.table_words import word_edits
 
-MOST_LISTED = 12  # columns that an error message offers
-MOST_COMPARED, LONGEST_COMPARED = 500, 60  # columns, and characters of each, that it chooses from
+OF_ONE = ("lower", "upper", "max_change", "values", "between")  # a date's hour and its weekday have no bound in common
 MOST_STARS = 300  # in the patterns of one key
 
 
@@ -53,11 +52,18 @@ class TableThreat:
         return self._of([is_constant(column) for column in self.columns]).bool()
 
     @cached_property
+    def whole(self) -> dict[str, list[int]]:
+        """Positions of what each of the table's columns became, by its name: hour, weekday and day of one date."""
+        parts: dict[str, list[int]] = {}
+        for position, column in enumerate(self.columns):
+            parts.setdefault(self.sources.get(column.name, column.name), []).append(position)
+        return parts
+
+    @cached_property
     def groups(self) -> Tensor:
-        """Int64 (d,): the table's column of each input; hour, weekday and day of one date are one."""
-        numbers: dict[str, int] = {}
-        own = [self.sources.get(column.name, column.name) for column in self.columns]
-        return self._of([numbers.setdefault(name, len(numbers)) for name in own]).long()
+        """Int64 (d,): the number of the table's column, in the order of `whole`, of each input."""
+        numbers = {position: number for number, parts in enumerate(self.whole.values()) for position in parts}
+        return self._of([numbers[position] for position in range(len(self.columns))]).long()
 
     @cached_property
     def exclusive(self) -> Tensor:
@@ -184,7 +190,10 @@ class TableThreat:
         return torch.from_numpy(np.repeat(np.array(per_column, dtype=np.float64), self.inputs))
 
     def _assigned(self, key: str, values: Mapping[str, object]) -> dict[int, object]:
-        """Value of each named column: later patterns override earlier ones, exact names override patterns."""
+        """Value of each named column: later patterns override earlier ones, exact names override patterns.
+
+        The name of a column that was taken apart is a pattern for its parts.
+        """
         ordered = sorted(values.items(), key=lambda entry: entry[0] in self.positions)  # stable: names after patterns
         self._check_patterns(key, values)
         return {position: value for name, value in ordered for position in self._matching(key, name)}
@@ -192,24 +201,23 @@ class TableThreat:
     def _matching(self, key: str, name: str) -> list[int]:
         if name in self.positions:
             return [self.positions[name]]
-        pattern = _pattern(name) if "*" in name else None
+        if name in self.whole:
+            if key in OF_ONE:
+                parts = [self.columns[position].name for position in self.whole[name]]
+                raise refuse(key, f"about one part of '{name}': {', '.join(map(repr, parts))}", repr(name))
+            return self.whole[name]
+        pattern = pattern_of(name) if "*" in name else None
         found = [position for known, position in self.positions.items() if pattern and pattern.fullmatch(known)]
         if not found:
-            raise refuse(key, f"about columns of the table, {_nearest(name, list(self.positions))}", repr(name))
+            known = list(dict.fromkeys([*self.whole, *self.positions]))
+            raise refuse(key, f"about columns of the table, {nearest(name, known)}", repr(name))
         return found
 
     def _check_patterns(self, key: str, names: Collection[str]) -> None:
         """Each pattern is held against every column."""
-        stars = sum(name.count("*") for name in set(names) - self.positions.keys())
+        stars = sum(name.count("*") for name in set(names) - self.positions.keys() - self.whole.keys())
         if stars > MOST_STARS:
             raise refuse(key, f"made of names with at most {MOST_STARS} '*' in all", stars)
-
-
-def _pattern(name: str) -> re.Pattern[str]:
-    """Names with anything for each ``*``; parts are taken at their first place, once, so that time is linear."""
-    first, *parts = map(re.escape, name.split("*"))
-    end = f".*{parts.pop()}" if parts else ""
-    return re.compile(first + "".join(f"(?>.*?{part})" for part in parts) + end, re.DOTALL)
 
 
 def is_constant(column: Column) -> bool:
@@ -284,10 +292,3 @@ def _number(key: str, column: Column, value: object) -> float:
 def _no_order(key: str, column: Column) -> InputError:
     what = f"the {'category' if column.words_in_unit is None else 'text'} '{column.name}'"
     return refuse(key, "about numbers or words", what, "Use `immutable` or `cost` for it.")
-
-
-def _nearest(name: str, names: list[str]) -> str:
-    compared = [known[:LONGEST_COMPARED] for known in names[:MOST_COMPARED]]
-    listed = difflib.get_close_matches(name[:LONGEST_COMPARED], compared, MOST_LISTED, 0.0)
-    rest = f" and {len(names) - len(listed)} more" if len(names) > len(listed) else ""
-    return f"one of {listed}{rest}"
