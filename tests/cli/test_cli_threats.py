@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import random
+import re
 import sys
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from asymcert.evaluate import RunFolder
 from asymcert.evaluate.units import radius_in_units
 from asymcert.proofs.checker import main as check
 from asymcert.proofs.checker import main as checker_main
+from asymcert.runs.run import Run
+from contracts.commands import refusal
 
 THIEF = """
 name = "thief"
@@ -160,8 +163,17 @@ def test_explanation_of_one_sample(place):
     assert rooms["rate"]["fall"] is None
     assert sorted((place / "run" / "certificates").iterdir()) == parts  # one sample is no evaluation
     text = call(*common).stdout
-    assert f"test sample {index}, l1 thief, tangent: radius" in text
+    assert re.search(rf"test sample {index} \(row \d+ of the file, from 0\), l1 thief, tangent: radius", text)
     assert "cannot" in text
+
+
+def test_a_sample_that_is_no_alert_is_not_explained_and_some_that_are_are_named(place):
+    run = Run(place / "run")
+    alerts = run.model.predict(run.data.test.x)
+    index = int((~alerts).nonzero()[0])
+    said = refusal("certify", place / "run", "--norm", "columns", "--method", "tangent", "--explain", index)
+    assert f"must be a sample of the test split called 'malware': {int(alerts.nonzero()[0])}, " in said
+    assert f"got {index}, which is called 'clean'" in said
 
 
 def test_rows_without_labels_are_certified_from_a_file(place):

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asymcert.datasets import DataSource, load_rows, load_source, load_table
+from asymcert.datasets.look import look_at
 from asymcert.datasets.scaling import TableScaling
 from asymcert.datasets.source import TABLE_OPTIONS
 from asymcert.datasets.tables import TableOptions, split_table
@@ -262,3 +263,16 @@ def test_published_attacks_with_a_test_file():
     assert len(data.train) + len(data.val) == 25192
     assert len(data.test) + data.dropped == 22544
     assert data.dropped > 0
+
+
+@pytest.mark.parametrize("rows", [40, 400, 50_001])
+def test_a_column_that_alone_tells_the_classes_apart_is_said_where_rows_are_enough(tmp_path, rows):
+    draw = np.random.default_rng(0)
+    y = draw.random(rows) < 0.5
+    leak, labels = np.where(y, "closed", "open"), np.where(y, "u", "v")
+    frame = pl.DataFrame({"a": draw.normal(size=rows), "^leak$": leak, "y": labels})
+    path = tmp_path / "t.csv"
+    frame.write_csv(path)
+    suspicious = [note for note in load_table(path, "y", "u").notes if note.startswith("suspicious: ")]
+    assert [f"suspicious: {each}" for each in look_at(path, TableOptions("y"), ["u"]).suspects] == suspicious
+    assert [note.split("'")[1] for note in suspicious] == (["^leak$"] if rows >= 100 else [])

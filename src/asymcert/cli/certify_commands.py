@@ -36,17 +36,20 @@ from asymcert.cli.steps import (
     threats_for,
 )
 from asymcert.cli.summaries import certified_rows, detection_rows, part_rows, room_rows, summary_rows, unit_rows
+from asymcert.datasets.binary import Split
 from asymcert.datasets.table_batches import read_batches
 from asymcert.evaluate import floor_significant
 from asymcert.evaluate.evasion import explain_columns
 from asymcert.evaluate.explain import explain
 from asymcert.evaluate.judged import Judged, judge_run
 from asymcert.evaluate.labels import method_labels, threat_labels
+from asymcert.models.base import BinaryClassifier
 from asymcert.runs.rows import options_text
 from asymcert.runs.run import Run
 from asymcert.threats.model import ThreatModel
 
 WITHOUT_VERDICT = 3  # exit code
+MOST_ALERTS = 8  # that an error message offers
 SCHEMA = {"schema": "asymcert.evaluate", "version": 1}  # of each line of evaluate --json; docs/reference/files.md
 
 
@@ -66,7 +69,7 @@ def certify(
     ] = None,
     explain_index: Annotated[
         int | None,
-        typer.Option("--explain", help="Table: one sample of the split, column by column.", show_default=False),
+        typer.Option("--explain", help="Table: one alert of the split, column by column.", show_default=False),
     ] = None,
     table: Annotated[
         Path | None,
@@ -83,7 +86,7 @@ def certify(
     ] = None,
     evasions: Annotated[
         bool,
-        typer.Option("--evasions", help="With --table and --norm columns: which ones to which values undo a verdict."),
+        typer.Option("--evasions", help="With --table and --norm columns: values of few columns that undo each alert."),
     ] = False,
     max_bytes: MaxBytes = None,
     data_dir: DataDir = None,
@@ -177,6 +180,16 @@ def _print_summary(
         show.table("How far one column alone may move at the median radius, in its own units", units, as_json)
 
 
+def _check_alert(model: BinaryClassifier, split: Split, name: str, index: int) -> None:
+    """Refuse a sample that is not called sensitive, and name some that are."""
+    if not bool(model.predict(split.x[index][None])):
+        alerts = model.predict(split.x).nonzero().flatten().tolist()
+        first = ", ".join(map(str, alerts[:MOST_ALERTS])) or "none"
+        more = f" and {len(alerts) - MOST_ALERTS} more" if len(alerts) > MOST_ALERTS else ""
+        got = f"{index}, which is called {model.other!r}"
+        raise refuse("explain", f"a sample of the {name} split called {model.sensitive!r}: {first}{more}", got)
+
+
 def _print_explanation(
     run: Run, name: str, index: int, threats: list[ThreatModel], certifier: Certifier, as_json: bool
 ) -> None:
@@ -185,6 +198,7 @@ def _print_explanation(
     if index >= len(split):
         raise refuse("explain", f"at most {len(split) - 1}, the last sample of the {name} split", index)
     model, results = run.model, []
+    _check_alert(model, split, name, index)
     check_inside(model, threats, split.x[index][None])
     label = method_labels([(certifier.method, options_text(certifier))])[0]
     for threat in threats:
@@ -198,6 +212,11 @@ def _print_explanation(
             results.append({"threat": threat.describe(), "method": label, "radius": radius, "columns": rows})
         else:
             size, adversary = floor_significant(radius, 4), threat_labels([threat.describe()])[0]
-            show.table(f"{name} sample {index}, {adversary}, {label}: radius {size}", rows, as_json)
+            show.table(f"{name} sample {index}{_row(split, index)}, {adversary}, {label}: radius {size}", rows, as_json)
     if as_json:
         show.table("", results, as_json)
+
+
+def _row(split: Split, index: int) -> str:
+    """Where a sample stands in its file."""
+    return "" if split.rows is None else f" (row {int(split.rows[index])} of the file, from 0)"

@@ -97,7 +97,8 @@ def parse_norm(text: str, counts: bool = False) -> float:
     try:
         return check_norm(math.inf if text.lower().lstrip("l") == "inf" else float(text.lower().lstrip("l")))
     except ValueError as error:
-        raise refuse("norm", "a number of at least 1, or inf", repr(text)) from error
+        also = ", 'columns' for tables or 'words' for texts" if counts else ""
+        raise refuse("norm", f"a number of at least 1, 'inf'{also}", repr(text)) from error
 
 
 def parse_edits(text: str | None) -> tuple[dict[str, float], bool]:

@@ -30,9 +30,9 @@ ThreatFiles = Annotated[
 MethodName = Annotated[
     str | None,
     typer.Option(
-        help="Feature-convex: closed-form (default, fastest), tangent, refined or exact (slowest), on distances "
-        "enclosure (default) or closed-form; "
-        "l_inf-distance net: interval (default) or lipschitz.",
+        help="Feature-convex: closed-form (fastest, default of images), tangent (default of tables), refined or exact "
+        "(slowest), on distances enclosure (default) or closed-form; l_inf-distance net: interval (default) or "
+        "lipschitz.",
         show_default=False,
     ),
 ]

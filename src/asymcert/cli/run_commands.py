@@ -96,7 +96,7 @@ def threshold(
 ) -> None:
     """Move a trained run's threshold, without training, to where --max-fpr would have put it.
 
-    Rows of the threshold before stay and count for it alone: certify again.
+    Certificates and figures are of the threshold before: `asymcert evaluate RUN` makes those of the new one.
 
     Examples: asymcert threshold runs/a --max-fpr 0.001 · asymcert threshold runs/a --balanced
     """
@@ -108,6 +108,7 @@ def threshold(
     moved = move_threshold(opened.folder, opened.data, BALANCED if max_fpr is None else max_fpr)
     facts = {"run": str(run), "model_digest": moved.digest, "threshold": moved.threshold}
     show.result(facts | validation_facts(moved, opened.data.val, as_json), as_json)
+    show.console.print(f"Figures before are of the other threshold. Next: asymcert evaluate {run}", soft_wrap=True)
 
 
 def surface(

@@ -66,11 +66,15 @@ def summary_rows(rows: pl.DataFrame, as_json: bool) -> list[dict[str, Any]]:
 
 
 def unit_rows(run: Run, rows: pl.DataFrame, as_json: bool) -> list[dict[str, Any]]:
-    """For a table: how far each column alone may move at the median radius, one row for each column."""
+    """For a table: how far each column alone may move at the median radius, one row for each column.
+
+    People are not told where columns are counted: any number of them says that each alone may move by any amount.
+    """
     scaling = run.model.scaling
     if scaling is None or scaling.windows:
         return []
     table = summary(rows).sort("norm", maintain_order=True)
+    table = table if as_json else table.filter(pl.col("norm") > 0)
     known = run.folder.threats()
     titles = _curve_titles(table)
     amounts = [
@@ -79,7 +83,7 @@ def unit_rows(run: Run, rows: pl.DataFrame, as_json: bool) -> list[dict[str, Any
     text = (lambda value: value) if as_json else amount_text
     return [
         {"column": column.name, **{title: text(each[column.name]) for title, each in zip(titles, amounts, strict=True)}}
-        for column in scaling.columns
+        for column in (scaling.columns if titles else ())
     ]
 
 

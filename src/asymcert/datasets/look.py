@@ -18,17 +18,15 @@ from asymcert.datasets.labels import class_counts, label_texts
 from asymcert.datasets.plan import Plan
 from asymcert.datasets.problems import Problem, counted
 from asymcert.datasets.recognise import recognise
+from asymcert.datasets.separation import bins_of, by_class, said, separation
 from asymcert.datasets.table_options import TableOptions
 from asymcert.errors import DataError, InputError
 
 if TYPE_CHECKING:
     import polars as pl
 
-BINS = 20  # of a histogram, and of what tells how far a column separates the classes
-SUSPICIOUS = 0.995  # area under the curve of one column alone
 MOST_SHOWN = 5  # values of a category
 FEW_LABELS = 20  # values that a label column may have
-Counts = NDArray[np.int64]
 AFFIRMED = ("1", "1.0", "true", "yes")  # labels of the sensitive class where the other one is their opposite
 
 
@@ -132,7 +130,7 @@ def look_at(
         classes={} if classes is None else classes.sizes,
         notes=[*found.notes, *(classes.notes if classes else [])],
         problems=[str(problem) for problem in problems],
-        suspects=[_suspect(column) for column in columns if (column.separates or 0.0) >= SUSPICIOUS],
+        suspects=said({each.name: each.separates or 0.0 for each in columns}, raw.frame.height),
         labels=[] if options.label is not None else _label_candidates(raw.frame),
         command=_command(path, options, chosen, problems),
     )
@@ -161,8 +159,8 @@ def _column(plan: ColumnPlan, values: pl.Series, y: NDArray[np.bool_] | None) ->
     missing, what = clean[0].null_count(), _what(plan, clean)
     if y is None or plan.kind == "text":
         return ColumnLook(plan.name, plan.kind, what, missing)
-    separates = max(_separation(_by_class(_bins(part), y)) for part in clean)
-    drawn = _by_class(_bins(clean[0], even=True), y)
+    separates = max(separation(part, y) for part in clean)
+    drawn = by_class(bins_of(clean[0], even=True), y)
     shares = (drawn / np.maximum(drawn.sum(1, keepdims=True), 1)).tolist()
     return ColumnLook(plan.name, plan.kind, what, missing, separates, {"sensitive": shares[0], "other": shares[1]})
 
@@ -178,47 +176,6 @@ def _what(plan: ColumnPlan, clean: Sequence[pl.Series]) -> str:
     if plan.kind == "text":
         return f"running text, such as {values[0][:60]!r}" if len(values) else "running text"
     return f"becomes {', '.join(plan.parts)}"
-
-
-def _bins(values: pl.Series, even: bool = False) -> Counts:
-    """Number of a bin for each row: of a category's value, or of numbers, by width or by quantile; 0 is missing."""
-    import polars as pl
-
-    if not values.dtype.is_numeric():
-        frequent = class_counts([values.drop_nulls()])
-        places = {value: place for place, value in enumerate(list(frequent)[:BINS], 1)} | {None: 0}
-        return values.replace_strict(places, default=BINS + 1, return_dtype=pl.Int64).to_numpy()
-    numbers = values.to_numpy().astype(np.float64)
-    known = numbers[~np.isnan(numbers)]
-    if len(known) == 0:
-        return np.zeros(len(numbers), np.int64)
-    low, high = np.quantile(known, (0.01, 0.99))
-    steps = np.linspace(0, 1, BINS + 1)[1:-1]
-    edges = low + (high - low) * steps if even else np.unique(np.quantile(known, steps))
-    return np.where(np.isnan(numbers), 0, np.searchsorted(edges, numbers, side="right") + 1)
-
-
-def _by_class(bins: Counts, y: NDArray[np.bool_]) -> Counts:
-    """Rows of the sensitive and of the other class in each bin, shape (2, number of bins)."""
-    return np.stack([np.bincount(bins[rows], minlength=BINS + 2) for rows in (y, ~y)])
-
-
-def _separation(counts: Counts) -> float:
-    """Area under the curve of the rule that takes the bins by their share of sensitive rows."""
-    hostile, other = counts[:, counts.sum(0) > 0].astype(np.float64)
-    if not hostile.sum() or not other.sum():
-        return 0.5
-    order = np.argsort(hostile / (hostile + other))
-    hostile, other = hostile[order] / hostile.sum(), other[order] / other.sum()
-    return float((hostile * (np.cumsum(other) - other / 2)).sum())
-
-
-def _suspect(column: ColumnLook) -> str:
-    area = f"area under the curve {column.separates:.4f}"
-    return (
-        f"'{column.name}' alone tells the classes apart ({area}): is it known before the verdict is? "
-        f"If not: --drop {shlex.quote(column.name)}"
-    )
 
 
 def _command(path: str | Path, options: TableOptions, sensitive: Sequence[object], problems: Sequence[Problem]) -> str:

@@ -18,6 +18,7 @@ from asymcert.datasets.clean_tables import CleanTable, clean_table, read_for
 from asymcert.datasets.labels import Classes
 from asymcert.datasets.same_rows import same_rows, sorted_words, words_by
 from asymcert.datasets.scaling import TableScaling, running_text
+from asymcert.datasets.separation import suspects
 from asymcert.datasets.source import DataSource
 from asymcert.datasets.splitting import Rows, mixed, three_way, two_way
 from asymcert.datasets.table_files import RawTable, table_name
@@ -154,6 +155,7 @@ def _split(path: str, raws: list[RawTable], sensitive: object, options: TableOpt
     chosen = (three_way if len(files) == 1 else two_way)(files[0][1], groups, source.seed, name, options.validation)
     gaps = _gaps(files[0][0]) if options.clean and options.impute is None else {}
     parts = [*(_taken(files[0], rows) for rows in chosen), *files[1:]]
+    doubts = suspects(parts[0][0], parts[0][1], found.plan, texts) if options.clean else []
     del table, files
     fits = {"impute": options.impute, "categories": options.categories, "words": options.words, "gaps": gaps}
     alone = list(texts) == parts[0][0].columns
@@ -166,7 +168,7 @@ def _split(path: str, raws: list[RawTable], sensitive: object, options: TableOpt
     if not options.clean:
         return _data(name, splits, classes, source, scaling=scaling, dropped=dropped)
     splits = [split.chosen(torch.from_numpy(mixed(split.y.numpy(), source.seed))) for split in splits]
-    notes = [*found.notes, *_gap_notes(gaps, scaling), *classes.notes]
+    notes = [*found.notes, *_gap_notes(gaps, scaling), *classes.notes, *(f"suspicious: {each}" for each in doubts)]
     whole = replace(scaling, plan=found.plan)
     return _data(name, splits, classes, source, scaling=whole, dropped=dropped, notes=tuple(notes))
 

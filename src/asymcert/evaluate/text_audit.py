@@ -167,7 +167,8 @@ def problem_of(model: BinaryClassifier) -> TextProblem:
     """What attacks ask of a classifier of texts; an `InputError` for another."""
     column = model.scaling.columns[0] if model.scaling is not None else None
     if not isinstance(model, TextClassifier) or not isinstance(column, EncodedColumn):
-        raise refuse("model", "a classifier of texts with its encoder", type(model).__name__)
+        remedy = "Alerts of tables are explained by `asymcert certify RUN --norm columns --explain N`."
+        raise refuse("model", "a classifier of texts with its encoder", type(model).__name__, remedy)
     return TextProblem(model, column.encoder)
 
 
