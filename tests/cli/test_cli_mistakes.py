@@ -121,7 +121,7 @@ def test_training_says_what_it_made_of_the_columns(call, tmp_path):
     assert code == 0
     assert error.splitlines()[:4] == [
         "left out, constant: 'version'",
-        "label 'class', with rows; sensitive: 'spam' (40); other: 'ham' (20)",
+        "label 'class', rows of each; sensitive: 'spam' (40); other: 'ham' (20)",
         "numbers: size [kB]",
         "categories: kind (2 values told apart), "
         "id (20 values told apart; --text if these are words, --drop if they name rows)",

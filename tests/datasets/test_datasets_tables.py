@@ -276,3 +276,16 @@ def test_a_column_that_alone_tells_the_classes_apart_is_said_where_rows_are_enou
     suspicious = [note for note in load_table(path, "y", "u").notes if note.startswith("suspicious: ")]
     assert [f"suspicious: {each}" for each in look_at(path, TableOptions("y"), ["u"]).suspects] == suspicious
     assert [note.split("'")[1] for note in suspicious] == (["^leak$"] if rows >= 100 else [])
+
+
+def test_values_like_none_of_a_category_are_said_until_they_are_named(tmp_path):
+    path = tmp_path / "t.csv"
+    kinds = ("de", "fr", "n/a", "-", "")
+    lines = [f"{number * number},{kinds[number % 5]},{'uv'[number % 2]}" for number in range(200)]
+    path.write_text("\n".join(["a,k,y", *lines]))
+    said = "values like none: 'n/a' (40), '-' (40) of 'k', categories so far; --missing=n/a --missing=-"
+    assert said in load_table(path, "y", "u").notes
+    (half,) = [note for note in load_table(path, "y", "u", missing=("-",)).notes if "like none" in note]
+    assert half.endswith("--missing=n/a")
+    assert not any("like none" in note for note in load_table(path, "y", "u", missing=("-", "N/A")).notes)
+    assert not any("like none" in note for note in load_table(path, "y", "u", category=("k",)).notes)

@@ -178,7 +178,7 @@ def _check_left(
 
 def _notes(name: str, sensitive: Mapping[str, int], left: Mapping[str, int]) -> list[str]:
     parts = [f"{kind}: {counted(each.items(), 6)}" for kind, each in (("sensitive", sensitive), ("other", left))]
-    return [f"label '{name}', with rows; {'; '.join(parts)}"]
+    return [f"label '{name}', rows of each; {'; '.join(parts)}"]
 
 
 def _folded(keys: Mapping[str, str], total: Mapping[str, int]) -> list[str]:

@@ -202,7 +202,18 @@ class _Recogniser:
             return ColumnPlan(name, "text")
         if name not in self.options.keep_column and is_identifier(known):
             return ColumnPlan(name, "dropped", "nearly all different (--text if these are words)")
+        if name not in self.options.category:
+            self._note_missing(name)
         return ColumnPlan(name, "category", missing=self.options.missing)
+
+    def _note_missing(self, name: str) -> None:
+        """Say which values of a category look like none; numbers take them for that."""
+        texts = stripped(self.raw.frame.get_column(name)).drop_nulls()
+        words = texts.filter(is_missing(texts) & ~is_missing(texts, ("", *self.options.missing)))
+        if len(words):
+            counts = words.alias("value").value_counts(sort=True, name="rows").rows()
+            flags = " ".join(shlex.quote(f"--missing={word}") for word, _ in counts)
+            self.found.notes.append(f"values like none: {counted(counts)} of '{name}', categories so far; {flags}")
 
     def _times(self, values: pl.Series, form: str) -> ColumnPlan:
         """Hour and weekday, not the day itself: all rows to come would be beyond training's range."""
