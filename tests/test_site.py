@@ -237,6 +237,16 @@ def test_links_to_other_files_lead_to_their_pages(site):
     assert site.relinked("[x](other.md#here)", "a/b.md", "docs/a/b.md") == "[x](other.md#here)"
 
 
+def test_links_lead_somewhere_without_the_site():
+    """On disk, and where the repository is browsed: each names a file that is there."""
+    for page in [*PAGES, *INCLUDED, "README.md"]:
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for target in re.findall(
+            r"\]\(([^)#\s:]+)(?:#[^)\s]*)?\)", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+        ):
+            assert (ROOT / page).parent.joinpath(target).exists(), f"{page}: {target}"
+
+
 def test_pictures_are_drawn(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["pictures.py", "--out", str(tmp_path)])
     tool("pictures").main()

@@ -5,7 +5,7 @@
 - ``examples/`` from the files in ``examples/``, notebooks with their stored outputs;
 - change log, contributing, benchmarks: files of the repository as they are.
 
-Links to files outside ``docs/`` lead to the pages that these files have in the site.
+Links to files outside ``docs/`` lead to the pages that these files have in the site, or that are made from them.
 """
 
 from __future__ import annotations
@@ -33,6 +33,11 @@ INCLUDED = {  # pages that are files of the repository
     "reference/release_notes.md": "CHANGELOG.md",
     "reference/contributing.md": "CONTRIBUTING.md",
     "reference/benchmarks.md": "benchmarks/README.md",
+}
+MADE_FROM = {  # pages, and the file that each is made from: pages link to it, so that links lead somewhere without the site
+    "reference/command_line.md": "src/asymcert/cli/app.py",
+    "reference/rows.md": "src/asymcert/runs/rows.py",
+    "examples/index.md": "examples",
 }
 WIDE = "---\nhide: [navigation]\n---"  # code needs room
 TABLES = {  # schemas of runs/rows.py, and what a row of them is
@@ -69,7 +74,7 @@ def generated() -> dict[str, str | bytes]:
 
 def relinked(markdown: str, page: str, source: str) -> str:
     """The text of a page, whose links are those of its source, a file of the repository."""
-    pages = {path: target for target, path in INCLUDED.items()} | {"README.md": "index.md"}
+    pages = {path: target for target, path in (INCLUDED | MADE_FROM).items()} | {"README.md": "index.md"}
     pages |= {path.relative_to(ROOT).as_posix(): example_page(path) for path in examples()}
 
     def link(match: re.Match[str]) -> str:
