@@ -123,3 +123,15 @@ def test_documented_commands_exist():
     options = {option for line in lines for option in re.findall(r"--[a-z0-9-]+", line)}
     assert len(lines) == 5
     assert all(option in text for option in options)
+
+
+def test_what_becomes_of_dates_before_the_graph_is_said(tmp_path):
+    rows = [f"2026-03-{1 + day % 28:02} {day % 24:02}:30,{day * day},{'uv'[day % 2]}" for day in range(200)]
+    (tmp_path / "t.csv").write_text("\n".join(["when,size,y", *rows]))
+    common = ["--label", "y", "--sensitive", "u", "--epochs", "1", "--quiet"]
+    assert command("train", tmp_path / "t.csv", "--out", tmp_path / "run", *common).exit_code == 0
+    said = "date: the graph takes 'when' as 'when: hour' (5.25 is 05:15), 'when: weekday' (1 is Monday)"
+    for flags, told in (([], True), (["--scaled"], False)):
+        done = command("export", tmp_path / "run", "--onnx", tmp_path / "m.onnx", *flags)
+        assert done.exit_code == 0, done.output
+        assert (said in done.stderr) == told

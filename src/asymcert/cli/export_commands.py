@@ -19,6 +19,8 @@ from asymcert.models.distance_net import DistanceClassifier
 from asymcert.runs.run import Run
 from asymcert.threats.model import ThreatModel
 
+MEANING = {"hour": " (5.25 is 05:15)", "weekday": " (1 is Monday)", "days": " (since 1970)"}  # of parts of dates
+
 
 def export(
     run: RunPath,
@@ -77,7 +79,20 @@ def export(
         adversary = _threat(model, norm or norm_name(math.inf), threat, box, edits)
         written["properties"] = len(write_properties(deployed, samples.x, adversary, radius, vnnlib))
         written["vnnlib"] = str(vnnlib)
+    for line in _to_prepare(model) if raw is not False and folders else ():
+        show.console.print(line, soft_wrap=True, markup=False)
     show.result(written, as_json)
+
+
+def _to_prepare(model: BinaryClassifier) -> list[str]:
+    """What the graph of a table is given in place of columns that it holds no rule for."""
+    plan = None if model.scaling is None else model.scaling.plan
+    split = [column for column in (plan.used if plan else ()) if column.parts]
+    return [
+        f"{column.kind}: the graph takes '{column.name}' as "
+        + ", ".join(f"'{column.name}: {part}'{MEANING.get(part, '')}" for part in column.parts)
+        for column in split
+    ]
 
 
 def _check_complete(onnx: Path | None, onnx_certified: Path | None, vnnlib: Path | None, radius: float | None) -> None:
