@@ -77,7 +77,8 @@ def test_the_page_shows_texts_as_texts(run):
     assert "<script>document" not in body
     assert "&lt;script&gt;document" in body
     assert "\u202e" not in body
-    assert "counted in words" in body
+    assert "edits at most as many words as the radius says" in body
+    assert "smaller than" not in body
     assert "Words that carry most" in body
     assert "Attacks on texts" in body
     assert "asymcert explain --index" in body

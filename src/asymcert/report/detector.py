@@ -63,11 +63,17 @@ def ranking_plots(series: Series, judged: Judged) -> list[Plot]:
     style(precision, "Recall, %", "Precision, %")
     precision.update_xaxes(range=[0, 101]).update_yaxes(range=[0, 101])
     name = f"{series.adversary} · {series.method}"
+    name = name if sizes_shown(judged) else "unchanged samples"
     titles = {"ROC": roc, "Precision and recall": precision}
     plots = [Plot(f"{title}, {name}", f"{title} of {name}", figure) for title, figure in titles.items()]
     for plot in plots:
         plot.figure.update_layout(hovermode="closest")
     return plots
+
+
+def sizes_shown(judged: Judged) -> list[float]:
+    """Sizes of changes that the detector is drawn under: none where certificates hold at one threshold alone."""
+    return judged.sizes[1 : 1 + ATTACKED] if judged.certified else []
 
 
 def calibration_plot(judged: Judged) -> Plot | None:
@@ -101,6 +107,17 @@ def most_fragile(rows: pl.DataFrame, count: int = ALERTS) -> pl.DataFrame:
     return rows.filter(pl.col("prediction"), pl.col("radius") > 0).sort("radius", "index").head(count)
 
 
+def unpromised_note(series: Series) -> str:
+    """How many alerts of a series have radius 0 and are not among those of `most_fragile`; empty where none has."""
+    alerts = series.rows.filter("prediction")
+    bare = alerts.filter(pl.col("radius") == 0)
+    if bare.is_empty():
+        return ""
+    least, known = "one change" if series.norm == 0 else "any change, however small,", bare["upper"].is_finite().sum()
+    note = f"{len(bare)} of {len(alerts)} alerts carry no promise (radius 0) and are not listed: {least} may undo them."
+    return note + (f" For {known} of them a change that does is known." if known else "")
+
+
 def fragile_alerts(series: Series, facts: RunFacts, texts: pl.DataFrame) -> Table:
     """The alerts with the least positive radii: position in the split, true class, a text itself, margin, radius."""
     alerts = most_fragile(series.rows)
@@ -124,7 +141,7 @@ def _attacked(series: Series, judged: Judged) -> Iterator[tuple[str, Labelled, d
     """Labels and margins, unchanged and, where the method tells, under changes of some sizes; with name and line."""
     rows = series.rows
     cases: dict[str, Labelled] = {"unchanged": (rows["label"].to_numpy(), rows["margin"].to_numpy())}
-    for size in judged.sizes[1 : 1 + ATTACKED] if judged.certified else []:
+    for size in sizes_shown(judged):
         cases[f"any change up to {size:g}"] = attacked_margins(rows, size)
     for (name, case), colour, dash in zip(cases.items(), COLOURS, itertools.cycle(DASHES), strict=False):
         yield name, case, {"color": colour, "width": 2, "dash": dash}

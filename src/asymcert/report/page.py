@@ -73,6 +73,7 @@ def write_page(target: Path, template: Path, plots: Mapping[str, Sequence[Plot]]
         f"{name}-{position}": json.loads(plot.figure.to_json())
         for name, group in plots.items()
         for position, plot in enumerate(group)
+        if plot.figure is not None
     }
     library = optional("plotly.offline").get_plotlyjs()
     page = environment(template.parent).get_template(template.name)

@@ -10,16 +10,10 @@ import polars as pl
 
 from asymcert.evaluate.formatting import floor_significant
 from asymcert.evaluate.surface import Surface
+from asymcert.report.axes import are_counts, ends, last_size, radius_bins, size_title
 from asymcert.report.gallery import Strip, strips
 from asymcert.report.libraries import optional
-from asymcert.report.series import (
-    GREY,
-    ReportData,
-    Series,
-    largest_radius,
-    overlaid,
-    radius_bins,
-)
+from asymcert.report.series import GREY, ReportData, Series, overlaid
 
 PANEL = (4.2, 3.3)  # inches
 DPI = 200
@@ -74,14 +68,13 @@ def curve_picture(panels: Mapping[str, list[Series]], overlay: Mapping[str, pl.D
     `many` curves are drawn without bands, and named below the panels.
     """
     figure, axes = row_of_axes(len(panels), PANEL[1] + 1.2 * many)
-    for axis, (unit, panel) in zip(axes, panels.items(), strict=True):
-        end = 1.04 * largest_radius(panel)
-        draw_curves(axis, panel, end, bands=not many)
+    for axis, panel in zip(axes, panels.values(), strict=True):
+        draw_curves(axis, panel, last_size(panel), bands=not many)
         for name, curve, colour in overlaid(overlay, panel[0].norm):
             axis.plot(
                 curve["radius"], 100 * curve["accuracy"], ":", color=colour, linewidth=1.2, label=plain_label(name)
             )
-        axis.set_xlabel(f"Size of the change, {unit}", fontsize=9)
+        axis.set_xlabel(size_title(panel), fontsize=9)
         if not many and len(axis.lines) > 1:
             axis.legend(fontsize=7.5, frameon=False)
     axes[0].set_ylabel("Certified accuracy, %", fontsize=9)
@@ -95,13 +88,21 @@ def curve_picture(panels: Mapping[str, list[Series]], overlay: Mapping[str, pl.D
 def draw_curves(axis: Any, panel: Sequence[Series], end: float, bands: bool = True) -> None:
     """Certified accuracy of series of one unit against radius, up to `end`, with bands of their intervals."""
     for series in panel:
-        curve = series.steps(end)
+        curve, where = series.steps(end), "mid" if series.whole else "post"
         style = {"color": series.colour, "linestyle": LINE_STYLES[series.dash], "linewidth": 1.6}
-        axis.step(curve["radius"], curve["accuracy"], where="post", label=plain_label(series.label), **style)
+        style |= {"marker": "o", "markersize": 4} if series.whole else {}
+        axis.step(curve["radius"], curve["accuracy"], where=where, label=plain_label(series.label), **style)
         if bands:
-            style = {"step": "post", "color": series.colour, "alpha": 0.18, "linewidth": 0}
+            style = {"step": where, "color": series.colour, "alpha": 0.18, "linewidth": 0}
             axis.fill_between(curve["radius"], curve["lower"], curve["upper"], **style)
-    axis.set(xlim=(0, end), ylim=(0, 101))
+    axis.set(xlim=ends(panel, end), ylim=(0, 101))
+    if are_counts(panel):
+        _whole_ticks(axis)
+
+
+def _whole_ticks(axis: Any) -> None:
+    """Ticks at whole numbers alone."""
+    axis.xaxis.set_major_locator(optional("matplotlib.ticker").MaxNLocator(integer=True))
 
 
 def _radii(data: ReportData) -> Any:
@@ -114,6 +115,8 @@ def _radii(data: ReportData) -> Any:
             axis.stairs(counts, edges, label=plain_label(series.label), **style)
             axis.stairs(counts, edges, color=series.colour, alpha=0.25, fill=True)
         axis.set_xlim(0, edges[-1])
+        if are_counts(panel):
+            _whole_ticks(axis)
         axis.set_xlabel(f"Certified radius, {unit}", fontsize=9)
         if len(panel) > 1:
             axis.legend(fontsize=7.5, frameon=False)

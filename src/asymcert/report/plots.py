@@ -12,16 +12,15 @@ import numpy as np
 import polars as pl
 
 from asymcert.evaluate.surface import Surface
+from asymcert.report.axes import MOST_TICKS, are_counts, bin_names, ends, last_size, radius_bins, size_title
 from asymcert.report.libraries import optional
 from asymcert.report.series import (
     COLOURS,
     GREY,
     ReportData,
     Series,
-    largest_radius,
     norm_symbol,
     overlaid,
-    radius_bins,
     unit_title,
 )
 from asymcert.report.tables import Table, accuracy_table
@@ -37,7 +36,7 @@ class Plot:
 
     title: str
     description: str  # for readers who do not see it
-    figure: Any
+    figure: Any  # None where there is nothing to draw
     table: Table | None = None
     notes: Sequence[str] = ()
 
@@ -48,16 +47,15 @@ def curve_plot(panel: list[Series], overlay: Mapping[str, pl.DataFrame], many: b
     `many` curves are drawn without bands and table, and named at the right.
     """
     figure = new_figure()
-    end = 1.04 * largest_radius(panel)
+    last, unit = last_size(panel), panel[0].unit
     for series in panel:
-        _add_curve(figure, series, end, not many)
-    unit = panel[0].unit
+        _add_curve(figure, series, last, not many)
     for name, curve, colour in overlaid(overlay, panel[0].norm):
         line = {"color": colour, "width": 1.5, "dash": "dot"}
         accuracy = 100 * curve["accuracy"].to_numpy()
         figure.add_scatter(x=curve["radius"].to_numpy(), y=accuracy, mode="lines", name=plain(name), line=line)
-    style(figure, f"Size of the change, {unit}", "Certified accuracy, %")
-    figure.update_xaxes(range=[0, end]).update_yaxes(range=[0, 101])
+    style(figure, size_title(panel), "Certified accuracy, %")
+    figure.update_xaxes(range=ends(panel, last), **_ticks(panel, last)).update_yaxes(range=[0, 101])
     description = f"Certified accuracy against size in {unit}"
     if not many:
         return Plot(f"{unit_title(unit)}{_only_threat(panel)}", description, figure, accuracy_table(panel))
@@ -68,25 +66,27 @@ def curve_plot(panel: list[Series], overlay: Mapping[str, pl.DataFrame], many: b
 
 def radius_plot(panel: list[Series]) -> Plot:
     """Histogram of the finite radii of the sensitive samples of one unit, and what it leaves out."""
-    figure = new_figure()
-    edges = radius_bins(panel)
+    figure, edges, unit = new_figure(), radius_bins(panel), panel[0].unit
+    names = bin_names(panel, edges)
     for series in panel:
         counts = series.histogram(edges)
         figure.add_scatter(
-            x=np.append(edges, edges[-1]),
-            y=np.concatenate((counts, counts[-1:], [0])),
+            x=np.concatenate((edges[:1], edges, edges[-1:])),
+            y=np.concatenate(([0], counts, counts[-1:], [0])),
+            text=[names[0], *names, names[-1], names[-1]],
             name=plain(series.label),
             line={"color": series.colour, "width": 1.5, "shape": "hv", "dash": series.dash},
             fill="tozeroy",
             fillcolor=transparent(series.colour, 0.25),
             mode="lines",
-            hovertemplate="from %{x:.4g}: %{y} samples<extra></extra>",
+            hovertemplate="%{text}: %{y} samples<extra></extra>",
         )
-    unit = panel[0].unit
     style(figure, f"Certified radius, {unit}", "Samples")
-    figure.update_yaxes(rangemode="tozero").update_layout(hovermode="closest")
-    notes = [_left_out(series) for series in panel]
-    return Plot(unit_title(unit), f"Histogram of radii in {unit}", figure, notes=notes)
+    figure.update_xaxes(rangemode="tozero", **_ticks(panel, edges[-1])).update_yaxes(rangemode="tozero")
+    figure.update_layout(hovermode="closest")
+    notes = [_left_out(series, edges[-1]) for series in panel]
+    drawn = figure if any(series.histogram(edges).any() for series in panel) else None
+    return Plot(unit_title(unit), f"Histogram of radii in {unit}", drawn, notes=notes)
 
 
 def surface_plot(series: Series, facts: RunFacts) -> Plot | None:
@@ -98,7 +98,7 @@ def surface_plot(series: Series, facts: RunFacts) -> Plot | None:
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.68, 0.32], vertical_spacing=0.06)
     _add_surface(figure, values)
     lines = {facts.sensitive: values.accuracy_sensitive, facts.other: values.accuracy_other}
-    _add_lines(figure, values.thresholds, {name: 100 * line for name, line in lines.items()}, row=2, col=1)
+    _add_lines(figure, {name: (values.thresholds, 100 * line) for name, line in lines.items()}, row=2, col=1)
     style(figure, "", "")
     figure.update_yaxes(title_text=f"Size, {series.unit}", row=1, col=1)
     figure.update_yaxes(title_text="Accuracy, %", range=[0, 104], row=2, col=1)
@@ -112,21 +112,21 @@ def surface_plot(series: Series, facts: RunFacts) -> Plot | None:
 
 
 def training_plots(data: ReportData) -> list[Plot]:
-    """Loss, accuracies and median radii against the epoch, for what the log holds."""
+    """Loss, accuracies and median radii against the epoch, for what the log holds of two epochs or more."""
     names = {"accuracy_sensitive": data.facts.sensitive, "accuracy_other": data.facts.other}
-    accuracies = {label: _logged(data.log, key, 100.0) for key, label in names.items()}
+    accuracies = {label: _logged(data.log, key, factor=100.0) for key, label in names.items()}
     norms = sorted({norm for record in data.log for norm in record.get("medians") or {}})
-    medians = {norm: _logged([record.get("medians") or {} for record in data.log], norm) for norm in norms}
-    epochs = [record.get("epoch", position) for position, record in enumerate(data.log)]
+    medians = {norm: _logged(data.log, "medians", norm) for norm in norms}
     charts = [("Loss", "Loss", {"loss": _logged(data.log, "loss")}), ("Accuracy", "Accuracy, %", accuracies)]
     for norm, values in medians.items():
         symbol = _norm_symbol(norm)
         charts.append((f"Median radius, {symbol}", f"Median radius, {symbol}", {symbol: values}))
     plots = []
     for title, axis, lines in charts:
-        known = {name: values for name, values in lines.items() if any(value is not None for value in values)}
-        if known:
-            figure = _add_lines(new_figure(), epochs, known)
+        drawn = {name: values for name, values in lines.items() if len(values) > 1}
+        if drawn:
+            figure = new_figure()
+            _add_lines(figure, {name: (list(values), list(values.values())) for name, values in drawn.items()})
             plots.append(Plot(title, f"{title} against epoch", style(figure, "Epoch", plain(axis))))
     return plots
 
@@ -136,11 +136,10 @@ def new_figure() -> Any:
     return optional("plotly.graph_objects").Figure()
 
 
-def _add_lines(figure: Any, x: Any, lines: Mapping[str, Any], **place: int) -> Any:
-    for (name, values), colour in zip(lines.items(), COLOURS, strict=False):
+def _add_lines(figure: Any, lines: Mapping[str, tuple[Any, Any]], **place: int) -> None:
+    for (name, (x, y)), colour in zip(lines.items(), COLOURS, strict=False):
         line = {"color": colour, "width": 2}
-        figure.add_scatter(x=x, y=values, mode="lines", name=plain(name), line=line, **place)
-    return figure
+        figure.add_scatter(x=x, y=y, mode="lines", name=plain(name), line=line, **place)
 
 
 def _norm_symbol(name: str) -> str:
@@ -151,9 +150,13 @@ def _norm_symbol(name: str) -> str:
         return name
 
 
-def _logged(log: list[dict[str, Any]], key: str, factor: float = 1.0) -> list[float | None]:
-    values = [record.get(key) for record in log]
-    return [factor * value if isinstance(value, int | float) and math.isfinite(value) else None for value in values]
+def _logged(log: list[dict[str, Any]], *path: str, factor: float = 1.0) -> dict[int, float]:
+    """What records hold under the keys of `path`, by epoch; those that hold nothing leave no gap in a line."""
+    values: dict[int, Any] = {record.get("epoch", place): record for place, record in enumerate(log)}
+    for key in path:
+        values = {epoch: (value or {}).get(key) for epoch, value in values.items()}
+    known = {epoch: value for epoch, value in values.items() if isinstance(value, int | float)}
+    return {epoch: factor * value for epoch, value in known.items() if math.isfinite(value)}
 
 
 def _add_surface(figure: Any, values: Surface) -> None:
@@ -174,8 +177,8 @@ def _add_surface(figure: Any, values: Surface) -> None:
 
 
 def _add_curve(figure: Any, series: Series, end: float, bands: bool) -> None:
-    curve = series.steps(end)
-    hidden = {"mode": "lines", "line": {"width": 0, "shape": "hv"}, "hoverinfo": "skip", "showlegend": False}
+    curve, shape = series.steps(end), "hvh" if series.whole else "hv"
+    hidden = {"mode": "lines", "line": {"width": 0, "shape": shape}, "hoverinfo": "skip", "showlegend": False}
     if bands:
         figure.add_scatter(x=curve["radius"], y=curve["lower"], legendgroup=series.label, **hidden)
         fill = {"fill": "tonexty", "fillcolor": transparent(series.colour, 0.18)}
@@ -183,10 +186,11 @@ def _add_curve(figure: Any, series: Series, end: float, bands: bool) -> None:
     figure.add_scatter(
         x=curve["radius"],
         y=curve["accuracy"],
-        mode="lines",
+        mode="lines+markers" if series.whole else "lines",
         name=plain(series.label),
         legendgroup=series.label,
-        line={"color": series.colour, "width": 2.2, "shape": "hv", "dash": series.dash},
+        line={"color": series.colour, "width": 2.2, "shape": shape, "dash": series.dash},
+        marker={"size": 7},
         hovertemplate="size %{x:.4g}: %{y:.2f} %<extra>%{fullData.name}</extra>",
     )
 
@@ -197,10 +201,21 @@ def _only_threat(panel: list[Series]) -> str:
     return f", {rest}" if len(threats) == 1 and rest else ""
 
 
-def _left_out(series: Series) -> str:
-    zero, infinite = int((series.radii == 0).sum()), int(np.isinf(series.radii).sum())
-    text = f"{series.label}: {len(series.radii)} samples, {zero} with radius 0"
-    return text + (f", {infinite} with an infinite radius" if infinite else "") + "."
+def _ticks(panel: Sequence[Series], last: float) -> dict[str, Any]:
+    """Ticks at whole numbers alone where there are no others; few counts have one each."""
+    if not are_counts(panel):
+        return {}
+    return {"tick0": 0, "dtick": 1} if last <= MOST_TICKS + 1 else {"tickformat": "d"}
+
+
+def _left_out(series: Series, last: float) -> str:
+    infinite = np.isinf(series.radii)
+    beyond = {
+        f"a radius beyond {np.floor(last):g}": int(((series.radii > last) & ~infinite).sum()),
+        "an infinite radius": int(infinite.sum()),
+    }
+    text = f"{series.label}: {len(series.radii)} samples, {int((series.radii == 0).sum())} with radius 0"
+    return text + "".join(f", {count} with {what}" for what, count in beyond.items() if count) + "."
 
 
 def style(figure: Any, x_title: str, y_title: str) -> Any:

@@ -6,13 +6,23 @@ import json
 from typing import Any
 
 from asymcert.evaluate.formatting import floor_percent, floor_significant
-from asymcert.report.detector import at_rates, calibration_plot, figures_table, fragile_alerts, ranking_plots
+from asymcert.report.detector import (
+    at_rates,
+    calibration_plot,
+    figures_table,
+    fragile_alerts,
+    ranking_plots,
+    sizes_shown,
+    unpromised_note,
+)
 from asymcert.report.gallery import strips
 from asymcert.report.plots import Plot, curve_plot, radius_plot, surface_plot, training_plots
 from asymcert.report.series import ReportData, by_unit, threat_text, with_curves
 from asymcert.report.tables import audit_table, summary_table, units_table
 from asymcert.report.texts import attacks_table, carriers_table, sentence_notes, undone_table
 from asymcert.threats.model import WORDS
+
+NORMS = "norms"  # that radii are measured in, beside columns and words
 
 
 def content(data: ReportData) -> dict[str, Any]:
@@ -23,9 +33,12 @@ def content(data: ReportData) -> dict[str, Any]:
         "several": any(len(panel) > 1 for panel in data.panels.values()),  # curves in a table, which needs the width
         "summary": summary_table(data.series, data.facts),
         "detector": figures_table(data.detectors[0][1], data.facts) if data.detectors else None,
-        "alerts": {
-            f"{item.adversary} · {item.method}": fragile_alerts(item, data.facts, data.alerts) for item in data.series
-        },
+        "alerts": [
+            (f"{item.adversary} · {item.method}", unpromised_note(item), fragile_alerts(item, data.facts, data.alerts))
+            for item in data.series
+        ],
+        "measures": list(dict.fromkeys(item.unit if item.norm == 0 else NORMS for item in data.series)),
+        "attacked": any(sizes_shown(judged) for _, judged in data.detectors),
         "words": None if data.alerts.is_empty() else carriers_table(data.alerts),
         "texts": None if data.attacked.is_empty() else attacks_table(data.attacked),
         "undone": None if data.attacked.is_empty() else undone_table(data.attacked),
@@ -41,7 +54,7 @@ def plots_of(data: ReportData) -> dict[str, list[Plot]]:
     """The interactive plots of each section."""
     surfaces = [surface_plot(series, data.facts) for series in data.series]
     rated = [each for series, judged in data.detectors for each in at_rates(series, judged)]
-    drawn = [each for each in data.detectors if each[1].certified] or data.detectors[:1]
+    drawn = [each for each in data.detectors if sizes_shown(each[1])] or data.detectors[:1]
     calibrations = [calibration_plot(judged) for _, judged in data.detectors]
     return {
         "curve": [curve_plot(panel, data.overlay) for panel in data.panels.values()],

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from asymcert.certify import ClosedForm
 from asymcert.errors import InputError, RunError
-from asymcert.evaluate.curves import certified_accuracy, round_sizes, summary
+from asymcert.evaluate.curves import certified_accuracy, certified_accuracy_at, round_sizes, summary
 from asymcert.evaluate.judged import Judged, judge
 from asymcert.evaluate.labels import COLUMNS, method_labels, threat_labels
 from asymcert.evaluate.surface import Surface, surface
@@ -67,8 +67,28 @@ class Series:
         """Radii (n,) of the sensitive samples; 0 where they are not recognised."""
         return self.rows.filter("label")["radius"].to_numpy()
 
+    @property
+    def whole(self) -> bool:
+        """Whether sizes of changes are whole numbers: of columns or words, unless a price of theirs is none.
+
+        A curve then stands for what it is at whole numbers, and is nothing between them.
+        """
+        finite = self.radii[np.isfinite(self.radii)]
+        if self.norm != 0 or (finite >= LONGEST_CURVE).any():  # more counts than a curve can show
+            return False
+        if self.threat is None:
+            return bool((finite == np.floor(finite)).all())
+        prices = self.threat.cost if self.threat.edits is None else self.threat.edits.prices
+        return prices is None or bool((np.asarray(prices) % 1 == 0).all())
+
     def steps(self, end: float) -> dict[str, NDArray[np.float64]]:
-        """Points of the drawn curve, at least to radius `end`: ``radius``, in percent the other columns of `curve`."""
+        """Points of the drawn curve, at least to radius `end`: ``radius``, in percent the other columns of `curve`.
+
+        Of counts, a point at each up to `end`; elsewhere each point holds up to the next one.
+        """
+        if self.whole:
+            drawn = certified_accuracy_at(self.rows, np.arange(np.floor(end) + 1).tolist())
+            return {name: drawn[name].to_numpy() * (1 if name == "radius" else 100) for name in drawn.columns}
         drawn = drawn_curve(self.curve)
         end = max(end, drawn["radius"][-1])  # no way back: axes of words end before some radii
         values = {name: 100 * np.append(drawn[name].to_numpy(), drawn[name][-1]) for name in drawn.columns[1:]}
@@ -198,7 +218,7 @@ def drawn_curve(curve: pl.DataFrame, length: int = LONGEST_CURVE) -> pl.DataFram
     return curve[kept].with_columns(curve[last]["accuracy"], curve[last]["lower"])
 
 
-def largest_radius(panel: list[Series]) -> float:
+def largest_radius(panel: Sequence[Series]) -> float:
     """Largest finite radius of a panel, 1 if there is none; of words no more than are of interest."""
     radii = np.concatenate([series.radii for series in panel])
     finite = radii[np.isfinite(radii)]
@@ -209,12 +229,6 @@ def largest_radius(panel: list[Series]) -> float:
 def listed_sizes(panel: Sequence[Series]) -> Sequence[float]:
     """Sizes of changes that are told of series of one unit."""
     return WORD_COUNTS if panel[0].unit == WORDS else round_sizes(np.concatenate([each.radii for each in panel]))
-
-
-def radius_bins(panel: list[Series]) -> NDArray[np.float64]:
-    """Edges of a histogram over a panel's radii; Rice's rule, 2 n^(1/3) bins, between 8 and 30."""
-    count = max(len(series.radii) for series in panel)
-    return np.linspace(0.0, largest_radius(panel), 1 + int(np.clip(np.ceil(2 * count ** (1 / 3)), 8, 30)))
 
 
 def series_of(rows: pl.DataFrame, known: Mapping[str, ThreatModel]) -> tuple[Series, ...]:
