@@ -192,6 +192,13 @@ def test_alerts_of_rows(l2):
     assert [text.get_text() for text in shown] == [f"sample {index}" for index in least[:3]]
 
 
+def test_alerts_without_a_promise_are_counted(ax):
+    radius = torch.tensor([0.0, 0.0, 0.0, 0.2]).double()
+    margin = torch.tensor([-1.0, 1.0, 2.0, 3.0]).double()
+    plots.alerts(Certificate(radius, margin, torch.ones_like(radius), ThreatModel(2), "tangent"), ax)
+    assert ax.get_title() == "Besides: 2 alerts of radius 0, without a promise"
+
+
 def test_no_alerts_are_said():
     assert "no alert" in plots.alerts(certificate((0.0, float("inf")))).texts[0].get_text()
     assert "no alert" in plots.alerts(certificate(())).texts[0].get_text()

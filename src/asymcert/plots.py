@@ -151,6 +151,8 @@ def alerts(
 ) -> Any:
     """The alerts with the least positive radii, the most fragile on top; pale as far as a known change that undoes one.
 
+    The title counts the alerts of radius 0.
+
     Parameters
     ----------
     given
@@ -185,6 +187,8 @@ def alerts(
     _bars(axes, found, [f"sample {index}" if names is None else str(names[index]) for index in found["index"]])
     unit = unit_of(rows["threat"][0], rows["norm"][0]) if len(rows) else ""
     axes.set_xlabel(f"Certified radius, {unit}".rstrip(", "), fontsize=9)
+    if nothing := len(rows.filter("prediction", pl.col("radius") == 0)):
+        axes.set_title(f"Besides: {nothing} alerts of radius 0, without a promise", fontsize=9)
     return axes
 
 
