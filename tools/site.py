@@ -34,7 +34,7 @@ INCLUDED = {  # pages that are files of the repository
     "reference/contributing.md": "CONTRIBUTING.md",
     "reference/benchmarks.md": "benchmarks/README.md",
 }
-MADE_FROM = {  # pages, and the file that each is made from: pages link to it, so that links lead somewhere without the site
+MADE_FROM = {  # pages, and the file that each is made from, which pages link to
     "reference/command_line.md": "src/asymcert/cli/app.py",
     "reference/rows.md": "src/asymcert/runs/rows.py",
     "examples/index.md": "examples",
