@@ -289,3 +289,15 @@ def test_values_like_none_of_a_category_are_said_until_they_are_named(tmp_path):
     assert half.endswith("--missing=n/a")
     assert not any("like none" in note for note in load_table(path, "y", "u", missing=("-", "N/A")).notes)
     assert not any("like none" in note for note in load_table(path, "y", "u", category=("k",)).notes)
+
+
+def test_where_a_table_differs_from_the_plan_of_its_columns_is_said(tmp_path):
+    write(tmp_path / "old.csv", frame())
+    plan = load_table(tmp_path / "old.csv", "y", "1").scaling.plan
+    (tmp_path / "columns.toml").write_text(plan.to_toml())
+    same = load_table(tmp_path / "old.csv", "y", "1", columns=tmp_path / "columns.toml")
+    assert not any("plan of columns" in note for note in same.notes)
+    write(tmp_path / "new.csv", frame().rename({"b": "c"}))
+    notes = load_table(tmp_path / "new.csv", "y", "1", columns=tmp_path / "columns.toml").notes
+    assert "in the plan of columns, but not in the table: 'b'" in notes
+    assert "not in the plan of columns, so recognised: 'c'" in notes

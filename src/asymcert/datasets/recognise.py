@@ -76,8 +76,19 @@ def recognise(raw: RawTable, options: TableOptions, given: Plan | None = None) -
     for values in raw.frame.get_columns():
         if values.name != options.label:
             found.columns.append(decided.get(values.name) or recogniser.column(values))
-    found.notes += _dropped_notes(found.columns)
+    found.notes += _dropped_notes(found.columns) + _differences(raw.frame.columns, given, options.label)
     return found
+
+
+def _differences(names: Sequence[str], given: Plan | None, label: str | None) -> list[str]:
+    """What a plan says of columns that the table lacks, and which it says nothing of."""
+    if given is None:
+        return []
+    known = [column.name for column in given.columns]
+    gone = [repr(column.name) for column in given.used if column.name not in names]
+    new = [repr(name) for name in names if name not in (*known, label)]
+    lines = {"in the plan of columns, but not in the table": gone, "not in the plan of columns, so recognised": new}
+    return [f"{line}: {', '.join(listed)}" for line, listed in lines.items() if listed]
 
 
 def _misnamed(columns: Sequence[str], options: TableOptions) -> list[Problem]:
