@@ -204,3 +204,29 @@ def test_a_card_says_what_evaluate_and_audit_say_and_how_to_get_it_again(old, fo
 def test_a_card_stands_beside_the_model_unless_told_otherwise(old):
     assert json.loads(command("card", old, "--json")) == {"page": f"{old}/card.md", "record": f"{old}/card.json"}
     assert "`--out` must be a path below folders" in refusal("card", old, "--out", old / "run.json" / "deeper")
+
+
+def test_rows_of_a_file_are_evaluated_as_the_test_rows_are(folder, old):
+    """The training file's own rows: all but the test rows are left out, and these are judged as by the split."""
+    by_split = json.loads(command("evaluate", old, "--json", "--quiet"))
+    before = sorted(path for path in old.rglob("*") if path.is_file())
+    by_table = json.loads(command("evaluate", old, "--table", folder / "data.csv", "--json", "--quiet"))
+    assert sorted(path for path in old.rglob("*") if path.is_file()) == before
+    assert len(by_table) == len(by_split) == 4
+    for own, other in zip(by_split, by_table, strict=True):
+        assert (own["split"], other["split"]) == ("test", "table")
+        assert other["confusion"] == own["confusion"]
+        assert other["median_radius"] == pytest.approx(own["median_radius"], rel=1e-12)
+        for name, figure in own["detection"].items():
+            value = figure["value"]  # None of rates that the rows cannot show
+            assert other["detection"][name]["value"] == (value and pytest.approx(value, rel=1e-12)), name
+
+
+def test_what_cannot_be_evaluated_is_refused(folder, old):
+    (folder / "one.csv").write_text("\n".join([",".join(HEADER), "300,0.5,a,bad"]))
+    assert "`--split` must be left out" in refusal("evaluate", old, "--table", folder / "data.csv", "--split", "val")
+    assert "has one value only, bad" in refusal("evaluate", old, "--table", folder / "one.csv")
+    assert "runs on images" in refusal("evaluate", "zoo:mnist-3-8-robust", "--table", folder / "data.csv")
+    rest = lines(20, header=[*HEADER[:3], "label"])
+    (folder / "unlabelled.csv").write_text(rest)
+    assert "lacks the label column 'class'" in refusal("evaluate", old, "--table", folder / "unlabelled.csv")

@@ -25,6 +25,7 @@ from asymcert.evaluate.audit import audit
 from asymcert.evaluate.chunks import between_savings
 from asymcert.evaluate.labels import method_labels
 from asymcert.evaluate.robust import OperatingPoint, operating_points, record_points
+from asymcert.evaluate.same_rows import certified, new_rows
 from asymcert.evaluate.scoring import score_batches
 from asymcert.evaluate.text import usual_edits
 from asymcert.models.base import BinaryClassifier
@@ -147,6 +148,18 @@ def certify_run(
             progress=lambda done, total: update(done),
             proofs=proofs,
         )
+
+
+def certify_table(run: Run, table: Path, threats: list[ThreatModel], certifier: Certifier, quiet: bool) -> pl.DataFrame:
+    """Certify labelled rows of a file that the model was not trained on; returns their rows, which are kept nowhere."""
+    found = new_rows(run, table)
+    check_inside(run.model, threats, found.new)
+    if found.left_out:
+        show.console.print(f"left out: {found.left_out} rows that the model was trained on", soft_wrap=True)
+    if found.unknown:
+        show.console.print("the model's own data are gone: it may have been trained on some of these", soft_wrap=True)
+    with show.progress(f"certify {table.name}", len(found.new), quiet) as update:
+        return pl.concat(certified(run.model, found.new, found.y, threats, update, certifier))
 
 
 def certify_points(run: Run, threats: list[ThreatModel], certifier: Certifier, split: str, quiet: bool) -> None:

@@ -20,7 +20,9 @@ from asymcert.evaluate.judged import Judged
 from asymcert.evaluate.labels import method_labels, threat_labels
 from asymcert.evaluate.units import amount_text, radius_in_units
 from asymcert.models.base import BinaryClassifier
+from asymcert.runs.rows import threat_key
 from asymcert.runs.run import Run
+from asymcert.threats.model import ThreatModel
 from asymcert.threats.table import is_constant
 
 MOST_LISTED = 12  # columns of a kind
@@ -65,8 +67,10 @@ def summary_rows(rows: pl.DataFrame, as_json: bool) -> list[dict[str, Any]]:
     ]
 
 
-def unit_rows(run: Run, rows: pl.DataFrame, as_json: bool) -> list[dict[str, Any]]:
+def unit_rows(run: Run, rows: pl.DataFrame, threats: Sequence[ThreatModel], as_json: bool) -> list[dict[str, Any]]:
     """For a table: how far each column alone may move at the median radius, one row for each column.
+
+    Adversaries are those of the run's folder, and `threats`.
 
     People are not told where columns are counted: any number of them says that each alone may move by any amount.
     """
@@ -75,7 +79,7 @@ def unit_rows(run: Run, rows: pl.DataFrame, as_json: bool) -> list[dict[str, Any
         return []
     table = summary(rows).sort("norm", maintain_order=True)
     table = table if as_json else table.filter(pl.col("norm") > 0)
-    known = run.folder.threats()
+    known = run.folder.threats() | {threat_key(threat): threat for threat in threats}
     titles = _curve_titles(table)
     amounts = [
         radius_in_units(scaling, radius or 0.0, known[key]) for key, radius in table["threat", "median_radius"].rows()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from asymcert._checks import refuse
-from asymcert.certify import certifier_for, default_method
+from asymcert.certify import Certifier, certifier_for, default_method
 from asymcert.datasets import BinaryData, load_rows
 from asymcert.datasets.source import DataSource
 from asymcert.errors import DataError, RunError
@@ -78,13 +78,34 @@ def same_rows(new: Run, old: Run, table: str | Path | None = None) -> SameRows:
     x, others, y = _inputs(new, old, table)
     own = None if table is not None else new.facts.data_digest  # of data whose test rows no training saw
     seen = [_trained_on(run, inputs) for run, inputs in ((new, x), (old, others)) if run.facts.data_digest != own]
+    return _unseen(x, others, y, seen, _scaling_of(new.model) == _scaling_of(old.model))
+
+
+def _unseen(new: Tensor, old: Tensor, y: Tensor, seen: Sequence[Bools | None], same_inputs: bool) -> SameRows:
+    """The rows that no training saw, as far as is known."""
     known = [each for each in seen if each is not None]
     kept = torch.from_numpy(~np.logical_or.reduce([np.zeros(len(y), np.bool_), *known]))
     if not 0 < int(y[kept].sum()) < int(kept.sum()):
         got = f"only {int(kept.sum())} of {len(y)} that no model was trained on, of one class or none"
         raise refuse("rows", "of both classes", got, "Give new ones by --table FILE.")
-    same = _scaling_of(new.model) == _scaling_of(old.model)
-    return SameRows(x[kept], others[kept], y[kept], int((~kept).sum()), len(known) < len(seen), same)
+    return SameRows(new[kept], old[kept], y[kept], int((~kept).sum()), len(known) < len(seen), same_inputs)
+
+
+def new_rows(run: Run, table: str | Path) -> SameRows:
+    """Labelled rows of a table as a run's model takes them in, without those that it was trained on.
+
+    Raises
+    ------
+    InputError
+        The run is on images, or no rows of a class are left.
+    DataError
+        The table lacks the label or a column, or has rows that cannot be read.
+    """
+    if run.model.scaling is None:
+        raise refuse("--table", "left out for runs on images", table, "Evaluate a split of their own data.")
+    frame, label = load_rows(_source(run), table, run.data_dir)
+    x, y = _encoded(run, frame), torch.from_numpy(label)
+    return _unseen(x, x, y, [_trained_on(run, x)], same_inputs=True)
 
 
 def certified(
@@ -93,8 +114,9 @@ def certified(
     y: Tensor,
     threats: Sequence[ThreatModel],
     progress: Callable[[int], None] | None = None,
+    certifier: Certifier | None = None,
 ) -> list[pl.DataFrame]:
-    """Evaluation rows of samples for each adversary, by the method that is the model's default; kept nowhere.
+    """Evaluation rows of samples for each adversary; kept nowhere.
 
     Parameters
     ----------
@@ -106,9 +128,11 @@ def certified(
         The adversaries.
     progress
         Called with the number of samples done after every chunk.
+    certifier
+        By default the model's default method.
     """
-    certifier = certifier_for(default_method(model, threats))
-    origin = Origin("gate", model.digest, "", 0, options_text(certifier))
+    certifier = certifier or certifier_for(default_method(model, threats))
+    origin = Origin("table", model.digest, "", 0, options_text(certifier))
     parts: list[list[pl.DataFrame]] = []
     for index in torch.arange(len(x)).split(CHUNK):
         certificates = certifier.certify(model, x[index], threats)
