@@ -71,18 +71,23 @@ class ReaderContract:
     def answers(self, path: Path, what: str, *, refused: bool) -> None:
         """Read within the limits; an error is one line of this package's own."""
         size = sum(part.stat().st_size for part in [path, *path.rglob("*")] if part.is_file())
-        start, before = time.perf_counter(), reset_peak()
+        start, before = spent(), reset_peak()
         message = None
         try:
-            with stopped_after(2 * self.most_seconds):
+            with stopped_after(6 * self.most_seconds):
                 self.read(path)
         except AsymcertError as error:
             message = str(error)
         assert message is not None or not refused, f"{what}: was read"
         assert "\n" not in (message or ""), f"{what}: the message is more than one line: {message}"
-        used, seconds = peak() - before, time.perf_counter() - start
+        used, seconds = peak() - before, min(now - then for now, then in zip(spent(), start, strict=True))
         assert seconds < self.most_seconds, f"{what}: took {seconds:.1f} s"
         assert used < self.most_memory + size, f"{what}: took {used / 2**20:.0f} MB for a file of {size / 2**20:.1f} MB"
+
+
+def spent() -> tuple[float, float]:
+    """Seconds on the clock and on the processor: a busy machine stretches the one, several threads the other."""
+    return time.perf_counter(), time.process_time()
 
 
 @contextmanager
