@@ -188,9 +188,9 @@ def test_closed_form_says_what_counts():
         ClosedForm().certify(classifier(0), rows(), [ThreatModel(0)])
 
 
-def dated():
+def dated(days=9):
     plan = Plan((ColumnPlan("when", "date", parts=("hour", "days"), time_format="%Y"), ColumnPlan("kind", "category")))
-    columns = (NumericColumn("when: hour", None, 0, 24), NumericColumn("when: days", None, 0, 9))
+    columns = (NumericColumn("when: hour", None, 0, 24), NumericColumn("when: days", None, 0, days))
     return TableScaling((*columns, CategoryColumn("kind", None, ("a", "b"))), plan)
 
 
@@ -206,7 +206,11 @@ def test_a_column_that_was_taken_apart_is_named_whole_or_by_its_parts():
     table = TableThreat(dated())
     assert table.mask("immutable", ["when"]).tolist() == [True, True, False, False, False]
     assert table.mask("immutable", ["when: days"]).tolist() == [False, True, False, False, False]
-    assert table.costs({"when: hour": 3.0, "when": 2.0}, 0).tolist() == [3, 2, 1, 1, 1]
+    for each in (table, TableThreat(dated(days=0))):
+        assert each.costs({"when": 2.0}, 0).tolist() == [2, 2, 1, 1, 1]
+    assert table.costs({"when: hour": 3.0, "when": 2.0}, 2)[:2].tolist() == [3 * 24, 2 * 9]
+    with pytest.raises(InputError, match=r"one price for all parts of 'when', got .*Name 'when'"):
+        table.costs({"when: hour": 3.0}, 0)
     with pytest.raises(InputError, match="`lower` must be about one part of 'when': 'when: hour', 'when: days'"):
         table.bounds("lower", {"when": 3.0})
     with pytest.raises(InputError, match=r"one of \['when', "):

@@ -119,7 +119,11 @@ class TableThreat:
                 remedy = "Use `immutable` to forbid a change."
                 raise refuse(f"cost of column '{column.name}'", "positive", value, remedy)
             unit = 1.0 if norm == 0 else unit_of(column, norm)
-            per_column[position] = 1.0 if is_constant(column) else _product(price, unit)
+            per_column[position] = 1.0 if is_constant(column) and norm != 0 else _product(price, unit)
+        for name, positions in self.whole.items() if norm == 0 else ():
+            if len(prices := {per_column[each] for each in positions}) > 1:
+                remedy = f"Name '{name}', which is one column here."
+                raise refuse("cost", f"one price for all parts of '{name}'", sorted(prices), remedy)
         return self._of(per_column)
 
     def limits(self, parts: Mapping[str, Mapping[str, object]]) -> Limits:
