@@ -1,15 +1,15 @@
-"""Argument checks with one message form: "`name` must be X, got Y. Remedy."."""
+"""Argument checks with one message form: "`name` must be X, got Y. Remedy."; modules of the user's own, checked too."""
 
 from __future__ import annotations
 
 import difflib
 import math
 import textwrap
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import field
 from numbers import Integral, Real
 from types import UnionType
-from typing import Any, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Self, Union, cast, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from asymcert.errors import InputError
 
 LONGEST = 500  # characters of a value that a message shows
+ALONE = 4  # samples of a module that are run by themselves, to see whether others make a difference
+MEASURED = 1e-9  # rounding in float64 that differs between batches, relative
 EXACT = 2.0**53  # from here on not every integer is a float64
 REAL = {torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.bool}
 REAL |= {torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
@@ -168,20 +170,61 @@ def check_inputs(x: Tensor, shape: tuple[int, ...], dtype: torch.dtype | None = 
     return x
 
 
+class Owner(nn.Module):
+    """Holds a user's `module`, which stays in eval mode when the owner is set to training.
+
+    In training mode dropout and batch normalisation would make a sample's values depend on chance and on its batch.
+    """
+
+    module: nn.Module
+
+    def train(self, mode: bool = True) -> Self:
+        """Of everything but the module."""
+        super().train(mode)
+        self.module.eval()
+        return self
+
+
+def check_given(module: Any, x: Any) -> None:
+    """Refuse what is no module, and samples (n, *input_shape) that it cannot be tried on."""
+    if not isinstance(module, nn.Module):
+        remedy = "Build one of the class." if isinstance(module, type) else "Wrap a function in a module's forward."
+        raise refuse("module", "a torch.nn.Module", type(module).__name__, remedy)
+    if not isinstance(x, Tensor):
+        raise refuse("x", "a tensor of samples", type(x).__name__, "Pass torch.as_tensor(x).")
+    if x.ndim < 2 or len(x) == 0:
+        raise refuse("x", "samples of shape (n, *input_shape), one at least", f"shape {tuple(x.shape)}")
+    check_finite("x", x)
+
+
 def output_of(module: nn.Module, x: Tensor, remedy: str = "") -> Tensor:
     """What a user's module makes of inputs, without gradients.
 
     Raises
     ------
     InputError
-        It cannot run on them, of which its own error is told, or returns no tensor.
+        It cannot run on them, of which its own error is told, or returns no tensor of numbers for each of them.
     """
     try:
         with torch.no_grad():
             found = module(x)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
         dtype = str(x.dtype).removeprefix("torch.")
-        raise refuse("module", f"able to run on `x` in {dtype}", str(error).splitlines()[0], remedy) from None
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise refuse("module", f"able to run on `x` in {dtype}", said, remedy) from None
     if not isinstance(found, Tensor):
         raise refuse("module", "one that returns a tensor", type(found).__name__, "Wrap it, to return its scores.")
+    if not found.is_floating_point() or found.shape[:1] != x.shape[:1]:
+        got = f"{found.dtype} of shape {tuple(found.shape)}"
+        raise refuse("module", f"of real values for each of {len(x)} samples", got)
     return found
+
+
+def check_independent(run: Callable[[Tensor], Tensor], x: Tensor) -> None:
+    """Refuse a module whose values of a sample depend on the others of its batch; x is (n, *input_shape), float64."""
+    with torch.no_grad():
+        together, alone = run(x)[:ALONE], torch.cat([run(row[None]) for row in x[:ALONE]])
+    check_finite("module's values", together)
+    if not torch.allclose(together, alone, rtol=MEASURED, atol=MEASURED):
+        got = "others for the same samples in a batch and alone"
+        raise refuse("module", "one whose values of a sample do not depend on other samples", got)

@@ -182,7 +182,7 @@ def test_refuses(lipschitz, message):
 
 
 def test_values_that_are_not_finite_are_refused():
-    with pytest.raises(InputError, match="`feature_map's values` must be finite"):
+    with pytest.raises(InputError, match="`module's values` must be finite"):
         declared(nn.Threshold(9.0, math.nan), {2: 1.0}, X)
 
 

@@ -9,15 +9,13 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from asymcert._checks import check_finite, output_of, refuse
+from asymcert._checks import MEASURED, Owner, check_finite, check_given, check_independent, output_of, refuse
 from asymcert.convex.base import ConvexScore
 
-MEASURED = 1e-9  # rounding of a measured gap in float64, relative to the terms that it is a difference of
-ALONE = 4  # samples that are scored by themselves, to see whether others make a difference
 SAVED = "Keep the code that declares it, or build it of asymcert.convex."
 
 
-class DeclaredScore(ConvexScore):
+class DeclaredScore(Owner, ConvexScore):
     """A module as convex score, whose convexity is declared, not composed; frozen, in float64.
 
     Certificates are as good as that declaration. Rounding inside the module has no bound: certify with
@@ -33,6 +31,7 @@ class DeclaredScore(ConvexScore):
 
     def __init__(self, module: nn.Module, x: Tensor):
         super().__init__()
+        check_given(module, x)
         self.module = copy.deepcopy(module).double().eval().requires_grad_(False)
         self.input_shape = tuple(x.shape[1:])
         found = tuple(output_of(self.module, x.double()).shape)
@@ -88,7 +87,7 @@ def declared(module: nn.Module, x: Tensor) -> DeclaredScore:
     (4,)
     """
     score = DeclaredScore(module, x)
-    _check_independent(score, x.detach().double())
+    check_independent(score, x.detach().double())
     check_convexity(score, x)
     return score
 
@@ -170,11 +169,3 @@ def _unit(slope: Tensor, draws: torch.Generator) -> Tensor:
     flat = slope.flatten(1)
     flat = torch.where(flat.abs().amax(1, keepdim=True) > 0, flat, chance.flatten(1))
     return nn.functional.normalize(flat, dim=1).view_as(slope)
-
-
-def _check_independent(score: DeclaredScore, x: Tensor) -> None:
-    """Refuse a module whose score of a sample depends on the others of its batch."""
-    together, alone = score(x)[:ALONE], torch.cat([score(row[None]) for row in x[:ALONE]])
-    if not torch.allclose(together, alone, rtol=MEASURED, atol=MEASURED):
-        got = f"{together.tolist()} in a batch and {alone.tolist()} alone"
-        raise refuse("module", "of scores that do not depend on other samples", got)

@@ -11,7 +11,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from asymcert._checks import check_finite, check_norm, check_number, output_of, refuse
+from asymcert._checks import (
+    Owner,
+    check_finite,
+    check_given,
+    check_independent,
+    check_norm,
+    check_number,
+    output_of,
+    refuse,
+)
 from asymcert._floats import NORMS, UP, dual_exponent, norm_ratio
 from asymcert.features.base import FeatureMap
 
@@ -19,7 +28,7 @@ STEP = 1e-3  # length of the changes that steepest directions are searched with
 MEASURED = 1.0 + 1e-9  # rounding of a measured ratio in float64
 
 
-class DeclaredMap(FeatureMap):
+class DeclaredMap(Owner, FeatureMap):
     """A module as feature map, with Lipschitz constants that are declared, not computed; frozen, in float64.
 
     Certificates are as good as that declaration. Rounding inside the module has no bound: certify with
@@ -37,8 +46,9 @@ class DeclaredMap(FeatureMap):
 
     def __init__(self, module: nn.Module, lipschitz: Mapping[float, float], x: Tensor):
         super().__init__()
-        if not lipschitz:
-            raise refuse("lipschitz", "a constant for one norm at least", "none", "Pass lipschitz={2: 1.0}.")
+        check_given(module, x)
+        if not isinstance(lipschitz, Mapping) or not lipschitz:
+            raise refuse("lipschitz", "a constant by norm, of one at least", lipschitz, "Pass lipschitz={2: 1.0}.")
         for constant in lipschitz.values():
             check_number("lipschitz", constant, 0.0, torch.finfo(torch.float64).max)
         self.constants = {check_norm(norm): float(constant) for norm, constant in lipschitz.items()}
@@ -93,7 +103,8 @@ def declared(module: nn.Module, lipschitz: Mapping[float, float], x: Tensor) -> 
     Raises
     ------
     InputError
-        The map stretches a change of a sample by more than is declared, or no constant is declared.
+        The map stretches a change of a sample by more than is declared, a sample's features depend on other samples, or
+        no constant is declared.
 
     Examples
     --------
@@ -102,6 +113,7 @@ def declared(module: nn.Module, lipschitz: Mapping[float, float], x: Tensor) -> 
     True
     """
     feature_map = DeclaredMap(module, lipschitz, x)
+    check_independent(feature_map, x.detach().double())
     check_lipschitz(feature_map, x, tuple(feature_map.constants))
     return feature_map
 

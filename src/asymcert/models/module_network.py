@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from asymcert._checks import check_count, output_of, refuse
+from asymcert._checks import Owner, check_count, check_given, output_of, refuse
 
 
-class ModuleNetwork(nn.Module):
+class ModuleNetwork(Owner):
     """Any module as base of a `SmoothedClassifier` or `SplitClassifier`: a copy, with one margin for each sample.
 
     Certificates by votes hold for whatever network is voted on, so nothing is declared; one that was not trained on
@@ -41,6 +41,7 @@ class ModuleNetwork(nn.Module):
 
     def __init__(self, module: nn.Module, x: Tensor, sensitive_class: int | None = None):
         super().__init__()
+        check_given(module, x)
         self.module = copy.deepcopy(module).float().eval()
         self.input_shape, self.sensitive_class = tuple(x.shape[1:]), sensitive_class
         found = self._measured(x[:1].detach().float())

@@ -7,7 +7,7 @@ from typing import Any, Self, TypeVar
 import torch
 from torch import Tensor, nn
 
-from asymcert._checks import check_choice, check_number, check_weights
+from asymcert._checks import check_choice, check_number, check_weights, refuse
 from asymcert.datasets.scaling import TableScaling
 from asymcert.models.base import described
 from asymcert.models.module_network import ModuleNetwork
@@ -60,7 +60,7 @@ class SmoothedClassifier(NoisyClassifier):
         scaling: TableScaling | None = None,
         info: dict[str, Any] | None = None,
     ):
-        super().__init__(base.input_shape, threshold, sensitive=sensitive, other=other, scaling=scaling, info=info)
+        super().__init__(shape_of(base), threshold, sensitive=sensitive, other=other, scaling=scaling, info=info)
         check_choice("noise", noise, tuple(NOISES))
         check_number("sigma", sigma, 0.0, float(torch.finfo(torch.float32).max), open_low=True)
         self.noise, self.sigma = noise, float(sigma)
@@ -92,6 +92,15 @@ class SmoothedClassifier(NoisyClassifier):
         """As in `BinaryClassifier.from_contents`."""
         base = rebuilt(metadata["base"], tensors)
         return cls(base, metadata["noise"], float.fromhex(metadata["sigma"]), **described(metadata))
+
+
+def shape_of(base: Network) -> tuple[int, ...]:
+    """Shape of what a network takes; refuses other modules."""
+    shape = getattr(base, "input_shape", None)
+    if not isinstance(shape, tuple):
+        remedy = "Wrap a module of your own: ModuleNetwork(module, x)."
+        raise refuse("base", "a network with an input_shape", type(base).__name__, remedy)
+    return shape
 
 
 def deployed(base: Network) -> Network:

@@ -16,7 +16,7 @@ from asymcert.models.base import CHUNK_VALUES, BinaryClassifier, described
 from asymcert.models.module_network import ModuleNetwork
 from asymcert.models.networks import BaseNetwork
 from asymcert.models.noisy import LARGEST_BATCH
-from asymcert.models.smoothed import deployed, rebuilt
+from asymcert.models.smoothed import deployed, rebuilt, shape_of
 
 LEVELS = 255  # steps between 0 and 1 of an 8-bit image
 MOST_SPLITS = 2**20  # half-integers up to here, and their quotients' ceilings, are exact in float32
@@ -77,7 +77,7 @@ class SplitClassifier(BinaryClassifier):
         scaling: TableScaling | None = None,
         info: dict[str, Any] | None = None,
     ):
-        super().__init__(base.input_shape, threshold, sensitive=sensitive, other=other, scaling=scaling, info=info)
+        super().__init__(shape_of(base), threshold, sensitive=sensitive, other=other, scaling=scaling, info=info)
         check_count("splits", splits)
         if splits > MOST_SPLITS:
             raise refuse("splits", f"at most {MOST_SPLITS}", splits, "Use a smaller sigma.")
