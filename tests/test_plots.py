@@ -175,6 +175,28 @@ class TestComparisonReader(ReaderContract):
         return paths | {"no file": folder / "nowhere.json"}
 
 
+def test_a_curve_in_another_unit_is_refused_on_the_same_axes(ax):
+    plots.curve(certificate(), ax)
+    radius = torch.tensor([0.1]).double()
+    other = Certificate(radius, radius, radius, ThreatModel(float("inf")), "tangent")
+    with pytest.raises(InputError, match="`ax` must be axes of .*Draw each unit on axes of its own"):
+        plots.curve(other, ax)
+    assert len(plots.curve(certificate(), ax).lines) == 2
+
+
+@pytest.mark.parametrize("points", [None, 7, [1], {"a": 1}])
+def test_points_that_are_none_are_refused(points):
+    with pytest.raises(InputError, match="`given` must be a path, or points of a comparison"):
+        plots.front(points)
+
+
+def test_labels_and_names_of_other_kinds(ax):
+    with pytest.raises(InputError, match="`label` must be a text"):
+        plots.curve(certificate(), label=3)
+    plots.alerts(certificate(), ax, count=1, names=(name for name in "abcde"))
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["c"]
+
+
 def test_alerts_are_the_most_fragile(ax):
     upper = torch.tensor([0.0, 0.35, 0.1501, float("inf"), float("inf")], dtype=torch.float64)
     assert plots.alerts(certificate(upper=upper), ax, count=2, names=list("abcde")) is ax

@@ -29,6 +29,7 @@ from asymcert.report.series import COLOURS, GREY, Series, largest_radius, unit_o
 
 __all__ = ["alerts", "curve", "front", "surface"]
 
+ACROSS = "Size of the change, "  # then the unit
 MARGIN = 1.04  # of the largest radius, that an axis ends at
 LONGEST = 30  # characters of a name beside a bar
 
@@ -61,12 +62,14 @@ def curve(given: pl.DataFrame | Certificate, ax: Any = None, label: str | None =
         Matplotlib is not installed.
     """
     panel = panel_of(rows_of(given))
-    if label is not None and len(panel) > 1:
-        raise refuse("label", "left out for several curves", repr(label), "Draw them one after another.")
-    axes = _axes(ax)
+    if label is not None and (len(panel) > 1 or not isinstance(label, str)):
+        raise refuse("label", "a text, and left out for several curves", repr(label), "Draw them one after another.")
+    axes, unit = _axes(ax), f"{ACROSS}{panel[0].unit}"
+    if axes.get_xlabel().startswith(ACROSS) and axes.get_xlabel() != unit:
+        raise refuse("ax", f"axes of {unit!r}", f"some of {axes.get_xlabel()!r}", "Draw each unit on axes of its own.")
     drawn, end = len(axes.lines), MARGIN * largest_radius(panel)
     draw_curves(axes, [_named(each, label, drawn) for each in panel], max(end, axes.get_xlim()[1]) if drawn else end)
-    axes.set_xlabel(f"Size of the change, {panel[0].unit}", fontsize=9)
+    axes.set_xlabel(unit, fontsize=9)
     axes.set_ylabel("Alerts that hold, %" if isinstance(given, Certificate) else "Certified accuracy, %", fontsize=9)
     if len(axes.lines) > 1:
         axes.legend(fontsize=7.5, frameon=False)
@@ -134,6 +137,8 @@ def front(given: str | Path | Sequence[Point], ax: Any = None, norm: float | Non
     if isinstance(given, str | Path):
         panel = recorded_panel(given, norm)
     else:
+        if not isinstance(given, Sequence) or not all(isinstance(point, Point) for point in given):
+            raise refuse("given", "a path, or points of a comparison", type(given).__name__)
         points = [point for point in given if norm is None or point.norm == norm]
         norms = sorted({point.norm for point in points})
         if len(norms) != 1:
@@ -177,7 +182,7 @@ def alerts(
         Matplotlib is not installed.
     """
     check_count("count", count)
-    rows = rows_of(given)
+    rows, names = rows_of(given), None if names is None else list(names)
     if rows.n_unique(["model_digest", "split", "method", "options", "threat"]) > 1:
         raise refuse("given", "of one model, split, method and threat model", "several", "Filter the rows.")
     found = most_fragile(rows.filter(pl.col("radius").is_finite()), count)

@@ -12,6 +12,8 @@ from asymcert.attacks import ProjectedGradient, RandomSearch
 from asymcert.certify import certifier_for
 from asymcert.convex import ConvexMLP
 from asymcert.errors import InputError
+from asymcert.export.certified_graph import to_certified_onnx
+from asymcert.export.onnx_graph import to_onnx
 from asymcert.features import Centre, CentreAbsolute
 from asymcert.models import BinaryClassifier, DistanceClassifier, FeatureConvexClassifier, UnionClassifier
 from contracts.kinds import net, on_learned, score, shared
@@ -117,8 +119,12 @@ def test_columns_are_counted_by_the_members_that_can():
     alone = certifier_for("tangent").certify(union.deciding()[0], x, [threat])[0]
     assert torch.equal(certify(union, x, threat).radius, alone.radius)
     nobody = UnionClassifier([DistanceClassifier(net(ROW)), DistanceClassifier(net(ROW))])
-    with pytest.raises(InputError, match="norm"):
+    with pytest.raises(
+        InputError, match=r"one that some member is certified against, got columns.*'interval', got norm 0"
+    ):
         certify(nobody, x, threat)
+    with pytest.raises(InputError, match=r"some member .*edits of words for method 'tangent'.*for method 'interval'"):
+        certify(union, x, ThreatModel(0, lower=0, upper=1, edits=LANGUAGES["pairs"].threat(["add"]).edits))
 
 
 def test_members_whose_features_are_learned_take_the_method_that_suits_them():
@@ -133,6 +139,26 @@ def test_a_union_is_stored_and_read(tmp_path):
     again = BinaryClassifier.load(tmp_path / "union.safetensors").float()
     assert again.digest == union.digest
     assert torch.equal(again.margin(x), union.margin(x))
+
+
+def test_a_union_of_a_model_with_itself_is_stored(tmp_path):
+    one = convex(1).double()
+    UnionClassifier([one, one.with_threshold(0.5)]).save(tmp_path / "union.safetensors")
+    again = BinaryClassifier.load(tmp_path / "union.safetensors")
+    assert torch.equal(again.margin(inputs()), one.margin(inputs()).maximum(one.with_threshold(0.5).margin(inputs())))
+
+
+@pytest.mark.parametrize("members", [None, convex(1), (convex(seed) for seed in (1, 2))])
+def test_members_that_are_no_list_are_refused(members):
+    with pytest.raises(InputError, match="`members` must be a list of at least two classifiers, got "):
+        UnionClassifier(members)
+
+
+def test_graphs_of_unions_are_refused_with_what_can_be_exported():
+    union = UnionClassifier([convex(1), convex(2)])
+    for export in (to_onnx, lambda model: to_certified_onnx(model, THREATS[1])):
+        with pytest.raises(InputError, match="Export each member by itself"):
+            export(union)
 
 
 def test_what_makes_no_union_is_refused():

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from asymcert._checks import option
+from asymcert._checks import option, refuse
 from asymcert.certify.base import Certificate, Certifier, Threats
 from asymcert.certify.closed_form import ClosedForm
 from asymcert.certify.distance_nets import DistanceIntervals
@@ -55,13 +55,17 @@ class Union(Certifier):
             except InputError as error:
                 refused.append(error)
         if len(refused) == len(model.members):
-            raise refused[0]
+            reasons = "; ".join(dict.fromkeys(str(error).rstrip(".") for error in refused))
+            raise refuse("threat", "one that some member is certified against", threats[0].describe(), f"{reasons}.")
         return Certificate(radius, margin, torch.full_like(margin, torch.nan), threats[0], self.method, self.sound)
 
     def _radius(self, member: BinaryClassifier, x: Tensor, threats: Threats) -> Tensor:
-        """A member's radii by the first method of its kind that does not refuse; the last one says why it does."""
-        *others, last = (each for each in BEST_FIRST if isinstance(member, each.kind))
-        for certifier in others:
-            with suppress(InputError):
-                return certifier(sound=self.sound).certify(member, x, threats)[0].radius
-        return last(sound=self.sound).certify(member, x, threats)[0].radius
+        """A member's radii by the first method of its kind that does not refuse; else why the best one does."""
+        best, *others = (each(sound=self.sound) for each in BEST_FIRST if isinstance(member, each.kind))
+        try:
+            return best.certify(member, x, threats)[0].radius
+        except InputError as error:
+            for certifier in others:
+                with suppress(InputError):
+                    return certifier.certify(member, x, threats)[0].radius
+            raise error from None

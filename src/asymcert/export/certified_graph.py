@@ -29,7 +29,7 @@ from asymcert.export.count_graph import add_count
 from asymcert.export.feature_maps import add_distances, add_map
 from asymcert.export.graph import Graph, facts
 from asymcert.export.networks import add_margin_of_logits
-from asymcert.export.onnx_graph import of_window
+from asymcert.export.onnx_graph import EACH_MEMBER, of_window
 from asymcert.export.scores import add_score
 from asymcert.export.table_inputs import add_inputs
 from asymcert.export.tangent_graph import Falls, TangentRadius
@@ -37,6 +37,7 @@ from asymcert.export.word_graph import add_edits
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.distance_net import DistanceClassifier
 from asymcert.models.feature_convex import FeatureConvexClassifier
+from asymcert.models.union import UnionClassifier
 from asymcert.threats.model import ThreatModel, Values
 
 LARGEST = 1e100  # inputs beyond it get no radius, so that nothing can overflow
@@ -93,7 +94,7 @@ def to_certified_onnx(
         method = DistanceLipschitz.method
         radius = _lipschitz(graph, x, model, threat)
     else:
-        remedy = "Export the margin alone with to_onnx."
+        remedy = EACH_MEMBER if isinstance(model, UnionClassifier) else "Export the margin alone with to_onnx."
         raise refuse("model", "feature-convex or an l_inf-distance net", type(model).__name__, remedy)
     _radius(graph, x, threat, graph.op("Sub", radius, graph.number(lost)) if lost else radius)
     described |= columns | {"threat": json.dumps(threat.to_dict()), "method": method}

@@ -21,8 +21,10 @@ from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.models.lipschitz import LipschitzClassifier
 from asymcert.models.relu import ReluClassifier
 from asymcert.models.text import TextClassifier
+from asymcert.models.union import UnionClassifier
 
 ENCODER, SCRIPT = "features.json", "features.js"
+EACH_MEMBER = "Export each member by itself: it has no graph of its own."  # of a union
 
 
 def to_onnx(model: BinaryClassifier, verdict: bool = True, raw: bool | None = None) -> onnx.ModelProto:
@@ -77,6 +79,8 @@ def _add_scores(graph: Graph, model: BinaryClassifier, x: str) -> str:
     if isinstance(model, LipschitzClassifier):
         return add_lipschitz(graph, model, x)
     remedy = "Smoothed and split classifiers vote over many copies of an input; their base alone is not what they say."
+    if isinstance(model, UnionClassifier):
+        remedy = EACH_MEMBER
     raise refuse("model", "of a kind whose margin is one graph", type(model).__name__, remedy)
 
 

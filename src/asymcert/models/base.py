@@ -205,8 +205,12 @@ class BinaryClassifier(nn.Module, ABC):
         }
 
     def weights(self) -> dict[str, Tensor]:
-        """Parameters and buffers on the CPU in float64, which holds every float32 exactly."""
-        return {name: value.detach().cpu().double().contiguous() for name, value in self.state_dict().items()}
+        """Copies of parameters and buffers on the CPU in float64, which holds every float32 exactly.
+
+        Files take no tensors that share memory, as those of a union of a model with itself do.
+        """
+        state = self.state_dict().items()
+        return {name: value.detach().to("cpu", torch.float64, copy=True).contiguous() for name, value in state}
 
     @property
     def digest(self) -> str:

@@ -94,7 +94,7 @@ class SmoothedClassifier(NoisyClassifier):
         return cls(base, metadata["noise"], float.fromhex(metadata["sigma"]), **described(metadata))
 
 
-def shape_of(base: Network) -> tuple[int, ...]:
+def shape_of(base: object) -> tuple[int, ...]:
     """Shape of what a network takes; refuses other modules."""
     shape = getattr(base, "input_shape", None)
     if not isinstance(shape, tuple):

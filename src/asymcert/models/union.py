@@ -49,8 +49,9 @@ class UnionClassifier(BinaryClassifier):
     def __init__(
         self, members: Sequence[BinaryClassifier], threshold: float = 0.0, *, info: dict[str, Any] | None = None
     ):
-        if len(members) < 2:
-            raise refuse("members", "at least two classifiers", len(members))
+        if not isinstance(members, Sequence) or len(members) < 2:
+            got = f"{len(members)}" if isinstance(members, Sequence) else type(members).__name__
+            raise refuse("members", "a list of at least two classifiers", got)
         for member in members:
             if not isinstance(member, tuple(KINDS.values())):
                 raise refuse("members", f"of the kinds {', '.join(KINDS)}", type(member).__name__)
