@@ -179,7 +179,7 @@ def test_a_curve_in_another_unit_is_refused_on_the_same_axes(ax):
     plots.curve(certificate(), ax)
     radius = torch.tensor([0.1]).double()
     other = Certificate(radius, radius, radius, ThreatModel(float("inf")), "tangent")
-    with pytest.raises(InputError, match="`ax` must be axes of .*Draw each unit on axes of its own"):
+    with pytest.raises(InputError, match=r"`ax` must be axes of .*Draw each unit on axes of its own"):
         plots.curve(other, ax)
     assert len(plots.curve(certificate(), ax).lines) == 2
 
@@ -238,7 +238,7 @@ def test_names_that_look_like_formulas_are_texts():
         (lambda rows: plots.curve(rows), "`given` must be of sensitive samples, radii in one unit"),
         (lambda rows: plots.curve([1.0]), "`given` must be evaluation rows or a Certificate, got list"),
         (lambda rows: plots.curve(certificate((0.0,))), "got none of them"),
-        (lambda rows: plots.curve(rows.filter(pl.col("norm") == 2), label="both"), "`label` must be left out"),
+        (lambda rows: plots.curve(rows.filter(pl.col("norm") == 2), label="both"), "and left out for several curves"),
         (lambda rows: plots.curve(certificate(), ax=[1, 2]), "`ax` must be matplotlib axes, got list"),
         (lambda rows: plots.surface(certificate()), "`given` must be closed-form rows"),
         (lambda rows: plots.surface(rows.filter(pl.col("norm") == 2)), "`given` must be closed-form rows"),

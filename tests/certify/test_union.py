@@ -119,12 +119,8 @@ def test_columns_are_counted_by_the_members_that_can():
     alone = certifier_for("tangent").certify(union.deciding()[0], x, [threat])[0]
     assert torch.equal(certify(union, x, threat).radius, alone.radius)
     nobody = UnionClassifier([DistanceClassifier(net(ROW)), DistanceClassifier(net(ROW))])
-    with pytest.raises(
-        InputError, match=r"one that some member is certified against, got columns.*'interval', got norm 0"
-    ):
+    with pytest.raises(InputError, match=r"that some member is certified against, .*'interval', got norm 0"):
         certify(nobody, x, threat)
-    with pytest.raises(InputError, match=r"some member .*edits of words for method 'tangent'.*for method 'interval'"):
-        certify(union, x, ThreatModel(0, lower=0, upper=1, edits=LANGUAGES["pairs"].threat(["add"]).edits))
 
 
 def test_members_whose_features_are_learned_take_the_method_that_suits_them():
