@@ -229,4 +229,7 @@ def test_what_cannot_be_evaluated_is_refused(folder, old):
     assert "runs on images" in refusal("evaluate", "zoo:mnist-3-8-robust", "--table", folder / "data.csv")
     rest = lines(20, header=[*HEADER[:3], "label"])
     (folder / "unlabelled.csv").write_text(rest)
-    assert "lacks the label column 'class'" in refusal("evaluate", old, "--table", folder / "unlabelled.csv")
+    lacking, told = ("--table", folder / "unlabelled.csv"), "The file lacks the label column 'class'. Provide it."
+    assert refusal("evaluate", old, *lacking) == refusal("gate", old, "--against", old, *lacking) == told
+    train = ("train", folder / "data.csv", "--label", "class", "--sensitive", "bad", "--out", folder / "none")
+    assert "The test file lacks the label column 'class'." in refusal(*train, "--test", folder / "unlabelled.csv")

@@ -83,7 +83,8 @@ def classes_for(raws: Sequence[RawTable], sensitive: object, options: TableOptio
     if not several(sensitive) and not options.harmless:
         raise refuse("sensitive", "a class of the table, or several", "none", "Or name what is `harmless`.")
     if not all(options.label in raw.frame.columns for raw in raws):
-        raise DataError(f"The test file lacks the label column '{options.label}'. Provide it.")
+        what = "file" if len(raws) == 1 else "test file"
+        raise DataError(f"The {what} lacks the label column '{options.label}'. Provide it.")
     labels = [raw.frame.get_column(options.label) for raw in raws]
     mapped = dict(pair.split("=", 1) for pair in options.label_map)
     return classes_of(labels, several(sensitive), options.harmless, mapped, options.clean)
