@@ -3,14 +3,17 @@
 import asyncio
 import math
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
 
 from asymcert.certify import certify
+from asymcert.datasets.tables import load_table
 from asymcert.evaluate.evasion import explain_columns
 from asymcert.evaluate.scoring import score_table
 from asymcert.serve.questions import Question
+from asymcert.serve.rows import RowReader
 from contracts.messages import HARMLESS, SPAM
 from serve.runs import table_frame
 
@@ -102,6 +105,32 @@ def test_rows_that_cannot_be_read_stop_no_other(table):
     assert all(answer["verdict"] is answer["margin"] is None and answer["radii"] == {} for answer in found[1:-1])
 
 
+@pytest.mark.parametrize("value", [True, False])
+def test_true_and_false_are_no_numbers(table, value):
+    """Unless a column may have held them in training: they were 1 and 0 there."""
+    bad = [PLAIN[0] | {"size": value}, ROWS[0] | {"size": value}, PLAIN[0] | {"size": value, "gaps": value}]
+    found = answers(table, rows=[PLAIN[0], *bad])
+    assert found[0]["problem"] is None
+    told = "must be a number or a text, got true or false"
+    assert [answer["problem"] for answer in found[1:]] == [f"'size' {told}", f"'size' {told}", f"'size', 'gaps' {told}"]
+    category = answers(table, rows=[PLAIN[0] | {"kind": value}, PLAIN[0] | {"kind": str(value).lower()}])
+    assert same_but_rounding(category[:1]) == same_but_rounding(category[1:])
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
+def test_true_and_false_stay_what_a_column_of_them_had(tmp_path, suffix):
+    draw = np.random.default_rng(0)
+    size, flag = draw.random(200), draw.random(200) > 0.5
+    frame = pl.DataFrame({"size": size, "flag": flag, "class": np.where(size + flag / 2 > 0.7, "bad", "good")})
+    path = tmp_path / f"flags.{suffix}"
+    {"csv": frame.write_csv, "parquet": frame.write_parquet, "jsonl": frame.write_ndjson}[suffix](path)
+    scaling = load_table(path, "class", "bad").scaling
+    rows = [{"size": 0.5, "flag": True}, {"size": 0.5, "flag": False}, {"size": True, "flag": 1}]
+    found = RowReader(scaling).read("rows", [rows])
+    assert found.encode(slice(None))[:, 1].tolist() == [1.0, 0.0]
+    assert found.problems == {2: "'size' must be a number or a text, got true or false"}
+
+
 def test_where_no_row_can_be_read_there_is_a_line_for_each(table):
     response = table.post("/v1/certify", json={"rows": [{"a": 1}, 7]})
     assert response.status_code == 422
@@ -149,7 +178,8 @@ def test_arrays(images):
 
 def test_arrays_that_are_none(images):
     good = [0.5] * 9
-    found = answers(images, arrays=[good, [0.5] * 8, [[1], [1, 2]], "x", None, [["a"] * 3] * 3, [2.0] * 9, [True] * 9])
+    truth = [[True] * 9, [True, *good[1:]], [[[0.5, 0.5, False], [1, 1, 1], [0, 0, 0]]], True]
+    found = answers(images, arrays=[good, [0.5] * 8, [[1], [1, 2]], "x", None, [["a"] * 3] * 3, [2.0] * 9, *truth])
     assert found[0]["problem"] is None
     assert [answer["problem"] for answer in found[1:]] == [
         "must have the shape [1, 3, 3] or be 9 numbers, got [8]",
@@ -158,7 +188,7 @@ def test_arrays_that_are_none(images):
         "must be 9 numbers, got something else",
         "must be 9 numbers, got something else",
         "outside the box of l1 box[0,1]",
-        "must be 9 numbers, got something else",
+        *["must be 9 numbers, got true or false"] * 4,
     ]
 
 

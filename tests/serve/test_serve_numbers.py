@@ -19,7 +19,7 @@ FRAME = pl.DataFrame(
         "gaps": [None if place % 5 == 0 else float(place) for place in range(300)],
     }
 )
-BEYOND = [{"whole": 10**300, "great": -1e300, "small": 0, "same": 8, "gaps": True}]
+BEYOND = [{"whole": 10**300, "great": -1e300, "small": 0, "same": 8, "gaps": 1}]
 
 
 @pytest.mark.parametrize("impute", [None, "mean"])

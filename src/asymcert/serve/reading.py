@@ -118,8 +118,18 @@ class ArrayReader(Reader):
             values = np.array(sample)
         except ValueError:  # lists of different lengths
             return f"must be {self.size} numbers, got lists of different lengths"
+        if _has_truth(sample):
+            return f"must be {self.size} numbers, got true or false"
         if values.dtype.kind not in "iuf":
             return f"must be {self.size} numbers, got something else"
         if values.shape not in (self.shape, (self.size,)):
             return f"must have the shape {list(self.shape)} or be {self.size} numbers, got {list(values.shape)}"
         return values.astype(np.float64).reshape(self.shape)
+
+
+def _has_truth(sample: Any) -> bool:
+    """Whether there is true or false among what nested lists hold, which an array would take for 1 or 0."""
+    if not isinstance(sample, list):
+        return isinstance(sample, bool)
+    kinds = set(map(type, sample))
+    return bool in kinds or (list in kinds and any(_has_truth(each) for each in sample if isinstance(each, list)))

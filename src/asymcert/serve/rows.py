@@ -11,6 +11,7 @@ from torch import Tensor
 
 from asymcert._checks import did_you_mean
 from asymcert.datasets.column_plan import ColumnPlan
+from asymcert.datasets.columns import Column, NumericColumn
 from asymcert.datasets.scaling import TableScaling
 from asymcert.serve.numbers import NumberRows
 from asymcert.serve.questions import ROWS, TEXTS
@@ -19,6 +20,7 @@ from asymcert.serve.reading import Readable, Reader
 SHOWN = 60  # characters of a column's name in a problem
 MOST_NAMED = 8  # columns in a problem
 Group = tuple[int | None, frozenset[str]]
+PLAIN_CELLS = frozenset({int, float, str, type(None)})
 PLAIN: Group = (None, frozenset())  # rows whose numbers are numbers
 
 
@@ -42,7 +44,8 @@ class _CleanRows(Readable):
 class RowReader(Reader):
     """Rows with a value for each column that training used; columns that it left out are ignored.
 
-    Numbers may be written as texts, as in the table's file. Rows that write the same columns so are read together with
+    Numbers may be written as texts, as in the table's file, and as true and false in columns that hold nothing else in
+    training, or nothing but 0 and 1. Rows that write the same columns so are read together with
     the others of their request, because a table has one decimal sign; all other rows, whatever request they come from.
 
     Parameters
@@ -58,6 +61,7 @@ class RowReader(Reader):
         self.dropped = frozenset(column.name for column in plan) - {column.name for column in self.used}
         self.names = frozenset(column.name for column in self.used)
         self.numbers = tuple(column.name for column in self.used if column.kind == "number")
+        self.no_truth = frozenset(self.numbers) - {column.name for column in scaling.columns if _of_truth(column)}
         self.text = self.used[0].name if len(self.used) == 1 and self.used[0].kind == "text" else None
         self.asks = [{"name": column.name, "kind": column.kind} for column in self.used]
         self.plain = NumberRows(scaling) if NumberRows.fits(scaling) else None
@@ -124,8 +128,18 @@ class RowReader(Reader):
                 return f"unknown columns: {_listed(unknown)}. {hint}".rstrip(" .")
             if absent:
                 return f"lacks the columns: {_listed(absent)}"
+        if PLAIN_CELLS.issuperset(map(type, row.values())):
+            return None
         nested = [name for name in self.names if isinstance(row[name], list | dict)]
-        return f"{_listed(nested)} must be a number or a text" if nested else None
+        truths = [name for name in self.numbers if name in self.no_truth and isinstance(row[name], bool)]
+        if nested:
+            return f"{_listed(nested)} must be a number or a text"
+        return f"{_listed(truths)} must be a number or a text, got true or false" if truths else None
+
+
+def _of_truth(column: Column) -> bool:
+    """Whether a column of numbers may have been one of true and false in training, which are 1 and 0 there."""
+    return isinstance(column, NumericColumn) and {column.low, column.high} <= {0.0, 1.0}
 
 
 def _plan_of(scaling: TableScaling) -> tuple[ColumnPlan, ...]:
