@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from asymcert._checks import check_choice
 from asymcert._files import jsonable, parse_json
 from asymcert._version import __version__
@@ -15,6 +17,7 @@ from asymcert.certify import Certifier
 from asymcert.datasets.columns import CategoryColumn, Column, NumericColumn
 from asymcert.models.base import BinaryClassifier
 from asymcert.runs.facts import RunFacts
+from asymcert.runs.folder import RunFolder
 from asymcert.runs.run import Run
 from asymcert.serve.answers import Answer, Asked, answers
 from asymcert.serve.graphs import GraphCertifier, pays
@@ -38,7 +41,7 @@ class Source:
     Parameters
     ----------
     folder
-        Of the run.
+        Of the run, or ``zoo:NAME``.
     threats
         The adversaries for a model.
     certifier
@@ -49,7 +52,7 @@ class Source:
     Raises
     ------
     InputError
-        Another engine.
+        Another engine, or ``zoo:NAME`` of no model.
     """
 
     folder: Path
@@ -59,6 +62,7 @@ class Source:
 
     def __post_init__(self) -> None:
         check_choice("engine", self.engine, ENGINES)
+        object.__setattr__(self, "folder", RunFolder(self.folder).path)
 
     def load(self) -> Served:
         """Read the run's model anew.
@@ -68,7 +72,7 @@ class Source:
         RunError
             The folder holds no run, or no model that fits it.
         InputError
-            A threat model or the certifier does not fit the model.
+            A threat model or the certifier does not fit the model, or they do not fit each other.
         """
         run = Run(self.folder)
         threats = self.threats(run.model)
@@ -76,6 +80,7 @@ class Source:
         if self.engine == ENGINES[1]:
             graphs = GraphCertifier(run.model, [threat for threat in threats if pays(run.model, threat)])
         certifier, card = self.certifier(run.model, threats), _written_card(self.folder, run.digest)
+        certifier.certify(run.model, torch.empty(0, *run.model.input_shape), threats)  # what no request could be told
         return Served(run.model, run.digest, run.facts, Offers.of(threats), certifier, graphs, card)
 
 
