@@ -56,7 +56,13 @@ def test_examples_have_verdicts_of_both_kinds_and_promises(name):
 
 @pytest.mark.parametrize("name", WITHOUT_EXAMPLES)
 def test_a_model_whose_data_may_not_be_shipped_says_so(name):
-    assert "may not be shipped" in refusal("demo", "--zoo", name)
+    told = refusal("demo", "--zoo", name)
+    assert "may not be shipped" in told
+    if name.startswith("cats-dogs"):
+        assert told.startswith("`--zoo` must be a model with pictures to show, or one of rows or texts, got cats-dogs-")
+        assert told.endswith(f"in Python: asymcert.certify(asymcert.load('zoo:{name}'), x).")
+    else:
+        assert told.startswith(f"`--table` must be given for zoo:{name}, got nothing.")
 
 
 def test_rows_of_ones_own(tmp_path):
@@ -70,6 +76,8 @@ def test_rows_of_ones_own(tmp_path):
     texts.write_text("text\nYou have won a prize call now\nlunch?\n")
     told = json.loads(command("demo", "--zoo", "spam-sms", "--table", texts, "--json"))
     assert [row["verdict"] for row in told] == ["spam", "ham"]
+    assert list(told[0]) == ["row", "verdict", "margin", "words", "problem"]
+    assert told[0]["words"] == 1
 
 
 def test_options_that_do_not_fit_are_refused(tmp_path):

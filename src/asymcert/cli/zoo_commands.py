@@ -16,13 +16,15 @@ from asymcert.cli.parameters import Json
 from asymcert.cli.steps import threats_for
 from asymcert.datasets.table_batches import read_batches
 from asymcert.evaluate.formatting import floor_percent, floor_significant
-from asymcert.evaluate.labels import threat_labels
+from asymcert.evaluate.labels import COLUMNS, threat_labels
 from asymcert.evaluate.scoring import score_table
 from asymcert.models import zoo as models
 from asymcert.models.base import BinaryClassifier
 from asymcert.runs.rows import threat_key
+from asymcert.threats.model import WORDS
 
 MOST_ROWS = 20  # of a table, in a demonstration
+UNSHIPPED = "Its data may not be shipped, so it has no examples"
 
 
 def zoo(
@@ -63,11 +65,11 @@ def demonstrate(name: str, text: str | None, table: Path | None, as_json: bool) 
     elif text is not None:
         raise refuse("--text", "given with a model of texts, and without --table", f"zoo:{name}")
     elif model.scaling is not None:
-        _rows(model, table or _given(examples.get(".csv"), name, "--table"), as_json)
+        _rows(model, table or _own_rows(examples.get(".csv"), name), as_json)
     elif table is not None:
         raise refuse("--table", "given with a model of a table or of texts", f"zoo:{name}")
     else:
-        _images(model, entry, _given(examples.get(".npy"), name, "a picture in Python, by asymcert.certify,"), as_json)
+        _images(model, entry, _pictures(examples.get(".npy"), name), as_json)
 
 
 def _rows(model: BinaryClassifier, table: Path, as_json: bool) -> None:
@@ -77,6 +79,8 @@ def _rows(model: BinaryClassifier, table: Path, as_json: bool) -> None:
     threats = threats_for(model, ["words" if texts else "columns"])
     frame = next(iter(read_batches(table, model.scaling.plan, None).frames)).head(MOST_ROWS)
     rows = score_table(model, frame, threats, certifier_for(default_method(model, threats)), evasions=not texts)
+    if texts:
+        rows = rows.rename({COLUMNS: WORDS}, strict=False)
     lines = rows.to_dicts() if as_json else [_shown(row) for row in rows.to_dicts()]
     show.table(f"First rows of {table.name}", lines, as_json)
 
@@ -103,9 +107,19 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
     return {name: "" if value is None else value for name, value in (row | {"margin": margin}).items()}
 
 
-def _given(path: Path | None, name: str, instead: str) -> Path:
+def _own_rows(path: Path | None, name: str) -> Path:
+    """The rows that come with a model of a table."""
     if path is None:
-        raise refuse(instead, f"given for zoo:{name}", "nothing", "Its data may not be shipped, so it has no examples.")
+        raise refuse("--table", f"given for zoo:{name}", "nothing", f"{UNSHIPPED}.")
+    return path
+
+
+def _pictures(path: Path | None, name: str) -> Path:
+    """The pictures that come with a model of images."""
+    if path is None:
+        call = f"asymcert.certify(asymcert.load('zoo:{name}'), x)"
+        remedy = f"{UNSHIPPED}. Certify pictures x of your own in Python: {call}."
+        raise refuse("--zoo", "a model with pictures to show, or one of rows or texts", name, remedy)
     return path
 
 
