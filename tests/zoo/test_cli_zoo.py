@@ -1,6 +1,7 @@
 """`asymcert zoo`, `asymcert demo --zoo`, and other commands on ``zoo:NAME``."""
 
 import json
+import re
 
 import pytest
 
@@ -85,6 +86,9 @@ def test_options_that_do_not_fit_are_refused(tmp_path):
     assert "a model of a table or of texts" in refusal("demo", "--zoo", "mnist-3-8-robust", "--table", "x.csv")
     assert "given with --zoo" in refusal("demo", "--text", "hello")
     assert "given with --zoo" in refusal("demo", "--table", "x.csv")
+    for option, value in (("--out", tmp_path / "run"), ("--seed", 0)):
+        assert f"`{option}` must be left out with --zoo, got" in refusal("demo", "--zoo", "tumours", option, value)
+    assert not list(tmp_path.iterdir())
 
 
 def test_other_commands_take_a_model_of_the_zoo(tmp_path):
@@ -93,15 +97,53 @@ def test_other_commands_take_a_model_of_the_zoo(tmp_path):
     assert len(out.read_text().splitlines()) == 7
     command("explain", "zoo:spam-sms", "--text", "You have won a prize")
     command("export", "zoo:tumours", "--onnx", tmp_path / "model.onnx")
-    assert "Copy it: asymcert zoo tumours --out runs/tumours" in refusal("certify", "zoo:tumours")
-    assert "Copy it: asymcert zoo tumours --out runs/tumours" in refusal("threshold", "zoo:tumours", "--balanced")
 
 
-def test_a_copy_is_evaluated_and_reported_on(tmp_path):
+COPY = "Copy it first: asymcert zoo tumours --out runs/tumours"
+
+
+@pytest.mark.parametrize("asked", ["certify", "audit", "report", "card", "surface", "threshold --balanced"])
+def test_commands_that_need_rows_or_write_say_to_copy_the_model_and_leave_nothing(asked, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name, *options = asked.split()
+    assert COPY in refusal(name, "zoo:tumours", *options)
+    (tmp_path / "link").symlink_to(zoo.entry("tumours").folder)
+    assert COPY in refusal(name, "link", *options)
+    assert [path.name for path in tmp_path.iterdir()] == ["link"]
+
+
+def test_a_folder_for_outputs_is_not_made_in_vain(tmp_path):
+    out = tmp_path / "out"
+    command("zoo", "tumours", "--out", tmp_path / "run")
+    assert COPY in refusal("card", "zoo:tumours", "--out", out)
+    assert COPY in refusal("audit", "zoo:tumours", "--junit", out / "audit.xml")
+    for run, what in ((tmp_path / "run", "Run `asymcert evaluate "), (tmp_path / "none", "not a run folder")):
+        assert what in refusal("card", run, "--out", out)
+    assert "not a run folder" in refusal("audit", tmp_path / "none", "--junit", out / "audit.xml")
+    assert "not a run folder" in refusal("card", tmp_path / "none")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("out", ["zoo:mine", "./zoo:mine", "zoo:tumours"])
+def test_no_run_is_made_under_a_name_of_the_zoo(out, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for line in (["zoo", "tumours"], ["demo"], ["train", "digits-3-8", "--epochs", 1]):
+        assert "out` must be a place of your own, got zoo:" in refusal(*line, "--out", out)
+    for name in "ab":
+        command("zoo", "tumours", "--out", name)
+    assert re.search("no folder of your own|a place of your own", refusal("union", "a", "b", "--out", out))
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "b"}
+
+
+def test_a_copy_is_evaluated_and_reported_on(tmp_path, monkeypatch):
     run = tmp_path / "run"
     command("zoo", "tumours", "--out", run)
     command("evaluate", run, "--quiet")
     command("card", run)
+    monkeypatch.chdir(tmp_path)
+    assert "`--out` must be a place of your own, got zoo:cards" in refusal("card", run, "--out", "zoo:cards")
+    assert "`--junit` must be a place of your own" in refusal("audit", run, "--junit", "zoo:audits/1.xml")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
     card = json.loads((run / "card.json").read_text())
     assert card["certified"] == zoo.entry("tumours").card["certified"]
     assert card["clean"] == zoo.entry("tumours").card["clean"]

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,10 +20,12 @@ from asymcert.errors import InputError, RunError
 from asymcert.evaluate import evaluate, floor_percent, summary
 from asymcert.models import zoo
 from asymcert.models.base import BinaryClassifier
+from asymcert.models.zoo import entries, places
 from asymcert.runs.folder import RunFolder
 from asymcert.runs.run import Run
 
 NAMES = zoo.names()
+READ_ONLY = r"zoo:tumours: is read only and holds no rows\. Copy it first: asymcert zoo tumours --out runs/tumours"
 MB = 1_000_000
 IMAGES = ("cats-dogs", "fashion", "mnist")
 SLOW = (*IMAGES, "intrusion")  # whose certificates take long: benchmarks/zoo.py measures all again
@@ -107,7 +110,6 @@ def test_a_name_that_is_unknown_is_refused_with_the_nearest():
 def test_nothing_is_written_into_the_package(tmp_path):
     folder = RunFolder("zoo:tumours")
     before = sorted((path.name, path.stat().st_mtime_ns) for path in folder.path.rglob("*"))
-    remedy = r"zoo:tumours: is read only\. Copy it: asymcert zoo tumours --out runs/tumours"
     model = folder.load_model()
     for write in (
         lambda: folder.save_model(model),
@@ -116,11 +118,76 @@ def test_nothing_is_written_into_the_package(tmp_path):
         lambda: folder.append("certificates", folder.read("certificates")),
         lambda: folder.append_log({"epoch": 1}),
     ):
-        with pytest.raises(RunError, match=remedy):
+        with pytest.raises(RunError, match=READ_ONLY):
             write()
-    with pytest.raises(RunError, match="already holds a run"):
+    with pytest.raises(InputError, match="`path` must be a place of your own"):
         folder.create(folder.facts())
     assert sorted((path.name, path.stat().st_mtime_ns) for path in folder.path.rglob("*")) == before
+
+
+@pytest.fixture
+def own_zoo(tmp_path, monkeypatch):
+    """A zoo with one model, which a test may fail to leave as it is."""
+    folder = tmp_path / "package" / "zoo"
+    shutil.copytree(zoo.entry("tumours").folder, folder / "tumours")
+    for module in (places, entries):
+        monkeypatch.setattr(module, "MODELS", folder)
+    return folder
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("way", ["relative", "up and down", "link", "link to the zoo", "link in the way", "its model"])
+def test_the_zoo_is_read_only_by_whatever_path(own_zoo, tmp_path, monkeypatch, way):
+    links = {"link": own_zoo / "tumours", "link to the zoo": own_zoo, "link in the way": own_zoo.parent}
+    for name, target in links.items():
+        (tmp_path / name).symlink_to(target)
+    if way == "link in the way":
+        for module in (places, entries):  # the package itself was found through a link
+            monkeypatch.setattr(module, "MODELS", tmp_path / way / "zoo")
+    (tmp_path / "half").mkdir()
+    shutil.copy(own_zoo / "tumours" / "run.json", tmp_path / "half")
+    (tmp_path / "half" / "model.safetensors").symlink_to(own_zoo / "tumours" / "model.safetensors")
+    monkeypatch.chdir(own_zoo)
+    path = {
+        "relative": "tumours",
+        "up and down": "tumours/../tumours",
+        "link": tmp_path / "link",
+        "link to the zoo": tmp_path / "link to the zoo" / "tumours",
+        "link in the way": own_zoo / "tumours",
+        "its model": tmp_path / "half",
+    }[way]
+    before, run = contents(own_zoo), RunFolder(path)
+    model = run.load_model()
+    for write in (
+        lambda: run.save_model(model),
+        lambda: run.change(run.facts(), model.with_threshold(1.0)),
+        lambda: run.append("certificates", run.read("certificates")),
+        lambda: run.write_plan(model.scaling.plan),
+        lambda: run.append_log({"epoch": 1}),
+        run.check_own,
+    ):
+        with pytest.raises(RunError, match=READ_ONLY):
+            write()
+    assert contents(own_zoo) == before
+
+
+def test_no_run_is_made_in_the_zoo_or_under_a_name_of_it(own_zoo, tmp_path, monkeypatch):
+    facts = RunFolder("zoo:tumours").facts()
+    monkeypatch.chdir(own_zoo)
+    for out in ("mine", "tumours/mine", own_zoo / "mine", "./zoo:mine"):
+        with pytest.raises(InputError, match="`path` must be a place of your own"):
+            RunFolder(out).create(facts)
+        with pytest.raises(InputError, match="`out` must be a place of your own"):
+            zoo.copy("tumours", out)
+    with pytest.raises(InputError, match=r"got zoo:mine\. The zoo is read only: choose runs/mine\."):
+        zoo.copy("tumours", "zoo:mine")
+    with pytest.raises(InputError, match="no folder of your own"):
+        RunFolder("zoo:mine")
+    assert [path.name for path in own_zoo.iterdir()] == ["tumours"]
+    assert not (own_zoo / "tumours" / "mine").exists()
 
 
 def test_a_copy_is_a_run_of_ones_own(tmp_path):

@@ -14,13 +14,16 @@ from asymcert.certify import certifier_for, default_method
 from asymcert.cli import show
 from asymcert.cli.parameters import DataDir, Json, Norms, Quiet, RunPath, ThreatFiles
 from asymcert.cli.steps import output_file, threats_for
+from asymcert.errors import RunError
 from asymcert.evaluate.formatting import ceil_percent, floor_percent, interval_text
 from asymcert.evaluate.gate import ALARMS, MAX_DROP, RESAMPLES, SCHEMA, Drop, drops
 from asymcert.evaluate.labels import COLUMNS, threat_labels
 from asymcert.evaluate.same_rows import SameRows, certified, same_rows
 from asymcert.models.text import TextClassifier
+from asymcert.models.zoo import check_own
 from asymcert.runs.rows import threat_key
 from asymcert.runs.run import Run
+from asymcert.runs.tables import CERTIFICATES
 from asymcert.threats.model import WORDS, ThreatModel
 
 WEAKER = 1  # exit code
@@ -89,10 +92,22 @@ def card(
     from asymcert.report.card import NAMES, write_card
 
     opened = Run(run)
+    _check_certified(opened)
+    if out is not None:
+        check_own("--out", out)
     for name in NAMES:
-        output_file("--out", (run if out is None else out) / name, opened.folder.own_files)
+        output_file("--out", (opened.folder.path if out is None else out) / name, opened.folder.own_files)
     page, record = write_card(opened, out)
     show.result({"page": str(page), "record": str(record)}, as_json)
+
+
+def _check_certified(run: Run) -> None:
+    """Refuse a run without rows, and the zoo, before a folder is made."""
+    _ = run.facts  # refuses what is no run
+    run.folder.check_own()
+    if run.folder.read(CERTIFICATES).filter(run.folder.own).is_empty():
+        path = run.folder.path
+        raise RunError(f"{path}: holds no certificates of its model and data. Run `asymcert evaluate {path}` first.")
 
 
 def _allowed(given: Sequence[str]) -> tuple[float, dict[str, float]]:

@@ -32,6 +32,7 @@ from asymcert.evaluate import surface as surface_of
 from asymcert.evaluate.surface import columns_surface
 from asymcert.evaluate.text_audit import summary_of
 from asymcert.models.thresholds import BALANCED
+from asymcert.models.zoo import check_own
 from asymcert.runs.rows import TEXT_SCHEMA
 from asymcert.runs.run import Run
 from asymcert.runs.threshold import move_threshold
@@ -62,10 +63,12 @@ def audit(
     --method tangent --threat spammer.toml · asymcert audit runs/a --norm 2 --junit audit.xml
     """
     opened = Run(run, data_dir)
-    if junit is not None:
-        output_file("--junit", junit, [*opened.folder.own_files, *(threat or [])])
+    opened.folder.check_own()
     threats = threats_for(opened.model, norm, threat, box, edits)
     certifier = certifier_for(method or default_method(opened.model, threats), **overrides)
+    if junit is not None:
+        check_own("--junit", junit)
+        output_file("--junit", junit, [*opened.folder.own_files, *(threat or [])])
     missing = uncertified(opened, threats, split, certifier if method or overrides else None)
     if missing:
         certify_run(opened, missing, certifier, split, quiet=quiet)
@@ -105,6 +108,7 @@ def threshold(
     if max_fpr is not None:
         check_number("--max-fpr", max_fpr, 0.0, 1.0)
     opened = Run(run, data_dir)
+    opened.folder.check_own()
     moved = move_threshold(opened.folder, opened.data, BALANCED if max_fpr is None else max_fpr)
     facts = {"run": str(run), "model_digest": moved.digest, "threshold": moved.threshold}
     show.result(facts | validation_facts(moved, opened.data.val, as_json), as_json)
@@ -155,7 +159,9 @@ def report(
 
     Examples: asymcert report runs/a · asymcert report runs/a --hulls hulls.parquet
     """
-    show.result({"page": str(report_run(Run(run), hulls))}, as_json)
+    opened = Run(run)
+    opened.folder.check_own()
+    show.result({"page": str(report_run(opened, hulls))}, as_json)
 
 
 def _rows_of(run: Run, norm: str, threat: Path | None, split: str) -> pl.DataFrame:
@@ -170,6 +176,7 @@ def _rows_of(run: Run, norm: str, threat: Path | None, split: str) -> pl.DataFra
         wanted = pl.col("threat") == threat_key(read_threat(threat, run.model))
     rows = own_rows(run, split).filter(wanted, pl.col("method") == ClosedForm.method)
     if rows.is_empty():
+        run.folder.check_own()
         wanted_by = f"--norm {norm}" if threat is None else f"--threat {threat}"
         command = f"asymcert certify {run.folder.path} {wanted_by} --method {ClosedForm.method} --split {split}"
         raise RunError(f"{run.folder.path}: no closed-form certificates. Run `{command}` first.")

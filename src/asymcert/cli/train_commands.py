@@ -25,6 +25,7 @@ from asymcert.errors import RunError
 from asymcert.evaluate import RunFacts, RunFolder
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.thresholds import check_resolution
+from asymcert.models.zoo import check_own
 from asymcert.runs.fitting import fit_run
 from asymcert.runs.run import Run
 from asymcert.training.models import MODELS, kind_of, model_for
@@ -37,8 +38,8 @@ DEFAULT = "feature-convex"
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Run folder to make.")] = Path("runs/demo"),
-    seed: Annotated[int, typer.Option(help="Seed of split and training.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Run folder to make.", show_default="runs/demo")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of split and training.", show_default="0")] = None,
     zoo: Annotated[
         str | None, typer.Option(help="Instead, what a trained model of `asymcert zoo` says.", show_default=False)
     ] = None,
@@ -53,14 +54,16 @@ def demo(
     asymcert demo --zoo spam-sms --text "You have won a free prize, call now" · asymcert demo --zoo spam-mail
     """
     if zoo is not None:
+        _refuse_for_zoo({"--out": out, "--seed": seed})
         demonstrate(zoo, text, table, as_json)
         return
     if text is not None or table is not None:
         raise refuse("--text" if table is None else "--table", "given with --zoo", "no --zoo", "`asymcert zoo` lists.")
+    seed, folder = seed or 0, _new_folder(out or Path("runs/demo"))
     data = data_sets.load("digits-3-8", seed=seed)
     recipe = kind_of(DEFAULT).recipe(data)
-    threats = threats_for(fit(RunFolder(out), data, DEFAULT, recipe, seed, "cpu", quiet))
-    run = Run(out)
+    threats = threats_for(fit(folder, data, DEFAULT, recipe, seed, "cpu", quiet))
+    run = Run(folder.path)
     rows = certify_run(run, threats, certifier_for("closed-form"), quiet=quiet)
     successes = int(audit_run(run, threats, "test", quiet)["success"].sum())
     page = report_run(run)
@@ -109,13 +112,14 @@ def train(
     """
     check_choice("recipe", recipe, RECIPES)
     _refuse_several_processes()
+    folder = _new_folder(out)
     options = {**table, "test": test, "max_bytes": max_bytes, "image_size": image_size}
     loaded = load_data(data, data_dir, sensitive or [], seed, options)
     model = model or model_for(loaded)
     if recipe == "published":
         preset = _published_preset(model, preset or loaded.name.split("-")[0])
     chosen = kind_of(model).recipe(loaded, preset, **overrides)
-    run = _unfinished(RunFolder(out))
+    run = _unfinished(folder)
     if not quiet:
         for line in table_remarks(loaded):
             show.console.print(line, soft_wrap=True, markup=False)
@@ -150,6 +154,19 @@ def fit(
             update(record["epoch"], show.epoch_note(record))
 
         return fit_run(run, RunFacts.of(data, {"model": model, **asdict(recipe)}, seed), trained, shown)
+
+
+def _new_folder(out: Path) -> RunFolder:
+    """The folder of a run to make, or to continue; refused in the zoo before any work is spent."""
+    check_own("--out", out)
+    return RunFolder(out)
+
+
+def _refuse_for_zoo(given: dict[str, Any]) -> None:
+    """Refuse options of a training where a trained model is asked."""
+    for name, value in given.items():
+        if value is not None:
+            raise refuse(name, "left out with --zoo", value, "`asymcert zoo NAME --out FOLDER` copies a model.")
 
 
 def _unfinished(run: RunFolder) -> RunFolder:

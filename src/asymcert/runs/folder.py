@@ -21,7 +21,7 @@ from asymcert.datasets.plan import Plan
 from asymcert.errors import InputError, RunError
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.files import MODEL, stated_digest
-from asymcert.models.zoo import is_zoo, resolve
+from asymcert.models.zoo import check_no_model, check_own, resolve
 from asymcert.runs.facts import RunFacts
 from asymcert.runs.log import append_record, read_records
 from asymcert.runs.rows import MOST_ROWS, threat_key
@@ -93,7 +93,10 @@ class RunFolder:
         ------
         RunError
             The folder already holds a run, or other files.
+        InputError
+            It lies in the zoo, or would be taken for a model of it.
         """
+        check_own("path", self.path)
         if self.exists or (self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir()))):
             what = "a run" if self.exists else "other files"
             raise RunError(f"{self.path}: already holds {what}. Choose another folder, or delete this one first.")
@@ -105,6 +108,7 @@ class RunFolder:
 
     def write_plan(self, plan: Plan) -> None:
         """Write what a table's columns were taken for into ``columns.toml``: to read, and for other runs."""
+        self.check_own()
         self._write(PLAN, plan.to_toml().encode())
 
     def facts(self) -> RunFacts:
@@ -271,9 +275,11 @@ class RunFolder:
         """Refuse to write into what is no run, or into the package."""
         if not self.exists:
             raise RunError(f"{self.path}: not a run folder. Create it with RunFolder(path).create(facts).")
-        if is_zoo(self.path):
-            name = self.path.name
-            raise RunError(f"zoo:{name}: is read only. Copy it: asymcert zoo {name} --out runs/{name}")
+        self.check_own()
+
+    def check_own(self) -> None:
+        """Refuse a model of the zoo where rows are needed, or written; also where the folder or its model is a link."""
+        check_no_model(self.model_path)
 
     def _table(self, table: str) -> Path:
         if re.fullmatch(r"[a-z][a-z0-9_]*", table) is None:

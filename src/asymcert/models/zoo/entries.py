@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from asymcert._checks import refuse
-from asymcert.models.zoo.places import MODELS, resolve
+from asymcert.models.zoo.places import MODELS, check_own, resolve
 
 CARD, PAGE = "card.json", "card.md"
 FPR = "tpr_at_fpr_0.01"
@@ -93,9 +93,10 @@ def copy(name: str, out: str | Path) -> Path:
     Raises
     ------
     InputError
-        The zoo has no such model, or something is there already.
+        The zoo has no such model, something is there already, or the place is the zoo itself.
     """
     source, out = resolve(f"zoo:{name}"), Path(out)
+    check_own("out", out)
     if out.exists():
         raise refuse("out", "a new folder", f"{out}, which is there already", "Choose another name.")
     shutil.copytree(source, out, ignore=shutil.ignore_patterns("entry.toml", "card.*", "examples.*"))
