@@ -226,3 +226,14 @@ def test_what_a_column_that_was_taken_apart_carries_is_told_once():
     assert {part.column: part.value for part in parts} == {"when": "hour 5.25, days 9", "kind": "a"}
     carried = {part.column: part.share * float(model.margin(x[None])) for part in parts}
     assert carried == pytest.approx({"when": 2 * 5.25 / 24 + 1, "kind": 0.5})
+
+
+def test_exact_counts_of_images_are_refused_and_refined_ones_made():
+    model = FeatureConvexClassifier(
+        Centre(torch.full((1, 2, 2), 0.5)), ConvexMLP((1, 2, 2), (4,)), input_shape=(1, 2, 2)
+    )
+    x = torch.rand(5, 1, 2, 2, generator=seeded(0)).double()
+    for inputs in (x, x[:0]):
+        with pytest.raises(InputError, match=r"of rows \(d,\) for method 'exact'.*Use method refined"):
+            Exact().certify(model.double(), inputs, [ThreatModel(0, lower=0, upper=1)])
+        assert len(Refined().certify(model.double(), inputs, [ThreatModel(0, lower=0, upper=1)])[0]) == len(inputs)

@@ -91,6 +91,9 @@ class Exact(Certifier):
         """Certificates in columns."""
         if not threats:
             return []
+        if len(model.input_shape) > 1:
+            what = f"of rows (d,) for method {self.method!r} where columns are counted"
+            raise refuse("model", what, f"inputs of shape {model.input_shape}", "Use method refined.")
         planes = Planes(model, self.sound)
         margin = deployed_margin(model, x, planes.model.margin(x))
         sensitive = (margin > 0).nonzero().flatten().tolist()

@@ -29,6 +29,7 @@ from asymcert.evaluate.same_rows import certified, new_rows
 from asymcert.evaluate.scoring import score_batches
 from asymcert.evaluate.text import usual_edits
 from asymcert.models.base import BinaryClassifier
+from asymcert.models.zoo import check_own
 from asymcert.runs.rows import distinct, options_text, parse_parquet
 from asymcert.runs.run import Run
 from asymcert.runs.tables import CERTIFICATES
@@ -100,6 +101,7 @@ def output_file(option: str, path: Path, keep: Sequence[Path] = ()) -> Path:
         The path is a folder, a device or the like, one of the files to `keep` by whatever name, lies below a file, or
         may not be written.
     """
+    check_own(option, path)
     if path.is_dir():
         raise refuse(option, "a file", f"the folder {path}", "Name a file in it.")
     if path.exists() and not path.is_file():

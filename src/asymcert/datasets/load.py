@@ -166,5 +166,5 @@ def _moved(path: str, data_dir: str | Path | None) -> Path:
     if Path(path).exists():
         return Path(path)
     if data_dir is None:
-        raise DataError(f"{path}: no such file. If it has moved, name the folder that it is in now as `data_dir`.")
+        raise DataError(f"{path}: no such file. If it has moved, name its folder as `data_dir` (--data-dir).")
     return Path(data_dir) / Path(path).name

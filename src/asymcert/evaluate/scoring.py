@@ -22,7 +22,7 @@ from asymcert.evaluate.units import table_of
 from asymcert.models.base import BinaryClassifier
 from asymcert.runs.rows import threat_key
 from asymcert.texts.codes import portions
-from asymcert.threats.model import ThreatModel
+from asymcert.threats.model import WORDS, ThreatModel
 
 Rows = NDArray[np.integer[Any]]
 
@@ -130,11 +130,16 @@ def _taken(frame: pl.DataFrame, rows: Rows) -> pl.DataFrame:
 def _names(threats: Sequence[ThreatModel]) -> list[str]:
     """Columns of radii, one for each adversary."""
     labels = threat_labels([threat_key(threat) for threat in threats])
-    counted = [threat.norm == 0 for threat in threats]
-    return [
-        (COLUMNS if sum(counted) == 1 else label) if counts else f"radius, {label}"
-        for label, counts in zip(labels, counted, strict=True)
-    ]
+    alone = sum(threat.norm == 0 for threat in threats) == 1
+    return [_name(threat, label, alone) for threat, label in zip(threats, labels, strict=True)]
+
+
+def _name(threat: ThreatModel, label: str, alone: bool) -> str:
+    """What is counted, where one adversary alone counts; else what the adversary is called."""
+    if threat.norm != 0:
+        return f"radius, {label}"
+    what = COLUMNS if threat.edits is None else WORDS
+    return what if alone else label
 
 
 def _evasions(
