@@ -164,7 +164,7 @@ def test_columns_are_counted_through_whatever_keeps_them_apart(bend):
             changed = np.repeat(X[row][None], len(tried), axis=0)
             changed[:, columns] = tried
             assert (pipeline.decision_function(changed) > 0).all()
-    assert (certificate.upper >= certificate.radius).all()
+    assert certificate.upper is None  # of the detector's columns, some values of which no raw value becomes
 
 
 def test_parts_of_threats_follow_their_columns():
