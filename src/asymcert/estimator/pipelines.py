@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn.compose import ColumnTransformer
+from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
 
 from asymcert._checks import refuse
 from asymcert._floats import down
 from asymcert.certify import Certificate
-from asymcert.estimator.frames import is_frame
-from asymcert.estimator.steps import RULES, Carried
+from asymcert.errors import AsymcertError
+from asymcert.estimator.pipeline_arguments import adversary_of, check_columns, last_detector, members, table
+from asymcert.estimator.steps import LEARNT, RULES, Carried, check_no_infinity
 from asymcert.estimator.tables import TableDetector
 from asymcert.threats.model import ThreatModel
 
@@ -41,9 +44,11 @@ def certify_pipeline(
     pipeline
         Its last step is a `FeatureConvexDetector` or a `LinfDistanceDetector`.
     X
-        Raw rows (n, d): what `pipeline.predict` takes; numbers that are scaled in float64 or integers.
+        Raw rows (n, d): what `pipeline.predict` takes; numbers that are scaled in float64 or integers. They stay as
+        they are, also where a step has ``copy=False``.
     norm, cost
-        As in the detector's `certify`, about the d raw columns; by default the norm of the detector's class.
+        As in the detector's `certify`, about the d raw columns; by default the norm of the detector's class. A detector
+        with a `threat` of its own, which is about what the steps make, has no default here.
     threat
         In place of both, the adversary of the raw columns; bounds cannot be named.
     method, options
@@ -52,13 +57,16 @@ def certify_pipeline(
     Returns
     -------
     Certificate
-        Of n samples. Radii are sizes of changes of X under ``threat``, rounded down.
+        Of n samples. Radii are sizes of changes of X under ``threat``, rounded down. ``upper`` is None after any step:
+        the detector's worst input need not be one that the steps make of any raw row.
 
     Raises
     ------
     InputError
         A step through which no radius is known (the message names it), a column that is used twice, or rows that the
         pipeline or the adversary does not fit.
+    NotFittedError
+        The detector or a step, which the message names, is not fitted.
 
     Examples
     --------
@@ -72,40 +80,26 @@ def certify_pipeline(
     >>> bool((certificate.sensitive.numpy() == (pipeline.predict(X) == 0)).all())
     True
     """
-    detector = pipeline[-1] if isinstance(pipeline, Pipeline) else pipeline
-    if not isinstance(pipeline, Pipeline) or not isinstance(detector, TableDetector):
-        got = f"one that ends in {type(detector).__name__}"
-        raise refuse("pipeline", "a Pipeline whose last step is a detector of tables", got)
-    check_is_fitted(detector)
-    values = X if is_frame(X) else np.asarray(X)
-    if len(values.shape) != 2:
-        raise refuse("X", "a dense table (n, d)", f"shape {values.shape}")
-    adversary = _adversary(detector, norm, cost, threat)
+    detector = last_detector(pipeline)
+    values = table(X)
+    check_columns("X", *next(members(pipeline)), values)
+    adversary = adversary_of(detector, norm, cost, threat)
     rows, columns = values.shape
     adversary.check(torch.empty(0, columns))
-    price = adversary.cost_for((columns,)).numpy()
+    price = adversary.cost_for((columns,)).detach().cpu().numpy()
     carried = Carried(adversary.norm, price, np.zeros(rows), np.arange(columns))
     for name, step in pipeline.steps[:-1]:
         carried, values = _through(name, step, values, carried)
+    _check_last(pipeline.steps[-1][0], detector, values)
     found = detector.certificate(values, threat=_on_columns(adversary, carried, columns), method=method, **options)
-    return _before(found, adversary, carried)
+    return _before(found, adversary, carried, alone=len(pipeline.steps) == 1)
 
 
-def _adversary(detector: TableDetector, norm: Any, cost: Any, threat: ThreatModel | None) -> ThreatModel:
-    """Of the raw columns."""
-    if threat is None:
-        order: Any = {None: detector.norm, "columns": 0}.get(norm, norm)
-        return ThreatModel(order, cost=None if cost is None else torch.as_tensor(np.asarray(cost, np.float64)))
-    if norm is not None or cost is not None:
-        raise refuse("threat", "left out where `norm` or `cost` is given", "both", "Put them into the threat model.")
-    if not isinstance(threat, ThreatModel):
-        raise refuse("threat", "a ThreatModel", type(threat).__name__, "Its parts have one value for each raw column.")
-    parts = ("lower", "upper", "groups", "exclusive", "limits", "edits")
-    others = [part for part in parts if getattr(threat, part) is not None]
-    if others:
-        remedy = "Leave them out: radii then hold against more."
-        raise refuse("threat", "of norm, cost, mutable and direction before a pipeline", ", ".join(others), remedy)
-    return threat
+def _check_last(name: str, detector: TableDetector, values: Any) -> None:
+    """Refuse what the detector cannot read, in the words of a pipeline."""
+    check_columns(f"step '{name}'", name, detector, values)
+    check_no_infinity(name, values)
+    _on_rows(name, lambda rows: detector._frame(rows, reset=False), values)
 
 
 def _on_columns(adversary: ThreatModel, carried: Carried, raw: int) -> ThreatModel:
@@ -121,9 +115,12 @@ def _on_columns(adversary: ThreatModel, carried: Carried, raw: int) -> ThreatMod
     return ThreatModel(carried.norm, cost=torch.from_numpy(carried.price), **parts)
 
 
-def _before(found: Certificate, adversary: ThreatModel, carried: Carried) -> Certificate:
-    """The certificate of the raw rows, from that of the detector's columns."""
-    radius, upper = found.radius, found.upper
+def _before(found: Certificate, adversary: ThreatModel, carried: Carried, alone: bool) -> Certificate:
+    """The certificate of the raw rows, from that of the detector's columns.
+
+    Steps leave gaps (ties of a quantile transformer, ends that clip), and what undoes the verdict may lie in one.
+    """
+    radius, upper = found.radius, found.upper if alone else None
     if adversary.norm != 0:
         less = ((radius - torch.from_numpy(carried.error)) * down(8)).clamp(min=0.0)
         radius, upper = torch.where(radius.isinf(), radius, less), None
@@ -139,23 +136,46 @@ def _through(name: str, step: Any, values: Any, carried: Carried) -> tuple[Carri
         for inner, member in step.steps:
             carried, values = _through(f"{name}__{inner}", member, values, carried)
         return carried, values
-    if type(step) is ColumnTransformer:
-        carried = _columns(name, step, values, carried)
-    elif type(step) not in RULES:
+    if type(step) not in LEARNT:
         remedy = "Leave it out, or certify what it makes: pipeline[-1].certify(pipeline[:-1].transform(X))."
         if type(step).__name__.endswith("Encoder"):
             remedy = "Detectors encode categories themselves: pass the columns through, as a data frame."
         raise refuse(f"step '{name}'", "one through which radii are known", type(step).__name__, remedy)
+    _check_fitted(name, step)
+    check_columns(f"step '{name}'", name, step, values)
+    if type(step) is ColumnTransformer:
+        carried = _columns(name, step, values, carried)
     else:
+        check_no_infinity(name, values)
         carried = RULES[type(step)](name, step, values, carried)
-    return carried, step.transform(values)
+    return carried, _transformed(name, step, values)
+
+
+def _check_fitted(name: str, step: Any) -> None:
+    if not all(hasattr(step, attribute) for attribute in LEARNT[type(step)]):
+        kind = type(step).__name__
+        raise NotFittedError(f"`pipeline` must be fitted, got step '{name}' ({kind}) that is not. Call pipeline.fit.")
+
+
+def _transformed(name: str, step: Any, values: Any) -> Any:
+    """What a step makes of a copy: with ``copy=False`` it writes into what it gets, the caller's rows or views."""
+    return _on_rows(name, step.transform, np.array(values) if isinstance(values, np.ndarray) else copy.deepcopy(values))
+
+
+def _on_rows(name: str, run: Callable[[Any], Any], values: Any) -> Any:
+    """What a step makes of rows; where scikit-learn refuses them, X is at fault."""
+    try:
+        return run(values)
+    except AsymcertError:
+        raise
+    except (ValueError, TypeError) as error:
+        said = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        remedy = "Pass rows like those that the pipeline was fitted on."
+        raise refuse("X", f"what step '{name}' can read", said, remedy) from None
 
 
 def _columns(name: str, step: Any, values: Any, carried: Carried) -> Carried:
     """Every transformer on columns of its own, next to each other."""
-    own, names = getattr(step, "feature_names_in_", None), getattr(values, "columns", None)
-    if own is not None and names is not None and list(own) != list(names):
-        raise refuse("X", f"of the columns {list(own)} in that order", list(names))
     if step.transformer_weights:
         raise refuse(f"step '{name}'", "without transformer_weights", "some", "Scale by a scaler.")
     used: list[int] = []

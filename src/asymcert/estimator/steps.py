@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import (
@@ -65,9 +66,17 @@ def _numbers(name: str, values: Any) -> Values:
     if array.dtype != np.float64 and array.dtype.kind not in "biu":
         raise refuse("X", f"in float64 where step '{name}' computes", array.dtype, "Convert it: X.astype('float64').")
     array = array.astype(np.float64)
-    if not np.isfinite(array).all():
+    check_no_infinity(name, array)
+    if np.isnan(array).any():
         raise refuse("X", f"finite where step '{name}' computes", "missing values", "Put a SimpleImputer before it.")
     return array
+
+
+def check_no_infinity(name: str, values: Any) -> None:
+    """Refuse an array with infinite values, which no imputer fills."""
+    if isinstance(values, np.ndarray) and values.dtype.kind == "f" and np.isinf(values).any():
+        remedy = "Drop such rows, or put finite values there."
+        raise refuse("X", f"finite where step '{name}' computes", "infinite values", remedy)
 
 
 def _scaled(name: str, step: Any, values: Any, carried: Carried) -> Carried:
@@ -156,4 +165,13 @@ RULES: dict[type, Rule] = {
     PCA: _projected,
     SimpleImputer: _imputed,
     FunctionTransformer: _unchanged,
+}
+LEARNT: dict[type, tuple[str, ...]] = {  # what `fit` leaves in the steps that are known; one that failed, a part of it
+    **dict.fromkeys((StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler), ("n_features_in_", "scale_")),
+    QuantileTransformer: ("n_features_in_", "quantiles_"),
+    PowerTransformer: ("n_features_in_", "lambdas_"),
+    PCA: ("n_features_in_", "components_"),
+    SimpleImputer: ("n_features_in_", "statistics_"),
+    ColumnTransformer: ("n_features_in_", "transformers_"),
+    FunctionTransformer: (),
 }
