@@ -175,7 +175,7 @@ def test_norms_that_are_none(norm):
     "cost", ["a", "5", {"x0": 1}, [[1, 2], [3]], ["1"] * COLUMNS, [True] * COLUMNS, 1j, {1, 2}, [10**400], object()]
 )
 def test_costs_that_are_none(cost):
-    with pytest.raises(InputError, match=r"`cost` must be a number, or one for each raw column.*List one price"):
+    with pytest.raises(InputError, match=r"`cost` must be a number, or one for each column.*List one price"):
         certify_pipeline(trained("standard"), table()[0], cost=cost)
 
 
@@ -234,3 +234,26 @@ def test_a_detectors_own_threat_is_not_of_raw_columns(threat):
 def test_what_is_no_pipeline_of_a_detector(pipeline):
     with pytest.raises(InputError, match=r"`pipeline` must be a Pipeline whose last step is a detector of tables"):
         certify_pipeline(pipeline, table()[0])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"norm": [1]}, r"`norm` must be a number in \[1, inf\], 0 or 'columns', got \[1\]"),
+        ({"norm": False}, r"`norm` must be a number in \[1, inf\]"),
+        ({"norm": 0.5}, r"`norm` must be a number in \[1, inf\]"),
+        ({"cost": "a"}, r"`cost` must be a number, or one for each column"),
+        ({"cost": {"x0": 1}}, r"`cost` must be a number, or one for each column"),
+    ],
+)
+def test_a_detector_alone_refuses_the_same(given, said):
+    with pytest.raises(InputError, match=said):
+        passed_through()[-1].certify(table()[0][:2], **given)
+
+
+def test_prices_without_a_norm_do_not_replace_a_detector_s_own_threat():
+    X, y = table()
+    own = detector(threat={"norm": 1}).fit(X, y)
+    with pytest.raises(InputError, match="`norm` must be given with `cost` where the detector has a threat of its own"):
+        own.certify(X[:2], cost=2.0)
+    assert len(own.certify(X[:2], norm=1, cost=2.0)) == 2

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from numbers import Real
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
-import torch
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from asymcert._checks import refuse
 from asymcert.estimator.frames import is_frame
 from asymcert.estimator.tables import TableDetector
+from asymcert.estimator.units import order_of, plain_array, prices_of
 from asymcert.threats.model import ThreatModel
 
 
@@ -31,7 +29,7 @@ def last_detector(pipeline: Any) -> TableDetector:
 def table(X: Any) -> Any:
     """The rows as a data frame or an array."""
     try:
-        values = X if is_frame(X) else _array(X)
+        values = X if is_frame(X) else plain_array(X)
     except (ValueError, TypeError, RuntimeError):  # what numpy says is about its own shapes
         got = f"a {type(X).__name__} that is none"
         raise refuse("X", "a dense table (n, d)", got, "Give all rows the same length.") from None
@@ -68,7 +66,7 @@ def check_columns(blamed: str, name: str, step: Any, values: Any) -> None:
 def adversary_of(detector: TableDetector, norm: Any, cost: Any, threat: ThreatModel | None) -> ThreatModel:
     """Of the raw columns."""
     if threat is None:
-        return ThreatModel(_order(detector, norm), cost=None if cost is None else _prices(cost))
+        return ThreatModel(_order(detector, norm), cost=None if cost is None else prices_of(cost))
     if norm is not None or cost is not None:
         raise refuse("threat", "left out where `norm` or `cost` is given", "both", "Put them into the threat model.")
     if not isinstance(threat, ThreatModel):
@@ -86,26 +84,4 @@ def _order(detector: TableDetector, norm: Any) -> float:
     if norm is None and detector.threat is not None:
         remedy = "The detector's own is about the columns that the steps make: name a norm or threat of the raw ones."
         raise refuse("norm", "given, or `threat`, where the detector has a threat of its own", None, remedy)
-    if norm is None:
-        return detector.norm
-    if isinstance(norm, str) and norm == "columns":
-        return 0.0
-    if isinstance(norm, bool) or not isinstance(norm, Real) or not (norm == 0 or cast(float, norm) >= 1):
-        raise refuse("norm", "a number in [1, inf], 0 or 'columns'", repr(norm), "Example: norm=2")
-    return cast(float, norm)
-
-
-def _prices(cost: Any) -> torch.Tensor:
-    """Of the raw columns, from what numpy can read."""
-    try:
-        array = _array(cost)
-        if array.dtype.kind not in "iufO":  # texts and booleans would become numbers
-            raise TypeError
-        return torch.as_tensor(array.astype(np.float64))
-    except (TypeError, ValueError, RuntimeError, OverflowError):
-        remedy = "List one price for each column of X, in their order."
-        raise refuse("cost", "a number, or one for each raw column", repr(cost)[:80], remedy) from None
-
-
-def _array(values: Any) -> np.ndarray:
-    return np.asarray(values.detach().cpu() if isinstance(values, torch.Tensor) else values)
+    return order_of(norm, detector.norm)

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
-import torch
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
@@ -19,7 +18,7 @@ from asymcert.certify import Certificate
 from asymcert.datasets.scaling import IMPUTATIONS, REFUSE, TableScaling
 from asymcert.estimator.base import CPU, Detector
 from asymcert.estimator.frames import as_frame, fit_scaling, is_frame
-from asymcert.estimator.units import Threat, certify_rows, most_lost, on_inputs
+from asymcert.estimator.units import Threat, certify_rows, most_lost, on_inputs, order_of, prices_of
 from asymcert.threats.model import ThreatModel
 
 
@@ -138,8 +137,10 @@ class TableDetector(Detector, ABC):
             threat = self.threat
         if threat is not None:
             return threat
-        order: Any = {None: self.norm, "columns": 0}.get(norm, norm)
-        return ThreatModel(order, cost=None if cost is None else torch.as_tensor(np.asarray(cost, np.float64)))
+        if norm is None and self.threat is not None:
+            what = "given with `cost` where the detector has a threat of its own"
+            raise refuse("norm", what, None, "Example: norm=2")
+        return ThreatModel(order_of(norm, self.norm), cost=None if cost is None else prices_of(cost))
 
     def _frame(self, X: Any, reset: bool) -> pl.DataFrame:
         """X, checked, as a frame; its columns are x0, x1, ... if they have no names."""

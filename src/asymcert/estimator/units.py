@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from numbers import Real
+from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -131,3 +133,31 @@ def without_scaling_error(radius: Tensor, scaled: Tensor, price: Tensor) -> Tens
 def _scaling_error(scaled: Tensor, price: Tensor) -> Tensor:
     size = scaled.abs() + 2.0**-1020  # quotients that underflow have an absolute error
     return (size * price).sum(dim=1) * (8 * UNIT)  # the l1 norm is the greatest
+
+
+def order_of(norm: Any, default: float) -> float:
+    """The p that was asked for, of changes in the units of X."""
+    if norm is None:
+        return default
+    if isinstance(norm, str) and norm == "columns":
+        return 0.0
+    if isinstance(norm, bool) or not isinstance(norm, Real) or not (norm == 0 or cast(float, norm) >= 1):
+        raise refuse("norm", "a number in [1, inf], 0 or 'columns'", repr(norm), "Example: norm=2")
+    return cast(float, norm)
+
+
+def prices_of(cost: Any) -> Tensor:
+    """One price, or one for each column of X, from what numpy can read; float64."""
+    try:
+        array = plain_array(cost)
+        if array.dtype.kind not in "iufO":  # texts and booleans would become numbers
+            raise TypeError
+        return torch.as_tensor(array.astype(np.float64))
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        remedy = "List one price for each column of X, in their order."
+        raise refuse("cost", "a number, or one for each column", repr(cost)[:80], remedy) from None
+
+
+def plain_array(values: Any) -> np.ndarray:
+    """What numpy makes of it, tensors that carry gradients included."""
+    return np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)
