@@ -154,9 +154,7 @@ def test_source_loads_the_same_table_and_finds_it_when_moved(tmp_path):
     for name in ("t.csv", "u.csv"):
         (tmp_path / name).rename(tmp_path / "new" / name)
     assert load_source(source, tmp_path / "new").digest == data.digest
-    with pytest.raises(
-        DataError, match=r"u\.csv: no such file\. .* name its folder as `data_dir` \(--data-dir\)"
-    ):
+    with pytest.raises(DataError, match=r"u\.csv: no such file\. .* name its folder as `data_dir` \(--data-dir\)"):
         load_source(source)
 
 
