@@ -12,7 +12,7 @@ from asymcert.models.module_network import ModuleNetwork
 from asymcert.models.smoothed import SmoothedClassifier
 from asymcert.models.splitting import SplitClassifier
 from asymcert.threats.model import ThreatModel
-from contracts.models import linear_score, seeded
+from contracts.models import Function, linear_score, seeded
 
 X = torch.rand(20, 4, generator=seeded(0))
 MAKERS = {
@@ -34,17 +34,6 @@ class Restless(nn.Module):
 
     def forward(self, x):
         return self.inner(x)
-
-
-class Of(nn.Module):
-    """A function as module."""
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, x):
-        return self.function(x)
 
 
 def fails(x):
@@ -87,10 +76,14 @@ def test_a_certificate_of_a_model_in_training_mode_is_the_same():
         (nn.Linear(4, 1), X[0], r"`x` must be samples of shape"),
         (nn.Linear(4, 1), X * torch.nan, r"`x` must be finite"),
         (nn.Linear(5, 1), X, r"`module` must be able to run on `x` in float(32|64), got mat1"),
-        (Of(fails), X, r"able to run on `x`.*no such column"),
-        (Of(lambda x: (x.sum(1) > 1).long()), X, r"of real values for each of \d+ samples, got torch.int64"),
-        (Of(lambda x: x.sum(1)[:-1] if len(x) > 1 else x.sum(1)[:0]), X, r"of real values for each of \d+ samples"),
-        (Of(lambda x: [x.sum(1)]), X, r"returns a tensor, got list"),
+        (Function(fails), X, r"able to run on `x`.*no such column"),
+        (Function(lambda x: (x.sum(1) > 1).long()), X, r"of real values for each of \d+ samples, got torch.int64"),
+        (
+            Function(lambda x: x.sum(1)[:-1] if len(x) > 1 else x.sum(1)[:0]),
+            X,
+            r"of real values for each of \d+ samples",
+        ),
+        (Function(lambda x: [x.sum(1)]), X, r"returns a tensor, got list"),
     ],
 )
 def test_what_is_refused(make, module, x, said):
@@ -101,7 +94,7 @@ def test_what_is_refused(make, module, x, said):
 def test_values_that_depend_on_other_samples_are_refused():
     for name in ("score", "map"):
         with pytest.raises(InputError, match="do not depend on other samples"):
-            MAKERS[name](Of(lambda x: (x - x.mean(0)).sum(1, keepdim=True)), X)
+            MAKERS[name](Function(lambda x: (x - x.mean(0)).sum(1, keepdim=True)), X)
 
 
 def test_constants_that_are_none_are_refused():

@@ -21,16 +21,16 @@ from asymcert.compare.front_records import recorded_panel
 from asymcert.compare.fronts import Point
 from asymcert.evaluate.formatting import ceil_significant, floor_significant, printable
 from asymcert.evaluate.surface import Surface
+from asymcert.report.axes import last_size
 from asymcert.report.detector import ALERTS, most_fragile
 from asymcert.report.given import panel_of, rows_of
 from asymcert.report.libraries import optional
 from asymcert.report.pictures import PANEL, add_colours, draw_curves, draw_surface, dress, plain_label
-from asymcert.report.series import COLOURS, GREY, Series, largest_radius, unit_of
+from asymcert.report.series import COLOURS, GREY, Series, unit_of
 
 __all__ = ["alerts", "curve", "front", "surface"]
 
 ACROSS = "Size of the change, "  # then the unit
-MARGIN = 1.04  # of the largest radius, that an axis ends at
 LONGEST = 30  # characters of a name beside a bar
 
 
@@ -67,7 +67,7 @@ def curve(given: pl.DataFrame | Certificate, ax: Any = None, label: str | None =
     axes, unit = _axes(ax), f"{ACROSS}{panel[0].unit}"
     if axes.get_xlabel().startswith(ACROSS) and axes.get_xlabel() != unit:
         raise refuse("ax", f"axes of {unit!r}", f"some of {axes.get_xlabel()!r}", "Draw each unit on axes of its own.")
-    drawn, end = len(axes.lines), MARGIN * largest_radius(panel)
+    drawn, end = len(axes.lines), last_size(panel)
     draw_curves(axes, [_named(each, label, drawn) for each in panel], max(end, axes.get_xlim()[1]) if drawn else end)
     axes.set_xlabel(unit, fontsize=9)
     axes.set_ylabel("Alerts that hold, %" if isinstance(given, Certificate) else "Certified accuracy, %", fontsize=9)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from asymcert.convex import ConvexConvNet, ConvexMLP, ConvexScore
 from asymcert.features import Centre, CentreAbsolute, Chain, FeatureMap, Identity, Standardise
@@ -118,6 +118,17 @@ def linear_score(weight: Tensor) -> ConvexMLP:
         parameter.zero_()
     score.direct[0].weight.copy_(weight.reshape(1, -1))  # pyright: ignore
     return score
+
+
+class Function(nn.Module):
+    """Any function of a batch, as a module."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
 
 
 def linear_model(weight: Tensor, threshold: float) -> FeatureConvexClassifier:

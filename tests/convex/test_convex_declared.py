@@ -18,7 +18,7 @@ from asymcert.features import Centre, Identity
 from asymcert.features import declared as declared_map
 from asymcert.models import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
-from contracts.models import randomise, seeded
+from contracts.models import Function, randomise, seeded
 
 X = torch.rand(40, 6, generator=seeded(0))
 
@@ -36,17 +36,6 @@ class Plain(nn.Module):
 
     def forward(self, x):
         return functional.relu(self.first(x)) @ self.second + self.around(x)
-
-
-class Function(nn.Module):
-    """Any function of a batch."""
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, x):
-        return self.function(x)
 
 
 class Straight(nn.Module):

@@ -16,12 +16,11 @@ from asymcert.cli.parameters import Json
 from asymcert.cli.steps import threats_for
 from asymcert.datasets.table_batches import read_batches
 from asymcert.evaluate.formatting import floor_percent, floor_significant
-from asymcert.evaluate.labels import COLUMNS, threat_labels
+from asymcert.evaluate.labels import threat_labels
 from asymcert.evaluate.scoring import score_table
 from asymcert.models import zoo as models
 from asymcert.models.base import BinaryClassifier
 from asymcert.runs.rows import threat_key
-from asymcert.threats.model import WORDS
 
 MOST_ROWS = 20  # of a table, in a demonstration
 UNSHIPPED = "Its data may not be shipped, so it has no examples"
@@ -79,8 +78,6 @@ def _rows(model: BinaryClassifier, table: Path, as_json: bool) -> None:
     threats = threats_for(model, ["words" if texts else "columns"])
     frame = next(iter(read_batches(table, model.scaling.plan, None).frames)).head(MOST_ROWS)
     rows = score_table(model, frame, threats, certifier_for(default_method(model, threats)), evasions=not texts)
-    if texts:
-        rows = rows.rename({COLUMNS: WORDS}, strict=False)
     lines = rows.to_dicts() if as_json else [_shown(row) for row in rows.to_dicts()]
     show.table(f"First rows of {table.name}", lines, as_json)
 
