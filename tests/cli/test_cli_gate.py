@@ -222,6 +222,13 @@ def test_rows_of_a_file_are_evaluated_as_the_test_rows_are(folder, old):
             assert other["detection"][name]["value"] == (value and pytest.approx(value, rel=1e-12)), name
 
 
+def test_no_table_without_figures_is_printed(folder, old):
+    """So few harmless rows show no rate of false alarms, and tangent certificates hold at one threshold."""
+    said = command("evaluate", old, "--table", folder / "data.csv", "--quiet")
+    assert "As a detector (95 % intervals)" in said
+    assert "changed by any size up to" not in said
+
+
 def test_what_cannot_be_evaluated_is_refused(folder, old):
     (folder / "one.csv").write_text("\n".join([",".join(HEADER), "300,0.5,a,bad"]))
     assert "`--split` must be left out" in refusal("evaluate", old, "--table", folder / "data.csv", "--split", "val")

@@ -111,16 +111,17 @@ def detection_rows(judged: Sequence[Judged]) -> list[dict[str, Any]]:
 
 
 def certified_rows(judged: Sequence[Judged]) -> list[dict[str, Any]]:
-    """What stays caught under any change, one row for each curve and size."""
+    """What stays caught under any change, one row for each curve and size that has a figure."""
     rows = []
     for name, each in zip(threat_labels([each.threat for each in judged]), judged, strict=True):
         for position, size in enumerate(each.sizes):
-            row = {"threat": name, "size": f"{size:g}"}
-            for point in each.points:
-                row[TITLES[f"tpr_at_fpr_{point.max_fpr:g}"]] = interval_text(point.caught[position])
+            row = {
+                TITLES[f"tpr_at_fpr_{point.max_fpr:g}"]: interval_text(point.caught[position]) for point in each.points
+            }
             if each.certified:
                 row["area under the ROC curve"] = figure_text("roc_auc", each.certified[position]["roc_auc"])
-            rows.append(row)
+            if row:
+                rows.append({"threat": name, "size": f"{size:g}"} | row)
     return rows
 
 
