@@ -3,15 +3,17 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
 
 from asymcert.certify import Refined, Tangent
 from asymcert.convex import ConvexMLP
+from asymcert.datasets.columns import NumericColumn
 from asymcert.errors import InputError
 from asymcert.evaluate.evasion import changed_rows, explain_columns
-from asymcert.evaluate.explain import explain
+from asymcert.evaluate.explain import column_value, explain
 from asymcert.evaluate.scoring import score_table
 from asymcert.evaluate.units import radius_in_units
 from asymcert.features import Ramps
@@ -116,3 +118,12 @@ def test_a_column_alone_is_safe_in_all_its_values_or_not_at_all(model):
 
 def test_frame_has_the_columns_of_the_scaling():
     assert FREE.columns == FRAME.columns
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_number_is_told_as_it_was_written(dtype):
+    column = NumericColumn("size", None, 0.3, 731.8)
+    written = [0.5, 4.0, 5.0, 74.0, 145.29, 700.001]
+    inputs = torch.from_numpy(column.scaled(np.array(written))).to(dtype)
+    assert [column_value(column, value[None]) for value in inputs] == written
+    assert column_value(column, torch.ones(1, dtype=dtype)) == 731.8  # what lies beyond is told as the end

@@ -113,7 +113,7 @@ def carried(model: FeatureConvexClassifier, x: Tensor, margin: Tensor, threat: T
     if threat.mutable is None:
         return drop[:, index[starts]]
     moves = torch.zeros(drop.shape[1]).index_add(0, index, threat.mutable.expand(table.size).float().cpu()) > 0
-    return torch.where(moves, drop, 0.0)[:, index[starts]]
+    return torch.where(moves.to(drop.device), drop, 0.0)[:, index[starts]]
 
 
 def _becomes(table: TableThreat, name: str, changed: dict[str, Value]) -> Value | None:

@@ -126,7 +126,8 @@ def column_value(column: Column, x: Tensor) -> float | str:
         return value
     shorter = np.array([float(f"{value:.{digits}g}") for digits in range(1, MOST_DIGITS)])
     own = x.cpu().numpy()
-    same = shorter[column.scaled(shorter).astype(own.dtype) == own]
+    inside = (shorter >= column.low) & (shorter <= column.high)  # others are clipped to the same input
+    same = shorter[inside & (column.scaled(shorter).astype(own.dtype) == own)]
     return float(same[0]) if len(same) else value
 
 
