@@ -92,6 +92,7 @@ LINF = {
     "features": 5,
     "convex": (6,),
     "above": 3,
+    "drawn": 1.5,
     "rho": 0.3,
     "centre": 0.5,
     "deviation": 0.7,
@@ -193,6 +194,7 @@ REFUSED = {
     ("linf-net", "convex"),
     ("linf-net", "features"),
     ("linf-net", "above"),
+    ("linf-net", "drawn"),
     ("linf-convex", "head"),
     ("linf-convex", "loss"),
 }

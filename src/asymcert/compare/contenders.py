@@ -79,7 +79,7 @@ def _ours(norm: float, minutes: Mapping[str, Minutes]) -> Method:
         dict.fromkeys(BUDGETS, _OURS),
         "",
         ours=True,
-        knob=multiples(f"target_{name}", of=(0.6, 1.7, 2.5, 0.35)),
+        knob=multiples(f"target_{name}", of=(0.6, 1.7, 2.5, 0.35, 1.3, 2.1)),
         minutes=minutes,
     )
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -49,7 +50,10 @@ class LinfConfig(Recipe):
     head: int = option(0, "linf-net: units of a linear-tanh-linear head; 0 for none.")
     features: int = option(64, "linf-convex: distances that the convex network sees, the net's own two included.")
     convex: tuple[int, ...] = option((), "linf-convex: widths of the convex network's hidden layers.")
-    above: int = option(8, "linf-convex: epochs after the net's own, in which the convex network joins it.")
+    above: int = option(12, "linf-convex: epochs after the net's own, in which the convex network joins it.")
+    drawn: float = option(
+        0.0, "linf-convex: it trains at thresholds up to so many radii lower, and half as many higher.", low=0
+    )
     centre: float = option(0.0, "linf: subtracted from inputs.", low=-math.inf)
     deviation: float = option(0.3081, "linf: what centred inputs are divided by.")
     epsilon: float = option(0.45, "linf: radius to train for.")
@@ -95,7 +99,7 @@ class LinfConfig(Recipe):
     def rate(self, progress: float, epoch: int) -> float:
         """As in `Recipe` for the net's own training, and once more, lower, for what follows."""
         if self.alone == 1 or progress < self.alone:
-            return super().rate(progress / self.alone, epoch)
+            return super().rate(_steady(progress / self.alone), epoch)
         return FINE * super().rate((progress - self.alone) / (1.0 - self.alone), epoch - self.epochs)
 
     def net(self, input_shape: tuple[int, ...], classes: int) -> LinfDistanceNet:
@@ -113,10 +117,15 @@ class LinfConfig(Recipe):
         progress = min(progress / self.alone, 1.0)
         span = self.rise_until - self.rise_from
         ratio = (progress - self.rise_from) / span if span else math.inf if progress >= self.rise_until else 0.0
-        ratio = min(max(ratio, 0.0), 1.0)
+        ratio = _steady(min(max(ratio, 0.0), 1.0))
         p = math.inf if ratio >= 1.0 else self.p_start * (self.p_end / self.p_start) ** ratio
         mix = self.mix_start * (self.mix_end / self.mix_start) ** ratio
         return Moment(p, mix)
+
+
+def _steady(part: float) -> float:
+    """To single precision: a net below a convex network is trained as it is by itself, to the bit, whatever rounds."""
+    return float(np.float32(part))
 
 
 class Moment(NamedTuple):
@@ -136,9 +145,9 @@ _SMALL = LinfConfig(mix_start=1.0, batch_size=128, epochs=16, rise_until=0.9, cr
 _SHIRTS: dict[str, Any] = {"epsilon_other": 0.04, "sensitive_weight": 0.5}
 _ANIMALS: dict[str, Any] = {"width": 96, "depth": 3, "batch_size": 48, "crop": 3, "flip": True}
 LINF_PRESETS: dict[str, LinfConfig] = {
-    "mnist": replace(_SMALL, width=200, epsilon=0.27, centre=0.1307),
-    "fashion": replace(_SMALL, **_SHIRTS, epsilon=0.3, centre=0.286, deviation=0.352, epochs=20),
-    "cifar10": replace(_SMALL, **_ANIMALS, epsilon=0.03, centre=0.4734, deviation=0.2009, epochs=30),
+    "mnist": replace(_SMALL, width=200, epsilon=0.27, centre=0.1307, epochs=48),
+    "fashion": replace(_SMALL, **_SHIRTS, epsilon=0.3, centre=0.286, deviation=0.352, epochs=60),
+    "cifar10": replace(_SMALL, **_ANIMALS, epsilon=0.03, centre=0.4734, deviation=0.2009, epochs=90),
     "table": replace(_SMALL, width=64, depth=3, epsilon=0.05, deviation=0.3, batch_size=32, epochs=40, crop=0),
     "mnist-0.1": replace(_LARGE, epsilon=0.3),
     "mnist-0.3": replace(_LARGE, epsilon=0.45),

@@ -19,7 +19,7 @@ from asymcert.linf.layers import COPIED, DistanceLinear
 from asymcert.linf.net import LinfDistanceNet
 from asymcert.models.distance_net import DistanceClassifier, others
 from asymcert.models.feature_convex import FeatureConvexClassifier
-from asymcert.models.thresholds import accuracies, choose_threshold
+from asymcert.models.thresholds import accuracies, choose_threshold, threshold_for_rate
 from asymcert.threats.model import ThreatModel
 from asymcert.training.distributed import Processes
 from asymcert.training.linf_config import LinfConfig
@@ -27,6 +27,12 @@ from asymcert.training.linf_losses import TINY, class_weights, decay_norms, trai
 from asymcert.training.objective import Objective
 
 SENSITIVE = 1  # label of the class that must not be talked away
+RATES = (
+    1.0,
+    1.33,
+    1.75,
+)  # of false alarms, as multiples of the balanced one: a validated score is seen along its front
+SIZES = (0.5, 1.0, 2.0, 4.0)  # of changes, in radii to train for
 
 
 class LinfObjective(Objective):
@@ -107,7 +113,9 @@ class ConvexAbove(LinfObjective):
 
     The net is trained by itself, as `Logits` does it. Then the score joins: of the net's two distances and of further
     ones, which begin as copies of the last layer's inputs, it begins as the net's own margin. Its loss has the
-    closed-form radius ``g / ||grad g||_1``, the features being 1-Lipschitz in l_inf. Mean shifts are frozen by then.
+    closed-form radius ``g / ||grad g||_1``, the features being 1-Lipschitz in l_inf, as it would be at thresholds that
+    are drawn anew for each sample: a hinge at one threshold says nothing of samples that are far from it, and which
+    threshold will be deployed is not known yet. Mean shifts are frozen by then.
     """
 
     def __init__(self, recipe: LinfConfig, x: Tensor, classes: int = 2, seed: int = 0):
@@ -128,6 +136,9 @@ class ConvexAbove(LinfObjective):
         if self.alone:
             return training_loss(self.recipe, self.net, x, labels, self.scale, self.mix, draws)
         radius = self.radius(x)
+        if self.recipe.drawn:
+            drawn = torch.rand(len(x), generator=draws, dtype=radius.dtype, device=radius.device)
+            radius = radius + self.recipe.drawn * (1.5 * drawn - 0.5) * self.recipe.epsilon / self.recipe.deviation
         signed = torch.where(labels == SENSITIVE, radius, -radius)
         hinge = (1.0 - signed / self.recipe.radii(labels, 2)).clamp(0.0, 1.0)
         losses = self.mix * functional.softplus(-2.0 * self.scale * signed) + hinge
@@ -149,18 +160,27 @@ class ConvexAbove(LinfObjective):
     def validate(self, x: Tensor, labels: Tensor) -> dict[str, float]:
         """Accuracies at the threshold chosen on the same data, and what is ``certified``.
 
-        That is the mean of the other class's accuracy and the sensitive class's certified accuracy at the radius
-        trained for, by enclosures within the range of the training inputs: it falls with either.
+        That is the mean of the other class's accuracy and the sensitive class's certified accuracy, by enclosures
+        within the range of the training inputs, averaged over thresholds (`RATES`) and radii (`SIZES`): it falls with
+        either class, and a score that gains at one threshold what it loses at others is no better.
         """
         model, sensitive = self.deploy(("other", "sensitive")), labels.bool().cpu()
-        scores = model.scores(x)
+        scores, x = model.scores(x), x.cpu()
         threshold = choose_threshold(self.recipe.false_positive_rate, scores, sensitive)
-        shares, found = accuracies(scores, sensitive, threshold), x.cpu()[sensitive & (scores > threshold)].double()
+        shares = accuracies(scores, sensitive, threshold)
+        rates = [min(1.0, times * (1.0 - shares["accuracy_other"])) for times in RATES]
+        thresholds = [threshold, *(threshold_for_rate(scores, sensitive, rate) for rate in rates[1:])]
+        certified = [self._certified(model.with_threshold(each), x, sensitive, scores > each) for each in thresholds]
+        return shares | {"certified": sum(certified) / len(certified)}
+
+    def _certified(self, model: FeatureConvexClassifier, x: Tensor, sensitive: Tensor, verdict: Tensor) -> float:
+        """Mean of the other class's accuracy and the certified one, at the model's threshold."""
+        found = x[sensitive & verdict].double()
         low, high = min(self.range[0], float(x.min())), max(self.range[1], float(x.max()))
         threat = ThreatModel(math.inf, lower=low, upper=high)
-        held = holds(model.with_threshold(threshold), found, threat, self.recipe.epsilon)
-        certified = float(held.sum()) / float(sensitive.sum())
-        return shares | {"certified": (certified + shares["accuracy_other"]) / 2.0}
+        held = [float(holds(model, found, threat, size * self.recipe.epsilon).sum()) for size in SIZES]
+        other = float((~verdict[~sensitive]).double().mean())
+        return (sum(held) / len(SIZES) / float(sensitive.sum()) + other) / 2.0
 
     @torch.no_grad()
     def deploy(self, classes: tuple[str, ...]) -> FeatureConvexClassifier:

@@ -57,7 +57,7 @@ _NORMS: dict[str, TrainConfig] = {
     "fashion-l2": replace(_MLP, **_BANDS | {"target_l2": 1.0, "flip": True, "mirror": True}),
     "fashion-linf": replace(_MLP, **_AVERAGE, target_linf=0.1),
     "cifar10-l1": replace(_MLP, **_AVERAGE | _PHOTOGRAPH, target_l1=10.0),
-    "cifar10-l2": replace(_MLP, **_BANDS | _PHOTOGRAPH | {"target_l2": 0.6}),
+    "cifar10-l2": replace(_MLP, **_BANDS | _PHOTOGRAPH | {"target_l2": 0.6, "epochs": 50}),
     "cifar10-linf": replace(_MLP, **_AVERAGE | _PHOTOGRAPH, target_linf=0.03),
     "cifar10-sll": replace(_MLP, **_LINEAR, target_l2=1.0, crop=2, flip=True),
 }
