@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -122,18 +123,22 @@ class ConvexAbove(LinfObjective):
         super().__init__(recipe, x, classes, seed)
         self.further = copies(self.net.layers[-1].weight.shape[1], recipe.features - 2, recipe.rho)  # pyright: ignore
         self.score = own_margin(ConvexMLP((recipe.features,), recipe.convex))
-        self.alone, self.partly_used = True, True
+        self.start = nn.ModuleList(copy.deepcopy(self._parts())).requires_grad_(False)  # the net by itself
+        self.register_buffer("joined", torch.tensor(False))  # whether the score trains yet
+        self.partly_used = True
         self.range = float(x.min()), float(x.max())
 
     def advance(self, progress: float) -> None:
-        """As in `LinfObjective`, and whether the net is trained by itself."""
+        """As in `LinfObjective`, and when the net's own training ends."""
         super().advance(progress)
-        self.alone = progress < self.recipe.alone
-        self.net.train(self.training and self.alone)
+        if progress >= self.recipe.alone and not self.joined:
+            self.start.load_state_dict(nn.ModuleList(self._parts()).state_dict())
+            self.joined.fill_(True)
+        self.net.train(self.training and not self.joined)
 
     def forward(self, x: Tensor, labels: Tensor, draws: torch.Generator) -> Tensor:
         """The net's own loss; then the mixed loss with twice the radius in place of the difference of two logits."""
-        if self.alone:
+        if not self.joined:
             return training_loss(self.recipe, self.net, x, labels, self.scale, self.mix, draws)
         radius = self.radius(x)
         if self.recipe.drawn:
@@ -162,41 +167,66 @@ class ConvexAbove(LinfObjective):
 
         That is the mean of the other class's accuracy and the sensitive class's certified accuracy, by enclosures
         within the range of the training inputs, averaged over thresholds (`RATES`) and radii (`SIZES`): it falls with
-        either class, and a score that gains at one threshold what it loses at others is no better.
+        either class, and a score that gains at one threshold what it loses at others is no better. Once the score
+        trains, the standard error of its gain over the net by itself is subtracted, so that the net stays where the
+        gain could be chance.
         """
-        model, sensitive = self.deploy(("other", "sensitive")), labels.bool().cpu()
-        scores, x = model.scores(x), x.cpu()
+        sensitive, x = labels.bool().cpu(), x.cpu()
+        model = self.deploy(("other", "sensitive"))
+        scores = model.scores(x)
+        shares = accuracies(scores, sensitive, choose_threshold(self.recipe.false_positive_rate, scores, sensitive))
+        withstood = self._withstood(model, x, sensitive)
+        if not self.joined:
+            return shares | {"certified": balanced_mean(withstood, sensitive)[0]}
+        before = self._withstood(self._classifier(self.start, ("other", "sensitive")), x, sensitive)
+        error = balanced_mean(withstood - before, sensitive)[1]
+        return shares | {"certified": balanced_mean(withstood, sensitive)[0] - error}
+
+    def _withstood(self, model: FeatureConvexClassifier, x: Tensor, sensitive: Tensor) -> Tensor:
+        """Share of the thresholds and radii at which each sample is right, and certified if sensitive: (n,)."""
+        scores = model.scores(x)
         threshold = choose_threshold(self.recipe.false_positive_rate, scores, sensitive)
-        shares = accuracies(scores, sensitive, threshold)
-        rates = [min(1.0, times * (1.0 - shares["accuracy_other"])) for times in RATES]
-        thresholds = [threshold, *(threshold_for_rate(scores, sensitive, rate) for rate in rates[1:])]
-        certified = [self._certified(model.with_threshold(each), x, sensitive, scores > each) for each in thresholds]
-        return shares | {"certified": sum(certified) / len(certified)}
-
-    def _certified(self, model: FeatureConvexClassifier, x: Tensor, sensitive: Tensor, verdict: Tensor) -> float:
-        """Mean of the other class's accuracy and the certified one, at the model's threshold."""
-        found = x[sensitive & verdict].double()
+        alarms = float((scores[~sensitive] > threshold).double().mean())
+        rates = [min(1.0, times * alarms) for times in RATES[1:]]
+        thresholds = [threshold, *(threshold_for_rate(scores, sensitive, rate) for rate in rates)]
         low, high = min(self.range[0], float(x.min())), max(self.range[1], float(x.max()))
-        threat = ThreatModel(math.inf, lower=low, upper=high)
-        held = [float(holds(model, found, threat, size * self.recipe.epsilon).sum()) for size in SIZES]
-        other = float((~verdict[~sensitive]).double().mean())
-        return (sum(held) / len(SIZES) / float(sensitive.sum()) + other) / 2.0
+        threat, found = ThreatModel(math.inf, lower=low, upper=high), torch.zeros(len(x), dtype=torch.float64)
+        for each in thresholds:
+            placed, alarmed = model.with_threshold(each), sensitive & (scores > each)
+            found[~sensitive] += (scores[~sensitive] <= each).double()
+            for size in SIZES:
+                held = holds(placed, x[alarmed].double(), threat, size * self.recipe.epsilon)
+                found[alarmed] += held.double() / len(SIZES)
+        return found / len(thresholds)
 
-    @torch.no_grad()
     def deploy(self, classes: tuple[str, ...]) -> FeatureConvexClassifier:
         """A feature-convex classifier: the further distances become units of the net's last layer."""
-        net, further = self.deployed_net(), copy.deepcopy(self.further).cpu()
-        last = net.layers[-1]
+        return self._classifier(self._parts(), classes)
+
+    def _parts(self) -> list[nn.Module]:
+        """Net, further distances, score."""
+        return [self.net, self.further, self.score]
+
+    @torch.no_grad()
+    def _classifier(self, parts: Iterable[Any], classes: tuple[str, ...]) -> FeatureConvexClassifier:
+        net, further, score = (copy.deepcopy(part).cpu().eval() for part in parts)
+        net.p, last = math.inf, net.layers[-1]
         for name in ("weight", "bias"):
             joined = torch.cat((getattr(last, name), getattr(further, name)))
             setattr(last, name, nn.Parameter(joined))
-        net.classes = self.recipe.features
-        score = copy.deepcopy(self.score).cpu().fold()
+        net.classes, score = self.recipe.features, score.fold()
         for layer in (score.first, *score.direct):
-            layer.weight.div_(net.deviation)  # pyright: ignore[reportArgumentType, reportCallIssue]
+            layer.weight.div_(net.deviation)
         return FeatureConvexClassifier(
             DistanceFeatures(net), score, input_shape=self.input_shape, **self.names(classes)
         )
+
+
+def balanced_mean(values: Tensor, sensitive: Tensor) -> tuple[float, float]:
+    """Mean of the two classes' means of values (n,), labels bool (n,), and its standard error."""
+    parts = [values[sensitive], values[~sensitive]]
+    error = math.sqrt(sum(float(part.var(correction=0)) / len(part) for part in parts)) / 2.0
+    return float(sum(part.mean() for part in parts)) / 2.0, error
 
 
 @torch.no_grad()
