@@ -51,7 +51,7 @@ def test_every_kind_trains_with_its_own_fields(model, tmp_path):
     assert (config["model"], config["schedule"], config[option.replace("-", "_")]) == (model, "constant", value)
     assert run.load_model().info["model"] == model
     log = [json.loads(line) for line in (run.path / "train_log.jsonl").read_text().splitlines()]
-    above = 8 if model == "linf-convex" else 0  # epochs after the net's own
+    above = 12 if model == "linf-convex" else 0  # epochs after the net's own
     assert [record["epoch"] for record in log] == list(range(1, 3 + above))
     other = next(name for name in ("attack_steps", "hidden", "noise") if not hasattr(MODELS[model].config, name))
     refused = run_command(
