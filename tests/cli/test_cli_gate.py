@@ -4,11 +4,13 @@ import json
 import random
 import shutil
 
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
 from asymcert.cli.app import app
 from asymcert.evaluate import same_rows
+from asymcert.runs.folder import RunFolder
 from asymcert.runs.run import Run
 from contracts.commands import command, refusal
 
@@ -222,11 +224,21 @@ def test_rows_of_a_file_are_evaluated_as_the_test_rows_are(folder, old):
             assert other["detection"][name]["value"] == (value and pytest.approx(value, rel=1e-12)), name
 
 
-def test_no_table_without_figures_is_printed(folder, old):
-    """So few harmless rows show no rate of false alarms, and tangent certificates hold at one threshold."""
+def test_what_stays_caught_is_told_at_the_threshold_in_use(folder, old):
+    """Even where so few harmless rows show no rate of false alarms."""
     said = command("evaluate", old, "--table", folder / "data.csv", "--quiet")
-    assert "As a detector (95 % intervals)" in said
-    assert "changed by any size up to" not in said
+    assert "changed by any size up to" in said
+    assert "false alarms" not in said.split("changed by any size up to")[1]
+    judged = json.loads(command("evaluate", old, "--json", "--quiet"))
+    rows = RunFolder(old).read("certificates").filter(pl.col("label"))
+    for row in judged:
+        own = rows.filter([pl.col(name) == row[name] for name in ("model_digest", "split", "threat", "method")])
+        found = (own["radius"].to_numpy(), own["prediction"].to_numpy())
+        assert row["caught"][0]["size"] == 0
+        for each in row["caught"]:
+            reached = found[0] >= each["size"] if row["norm"] == 0 else found[0] > each["size"]
+            assert each["value"] == pytest.approx((found[1] & reached).mean())
+            assert each["lower"] <= each["value"] <= each["upper"]
 
 
 def test_what_cannot_be_evaluated_is_refused(folder, old):

@@ -114,7 +114,7 @@ def test_votes_are_no_log_odds(rows, run):
     assert math.isnan(voted.detection["brier"].value)
     assert voted.certified == []
     told = judge(run, rows).to_dict()
-    assert list(told) == ["detection", "confusion", "calibration", "certified", "at_max_fpr"]
+    assert list(told) == ["detection", "confusion", "calibration", "caught", "certified", "at_max_fpr"]
     assert len(told["certified"]) == 6
     assert judge_run(run, rows.filter("label")) == []
 

@@ -171,8 +171,8 @@ def evaluate(
     _print_summary(opened, rows, title, as_json, judged, SCHEMA, threats)
     if judged and not as_json:
         show.table("As a detector (95 % intervals)", detection_rows(judged), as_json)
-        if changed := certified_rows(judged):
-            show.table("As a detector, all sensitive samples changed by any size up to", changed, as_json)
+        title = "As a detector, all sensitive samples changed by any size up to"
+        show.table(title, certified_rows(judged), as_json)
 
 
 def _print_summary(

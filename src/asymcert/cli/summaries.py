@@ -111,17 +111,17 @@ def detection_rows(judged: Sequence[Judged]) -> list[dict[str, Any]]:
 
 
 def certified_rows(judged: Sequence[Judged]) -> list[dict[str, Any]]:
-    """What stays caught under any change, one row for each curve and size that has a figure."""
+    """What stays caught under any change, one row for each curve and size."""
     rows = []
     for name, each in zip(threat_labels([each.threat for each in judged]), judged, strict=True):
         for position, size in enumerate(each.sizes):
-            row = {
+            row = {"threat": name, "size": f"{size:g}", "caught": interval_text(each.caught[position])}
+            row |= {
                 TITLES[f"tpr_at_fpr_{point.max_fpr:g}"]: interval_text(point.caught[position]) for point in each.points
             }
             if each.certified:
                 row["area under the ROC curve"] = figure_text("roc_auc", each.certified[position]["roc_auc"])
-            if row:
-                rows.append({"threat": name, "size": f"{size:g}"} | row)
+            rows.append(row)
     return rows
 
 

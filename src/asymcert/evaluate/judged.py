@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,7 @@ class Judged:
     detection: dict[str, Estimate]
     confusion: dict[str, int]
     calibration: pl.DataFrame | None  # None where margins are not log-odds
+    caught: list[Estimate]  # at the threshold in use, under any change of at most each size, with exact intervals
     certified: list[dict[str, Estimate]]  # at each size; none where the method does not give it
     points: list[AtPoint]
 
@@ -48,28 +49,32 @@ class Judged:
         """What `asymcert evaluate --json` adds to each curve's line.
 
         ``detection`` has the figures of `detection`, each with ``value``, ``lower`` and ``upper``; ``confusion`` counts
-        (see there); ``calibration`` a bin a line (see there), or null; ``certified`` for each ``size`` of the changes
-        the figures of `certified_detection`, for methods that give them; ``at_max_fpr`` for each rate of false alarms
-        that the samples can show ``max_fpr``, ``threshold``, the ``false_positive_rate`` there, and ``caught``: for
-        each ``size`` the share of sensitive samples that no change of at most that size lets pass, with an exact
-        interval for that threshold. Figures without a value are null.
+        (see there); ``calibration`` a bin a line (see there), or null; ``caught`` for each ``size`` of the changes the
+        share of sensitive samples that no change of at most that size lets pass at the threshold in use, with an exact
+        interval for it; ``certified`` the figures of `certified_detection`, for methods that give them; ``at_max_fpr``
+        for each rate of false alarms that the samples can show ``max_fpr``, ``threshold``, the ``false_positive_rate``
+        and what is ``caught`` there. Figures without a value are null.
         """
-        sized = [{"size": size} for size in self.sizes]
         return {
             "detection": _told(self.detection),
             "confusion": self.confusion,
             "calibration": None if self.calibration is None else self.calibration.to_dicts(),
-            "certified": [size | _told(found) for size, found in zip(sized, self.certified, strict=False)],
+            "caught": self._by_size(each._asdict() for each in self.caught),
+            "certified": self._by_size(_told(found) for found in self.certified),
             "at_max_fpr": [
                 {
                     "max_fpr": point.max_fpr,
                     "threshold": point.threshold,
                     "false_positive_rate": point.false_positive_rate,
-                    "caught": [size | each._asdict() for size, each in zip(sized, point.caught, strict=True)],
+                    "caught": self._by_size(each._asdict() for each in point.caught),
                 }
                 for point in self.points
             ],
         }
+
+    def _by_size(self, found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Each with its size before it; none of nothing."""
+        return [{"size": size} | each for size, each in zip(self.sizes, found, strict=False)]
 
 
 def judge_run(run: RunFolder, rows: pl.DataFrame) -> list[Judged]:
@@ -101,6 +106,7 @@ def judge(run: RunFolder, rows: pl.DataFrame, sizes: Sequence[float] | None = No
         found if odds else found | {"brier": Estimate(np.nan, np.nan, np.nan)},
         confusion(label, rows["prediction"].to_numpy()),
         calibration(label, margin) if odds else None,
+        _caught(rows, sizes),
         [certified_detection(rows, size) for size in sizes] if follows_threshold(rows) else [],
         [_at_point(*point, sizes) for point in rows_at_points(run, rows)],
     )
@@ -108,8 +114,11 @@ def judge(run: RunFolder, rows: pl.DataFrame, sizes: Sequence[float] | None = No
 
 def _at_point(max_fpr: float, threshold: float, rows: pl.DataFrame, sizes: Sequence[float]) -> AtPoint:
     alarms = rows.filter(~pl.col("label"))["prediction"].to_numpy()
-    caught = [Estimate(*point[1:]) for point in certified_accuracy_at(rows, sizes).rows()]
-    return AtPoint(max_fpr, threshold, float(alarms.mean()), caught, rows)
+    return AtPoint(max_fpr, threshold, float(alarms.mean()), _caught(rows, sizes), rows)
+
+
+def _caught(rows: pl.DataFrame, sizes: Sequence[float]) -> list[Estimate]:
+    return [Estimate(*point[1:]) for point in certified_accuracy_at(rows, sizes).rows()]
 
 
 def _told(found: dict[str, Estimate]) -> dict[str, Any]:
