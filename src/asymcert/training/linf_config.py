@@ -146,7 +146,7 @@ _SHIRTS: dict[str, Any] = {"epsilon_other": 0.04, "sensitive_weight": 0.5}
 _ANIMALS: dict[str, Any] = {"width": 96, "depth": 3, "batch_size": 48, "crop": 3, "flip": True}
 LINF_PRESETS: dict[str, LinfConfig] = {
     "mnist": replace(_SMALL, width=200, epsilon=0.27, centre=0.1307, epochs=48),
-    "fashion": replace(_SMALL, **_SHIRTS, epsilon=0.3, centre=0.286, deviation=0.352, epochs=60),
+    "fashion": replace(_SMALL, **_SHIRTS, epsilon=0.3, centre=0.286, deviation=0.352, epochs=20),
     "cifar10": replace(_SMALL, **_ANIMALS, epsilon=0.03, centre=0.4734, deviation=0.2009, epochs=90),
     "table": replace(_SMALL, width=64, depth=3, epsilon=0.05, deviation=0.3, batch_size=32, epochs=40, crop=0),
     "mnist-0.1": replace(_LARGE, epsilon=0.3),
