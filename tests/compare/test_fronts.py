@@ -125,6 +125,12 @@ def test_a_method_against_itself_is_a_draw():
     assert not shuffled.beyond
 
 
+@pytest.mark.parametrize(("radius", "leader"), [(1 + 1e-8, ""), (1 + 1e-2, OURS), (1 - 1e-8, ""), (1 - 1e-2, "B")])
+def test_two_certificates_of_one_net_are_a_draw(radius, leader):
+    lead = Lead(0.7, make_point("a", 0.8, radius, ours=True), make_point("b", 0.8, 1.0))
+    assert (lead.leader, lead.beyond) == (leader, bool(leader))
+
+
 def test_a_planted_better_rival_is_reported_where_it_leads():
     ours = [make_point("a", 0.9, 1.0, ours=True), make_point("a", 0.7, 2.0, ours=True)]
     rivals = [make_point("b", 0.8, 1.5, seed=1), make_point("c", 0.9, 0.5, seed=2), make_point("c", 0.95, 0.4)]

@@ -15,6 +15,7 @@ from asymcert.evaluate.detection import Estimate, Floats
 
 LEVELS = 5  # accuracies at which fronts are compared
 OURS = "ours"
+SAME = 1e-3  # radii that differ by less are told as the same: two certificates of one net differ by their rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,15 +40,15 @@ class Lead:
 
     @property
     def leader(self) -> str:
-        """Of greater radius: `OURS` or the rival's name; empty where both have the same."""
-        if self.ratio.value > 1:
+        """Of greater radius: `OURS` or the rival's name; empty where both have the same, see `SAME`."""
+        if self.ratio.value > 1 + SAME:
             return OURS
-        return self.rival.contender if self.rival and self.ratio.value < 1 else ""
+        return self.rival.contender if self.rival and self.ratio.value < 1 / (1 + SAME) else ""
 
     @property
     def beyond(self) -> bool:
-        """Whether the interval holds no 1."""
-        return self.ratio.lower > 1 or self.ratio.upper < 1
+        """Whether the interval holds neither 1 nor what counts as the same."""
+        return self.ratio.lower > 1 + SAME or self.ratio.upper < 1 / (1 + SAME)
 
 
 @dataclass(frozen=True, eq=False)
