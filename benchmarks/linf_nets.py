@@ -12,13 +12,13 @@ interval bounds; the attack is projected gradient descent with 100 steps on the 
 Last results, one thread of two AMD EPYC cores shared with other work:
 
                               seed  balanced  sensitive  other    median  train CPU s  attacks won
-    pair mnist-3-8            0     98.5 %    99.1 %     98.0 %   0.611   70           0 of 100
-                              1     98.6 %    99.1 %     98.2 %   0.555   71           0 of 100
-                              2     98.9 %    98.9 %     99.0 %   0.524   76           0 of 100
-      --model linf-convex     0     98.7 %    99.6 %     97.8 %   0.617   85           0 of 100
-    pair fashion-shirts       0     80.7 %    80.2 %     81.3 %   0.333   57           0 of 84
-                              1     79.6 %    80.2 %     79.1 %   0.343   52           0 of 83
-                              2     79.8 %    79.4 %     80.2 %   0.329   50           0 of 85
+    pair mnist-3-8            0     99.33 %   99.80 %    98.87 %  0.545   134          0 of 100
+                              1     99.39 %   99.50 %    99.28 %  0.396   138          0 of 100
+                              2     99.34 %   99.20 %    99.48 %  0.487   138          0 of 100
+      --model linf-convex     0     99.33 %   99.70 %    98.97 %  0.597   152          0 of 100
+    pair fashion-shirts       0     81.05 %   82.10 %    80.00 %  0.298   31           0 of 87
+                              1     80.05 %   80.00 %    80.10 %  0.362   31           0 of 85
+                              2     80.69 %   78.90 %    82.50 %  0.325   32           0 of 86
 
                                       clean   at 0.1  at 0.2  at 0.3  train CPU s
     losses --epochs 10     seed 0 mixed   93.5 %  90.6 %  86.8 %  80.8 %  135

@@ -21,7 +21,7 @@ Last results, one thread of two AMD EPYC cores shared with other work:
     mnist-3-8 --preset mnist-published 0      98.42 %   99.20 %   97.63 %  10.24   1.781   0.09815  63     0 of 297
     tangent: mnist-3-8, mnist-small    0      98.08 %   98.31 %   97.84 %  1.947   1.947   0.08647   34     0 of 60
     tangent: fashion, fashion-small    0      81.45 %   81.00 %   81.90 %  1.160   1.160   0.04616   47     0 of 54
-    tangent: cifar10, cifar10-small    0      64.35 %   63.50 %   65.20 %  1.098   0.5493  0.01023   74     0 of 36
+    tangent: cifar10, cifar10-small    0      64.45 %   64.50 %   64.40 %  1.084   0.5422  0.01012   99     0 of 207
     fashion-shirts, fashion-published  0      77.75 %   77.40 %   78.10 %  8.396   1.577   0.1051   632    0 of 237
 """
 
