@@ -284,7 +284,7 @@ def test_a_gain_that_could_be_chance_does_not_replace_the_net(monkeypatch):
     sensitive = labels.bool()
     before, gain = torch.full((40,), 0.5, dtype=torch.float64), torch.zeros(40, dtype=torch.float64)
     gain[:4] = 0.25  # of two samples of each class
-    now = iter([before + gain, before])
+    now = iter([(before + gain, {}), (before, {})])
     monkeypatch.setattr(type(objective), "_withstood", lambda *_: next(now))
     objective.advance(1.0)
     spread = np.std([0.25] * 2 + [0.0] * 18)

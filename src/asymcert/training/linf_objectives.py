@@ -172,22 +172,25 @@ class ConvexAbove(LinfObjective):
         gain could be chance.
         """
         sensitive, x = labels.bool().cpu(), x.cpu()
-        model = self.deploy(("other", "sensitive"))
-        scores = model.scores(x)
-        shares = accuracies(scores, sensitive, choose_threshold(self.recipe.false_positive_rate, scores, sensitive))
-        withstood = self._withstood(model, x, sensitive)
+        classes = ("other", "sensitive")
+        withstood, shares = self._withstood(self.deploy(classes), x, sensitive)
         if not self.joined:
             return shares | {"certified": balanced_mean(withstood, sensitive)[0]}
-        before = self._withstood(self._classifier(self.start, ("other", "sensitive")), x, sensitive)
+        before, _ = self._withstood(self._classifier(self.start, classes), x, sensitive)
         error = balanced_mean(withstood - before, sensitive)[1]
         return shares | {"certified": balanced_mean(withstood, sensitive)[0] - error}
 
-    def _withstood(self, model: FeatureConvexClassifier, x: Tensor, sensitive: Tensor) -> Tensor:
-        """Share of the thresholds and radii at which each sample is right, and certified if sensitive: (n,)."""
+    def _withstood(
+        self, model: FeatureConvexClassifier, x: Tensor, sensitive: Tensor
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Share of the thresholds and radii at which each sample is right, and certified if sensitive: (n,).
+
+        Besides, the classes' accuracies at the first threshold.
+        """
         scores = model.scores(x)
         threshold = choose_threshold(self.recipe.false_positive_rate, scores, sensitive)
-        alarms = float((scores[~sensitive] > threshold).double().mean())
-        rates = [min(1.0, times * alarms) for times in RATES[1:]]
+        shares = accuracies(scores, sensitive, threshold)
+        rates = [min(1.0, times * (1.0 - shares["accuracy_other"])) for times in RATES[1:]]
         thresholds = [threshold, *(threshold_for_rate(scores, sensitive, rate) for rate in rates)]
         low, high = min(self.range[0], float(x.min())), max(self.range[1], float(x.max()))
         threat, found = ThreatModel(math.inf, lower=low, upper=high), torch.zeros(len(x), dtype=torch.float64)
@@ -197,7 +200,7 @@ class ConvexAbove(LinfObjective):
             for size in SIZES:
                 held = holds(placed, x[alarmed].double(), threat, size * self.recipe.epsilon)
                 found[alarmed] += held.double() / len(SIZES)
-        return found / len(thresholds)
+        return found / len(thresholds), shares
 
     def deploy(self, classes: tuple[str, ...]) -> FeatureConvexClassifier:
         """A feature-convex classifier: the further distances become units of the net's last layer."""
