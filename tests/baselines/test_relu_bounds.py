@@ -64,6 +64,44 @@ def test_falls_are_tight_and_never_below_a_change_that_fits(norm, parts):
         assert (bound <= reached * (1 + 1e-9) + 1e-12).all()
 
 
+@pytest.mark.parametrize("norm", [1.0, 2.0, math.inf])
+@pytest.mark.parametrize("scale", [1e-140, 1.0, 1e130])
+def test_sums_give_what_prices_of_every_coordinate_give(norm, scale):
+    """Rooms of nothing, of everything, and of all sizes between; coefficients too, some zero and some alike."""
+    generator = torch.Generator().manual_seed(3)
+    rows = torch.randn(7, 5, 40, dtype=torch.float64, generator=generator)
+    rows[:, :, ::7], rows[:, 1], rows[:, 2, :5] = 0.0, 0.5, 1e-9
+    low, high = (torch.rand(7, 40, dtype=torch.float64, generator=generator) for _ in range(2))
+    low[:, ::5], high[:, ::4], high[0] = 0.0, math.inf, math.inf
+    low[3], high[3] = 0.0, 0.0
+    x, cost = torch.zeros_like(low), torch.ones(1, 40, dtype=torch.float64)
+    falls = Falls(rows * scale, Reach(x, -low * scale, high * scale, cost, norm))
+    for size in (0.0, 1e-6, 0.01, 0.3, 2.0, 30.0, math.inf):
+        radius = torch.full((7,), size * scale, dtype=torch.float64)
+        summed, priced = falls.at(radius), falls.priced(radius)
+        torch.testing.assert_close(summed, priced, rtol=1e-12, atol=1e-12 * scale**2)
+        if math.isfinite(size):
+            assert (summed >= -(rows * scale * falls.worst(radius)).sum(2)).all()
+            assert (summed[3] == 0).all()
+
+
+@pytest.mark.parametrize("norm", [1.0, 2.0])
+def test_falls_are_bounded_in_exact_arithmetic(norm):
+    """A change that spends the budget on the first coordinates, to the box's end, is one of those that are allowed."""
+    generator = torch.Generator().manual_seed(4)
+    rows = torch.randn(1, 60, 30, dtype=torch.float64, generator=generator)
+    room = torch.rand(1, 30, dtype=torch.float64, generator=generator)
+    falls = Falls(rows, Reach(torch.zeros_like(room), -room, room, torch.ones_like(room), norm))
+    for size in (0.2, 1.0, 2.5):
+        radius = torch.tensor([size], dtype=torch.float64)
+        bounds, changes = falls.at(radius)[0], falls.worst(radius)[0]
+        for row, bound, change in zip(rows[0].tolist(), bounds.tolist(), changes.tolist(), strict=True):
+            moved = [Fraction(part) for part in change]
+            spent = sum(abs(part) ** int(norm) for part in moved)
+            shrunk = min(Fraction(1), Fraction(size) ** int(norm) / spent)  # at most the root of it, so it fits
+            assert Fraction(bound) >= -shrunk * sum(Fraction(a) * b for a, b in zip(row, moved, strict=True))
+
+
 def test_lines_enclose_the_relu():
     """In exact arithmetic; lines and the ReLU being what they are, the ends and the kink decide."""
     ends = torch.tensor([(-1.0, 2.0), (-3.0, 1e-9), (-1e-9, 5.0), (1.0, 2.0), (-2.0, -1.0), (0.0, 1.0), (-0.1, 0.3)])

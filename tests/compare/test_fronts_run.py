@@ -20,6 +20,7 @@ from asymcert.compare.methods import Minutes, trained
 from asymcert.compare.outcome import lines_of
 from asymcert.compare.page import write_comparison
 from asymcert.compare.settings import AROUND, RATES, multiples
+from asymcert.errors import InputError
 from asymcert.runs.folder import RunFolder
 from asymcert.training.cayley import CayleyRecipe, train_cayley
 from asymcert.training.models import MODELS
@@ -115,6 +116,25 @@ def test_time_is_said_for_what_is_left(done, data):
     assert more["cayley"] == pytest.approx(2 * 0.5 * 6 + 3 + 6)  # half the rows of two settings, all of the third
     unknown = {name: replace(method, minutes={}) for name, method in KNOWN.items()}
     assert minutes_left(data, out, OPTIONS, unknown) == {}
+
+
+def test_a_certifier_that_is_left_out_is_added_later(done, data, tmp_path):
+    _, results, _ = done
+    only = replace(OPTIONS, methods=("feature-convex",), points=1)
+    known = {"feature-convex": KNOWN["feature-convex"]}
+    first = compare(data, tmp_path, replace(only, without=("refined",)), known=known)
+    assert {result.curve.label for result in first} == {"closed form"}
+    later = compare(data, tmp_path, only, known=known)
+    whole = [result for result in at_default(results) if result.method.name == "feature-convex"]
+    drop = ("seconds",)  # of another run
+    assert [result.curve.label for result in later] == ["closed form", "refined"]
+    assert all(one.rows.drop(drop).equals(two.rows.drop(drop)) for one, two in zip(later, whole, strict=True))
+
+
+@pytest.mark.parametrize(("without", "said"), [(("refine",), "without"), (("closed-form", "refined"), "Leave the")])
+def test_certifiers_that_are_none_or_all_are_not_left_out(without, said, data, tmp_path):
+    with pytest.raises(InputError, match=said):
+        compare(data, tmp_path, replace(OPTIONS, methods=("feature-convex",), without=without), known=KNOWN)
 
 
 def test_the_page_shows_fronts_above_the_methods_as_they_are(done, data):

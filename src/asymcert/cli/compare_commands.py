@@ -37,6 +37,10 @@ def compare(
     at: Annotated[
         list[float] | None, typer.Option(help="Balanced accuracy in percent to compare fronts at; repeat it for more.")
     ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(help="Certifier to leave out, such as branch-and-bound; repeat for more.", show_default=False),
+    ] = None,
     audited: Annotated[int, typer.Option(help="Certified samples of each curve and norm to attack; 0 for none.")] = 50,
     published: Annotated[
         Path | None, typer.Option(help="JSON file of published curves, to be laid over ours.", show_default=False)
@@ -67,7 +71,8 @@ def compare(
     named = (name.strip() for name in methods.split(","))
     names = None if methods == "all" else tuple(dict.fromkeys(name for name in named if name))
     levels = tuple(level / 100 for level in at or [])
-    base = CompareOptions(names, budget, samples, audited, device=device, points=points, levels=levels)
+    left = {"levels": levels, "without": tuple(without or ())}
+    base = CompareOptions(names, budget, samples, audited, device=device, points=points, **left)
     runs = [replace(base, seed=number) for number in dict.fromkeys(seed or [0])]
     overlay = None if published is None else read_published(published, data)
     described = {**table, "test": test, "max_bytes": max_bytes}

@@ -13,6 +13,7 @@ import polars as pl
 
 from asymcert._checks import check_choice, check_count, check_number, refuse
 from asymcert._floats import NORMS
+from asymcert.certify import METHODS
 from asymcert.compare.contenders import COMPARED
 from asymcert.compare.methods import BUDGETS, Curve, Method
 from asymcert.compare.settings import AS_IT_IS, Setting, operating_points_of
@@ -56,6 +57,8 @@ class CompareOptions:
         certificates that are quick are made at several thresholds too.
     levels
         Balanced accuracies, fractions, that fronts are compared at; by default some that the methods reach.
+    without
+        Names of certifiers to leave out, such as ``branch-and-bound``; a later comparison adds what they find.
 
     Raises
     ------
@@ -71,6 +74,7 @@ class CompareOptions:
     device: str = "cpu"
     points: int = 1
     levels: tuple[float, ...] = ()
+    without: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_choice("budget", self.budget, BUDGETS)
@@ -83,6 +87,8 @@ class CompareOptions:
         check_count("points", self.points)
         for level in self.levels:
             check_number("levels", level, 0.0, 1.0)
+        for name in self.without:
+            check_choice("without", name, METHODS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +171,16 @@ def chosen_methods(
     names = tuple(known) if options.methods is None else options.methods
     for name in names:
         check_choice("methods", name, tuple(known))
-    return {name: known[name] for name in names}
+    return {name: _kept(known[name], options.without) for name in names}
+
+
+def _kept(method: Method, without: Sequence[str]) -> Method:
+    """The method with the certifiers that are not left out."""
+    curves = tuple(curve for curve in method.curves if curve.certifier.method not in without)
+    if not curves:
+        known = f"fewer than all certifiers of {method.name}"
+        raise refuse("without", known, ", ".join(without), "Leave the method out of `methods` instead.")
+    return replace(method, curves=curves)
 
 
 def threats(data: BinaryData, norms: Sequence[float] = NORMS) -> list[ThreatModel]:
