@@ -163,6 +163,9 @@ def test_levels_are_those_that_two_contenders_reach():
     assert levels[-1] == 0.75
     fewer = matched_levels([points, points[:1] + points[4:5]])
     assert fewer[-1] == 0.6  # with every seed
+    part = make_point("c", 0.95, 1.0, share=0.5)
+    assert matched_levels([[*points, part]]) == levels
+    assert matched_levels([[part]]) == [math.floor(1000 * part.accuracy) / 1000]
 
 
 def test_fronts_of_results_keep_norms_and_seeds_apart():

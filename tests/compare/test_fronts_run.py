@@ -131,6 +131,15 @@ def test_a_certifier_that_is_left_out_is_added_later(done, data, tmp_path):
     assert all(one.rows.drop(drop).equals(two.rows.drop(drop)) for one, two in zip(later, whole, strict=True))
 
 
+def test_rivals_on_a_part_of_the_samples_have_a_page_without_others(done, data, tmp_path):
+    _, results, _ = done
+    rows = [result for result in results if result.curve.label == "refined"]
+    part = [replace(each, method=replace(each.method, ours=False)) for each in rows]
+    text = write_comparison(data, part, tmp_path, OPTIONS).read_text(encoding="utf-8")
+    assert "refined (15 samples)" in text
+    assert (tmp_path / "fronts.png").exists()
+
+
 @pytest.mark.parametrize(("without", "said"), [(("refine",), "without"), (("closed-form", "refined"), "Leave the")])
 def test_certifiers_that_are_none_or_all_are_not_left_out(without, said, data, tmp_path):
     with pytest.raises(InputError, match=said):

@@ -150,7 +150,7 @@ class NormFronts:
 def matched_levels(seeds: Sequence[Sequence[Point]], count: int = LEVELS) -> list[float]:
     """Accuracies to compare at, ascending: where points of the fronts are dense, as far as two contenders reach.
 
-    Contenders that were run on a part of the samples have no say.
+    Contenders that were run on a part of the samples have no say unless there are no others.
 
     Parameters
     ----------
@@ -159,7 +159,9 @@ def matched_levels(seeds: Sequence[Sequence[Point]], count: int = LEVELS) -> lis
     count
         How many at most: quantiles of the accuracies of all fronts' points, rounded down to 0.1 %.
     """
-    fronts = [[front(own) for own in by_contender(points).values() if own[0].result.curve.whole] for points in seeds]
+    contenders = [list(by_contender(points).values()) for points in seeds]
+    whole = [[own for own in each if own[0].result.curve.whole] or each for each in contenders]
+    fronts = [[front(own) for own in each] for each in whole]
     reached = [sorted((own[-1].accuracy for own in each), reverse=True)[:2][-1] for each in fronts]
     along = [point.accuracy for each in fronts for own in each for point in own if point.accuracy <= min(reached)]
     found = np.quantile(along or [min(reached)], np.linspace(0.1, 1.0, count), method="lower")
