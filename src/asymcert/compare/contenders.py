@@ -57,7 +57,7 @@ def _bounded(norm: str, own: float) -> Method:
         (own,),
         partial(trained, "relu", preset=f"crown-ibp-{norm}"),
         (
-            Curve(f"CROWN-IBP in {norm}, CROWN", certifier_for("crown"), 0.5, norms=(own,)),
+            Curve(f"CROWN-IBP in {norm}, CROWN", certifier_for("crown"), 0.5, norms=(own,), swept=True),
             Curve(f"CROWN-IBP in {norm}, branch and bound", BRANCHES, 0.2, norms=(own,)),
         ),
         dict.fromkeys(BUDGETS, f"a perceptron of 200 units in place of convolutions; {_BOUNDS}"),
@@ -196,7 +196,7 @@ _ALL = (
         NORMS,
         partial(trained, "relu"),
         (
-            Curve("ReLU, CROWN", certifier_for("crown"), 0.5),
+            Curve("ReLU, CROWN", certifier_for("crown"), 0.5, swept=True),
             Curve("ReLU, branch and bound", BRANCHES, 0.2),
         ),
         {
