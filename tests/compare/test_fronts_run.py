@@ -114,6 +114,12 @@ def test_time_is_said_for_what_is_left(done, data):
     assert minutes_left(data, out, OPTIONS, KNOWN) == {"feature-convex": 0.0, "cayley": 0.0}
     more = minutes_left(data, out, replace(OPTIONS, points=3, samples=60), KNOWN)
     assert more["cayley"] == pytest.approx(2 * 0.5 * 6 + 3 + 6)  # half the rows of two settings, all of the third
+    fresh = out / "another"
+    heavy = {"feature-convex": replace(KNOWN["feature-convex"], curves=(CURVES[0], replace(CURVES[1], weight=6.0)))}
+    ours = replace(OPTIONS, methods=("feature-convex",), points=1)
+    assert minutes_left(data, fresh, ours, heavy)["feature-convex"] == pytest.approx(3 + 0.03 * 100)
+    less = minutes_left(data, fresh, replace(ours, without=("refined",)), heavy)
+    assert less["feature-convex"] == pytest.approx(3 + 0.03 * 100 * 30 / (30 + 15 * 6))
     unknown = {name: replace(method, minutes={}) for name, method in KNOWN.items()}
     assert minutes_left(data, out, OPTIONS, unknown) == {}
 
@@ -228,6 +234,8 @@ def test_every_knob_turns_a_recipe(method):
 def test_looks_tell_many_methods_apart():
     found = looks([*COMPARED, *(f"another {number}" for number in range(20))])
     assert len(set(found.values())) == len(found) > 25
+    for known in (COMPARED, FOR_TABLES):
+        assert len({look.colour for look in looks([*known]).values()}) == len(known)  # lines have no markers
 
 
 def test_a_star_in_a_preset_is_the_family(data, monkeypatch):

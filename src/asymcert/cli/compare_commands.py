@@ -70,10 +70,9 @@ def compare(
 
     named = (name.strip() for name in methods.split(","))
     names = None if methods == "all" else tuple(dict.fromkeys(name for name in named if name))
-    levels = tuple(level / 100 for level in at or [])
-    left = {"levels": levels, "without": tuple(without or ())}
-    base = CompareOptions(names, budget, samples, audited, device=device, points=points, **left)
-    runs = [replace(base, seed=number) for number in dict.fromkeys(seed or [0])]
+    levels, left_out = tuple(level / 100 for level in at or []), tuple(without or ())
+    base = CompareOptions(names, budget, samples, audited, points=points, levels=levels, without=left_out)
+    runs = [replace(base, seed=number, device=device) for number in dict.fromkeys(seed or [0])]
     overlay = None if published is None else read_published(published, data)
     described = {**table, "test": test, "max_bytes": max_bytes}
     loaded = [load_data(data, data_dir, sensitive or [], options.seed, described) for options in runs]

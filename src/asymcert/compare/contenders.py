@@ -13,6 +13,7 @@ from asymcert.compare.settings import multiples
 from asymcert.training.relu import EXPONENTS
 
 FAMILIES = ("mnist", "fashion", "cifar10")  # of data whose times are known
+CROWN = certifier_for("crown")
 BRANCHES = certifier_for("branch-and-bound", time_limit=3.0)
 
 
@@ -57,13 +58,13 @@ def _bounded(norm: str, own: float) -> Method:
         (own,),
         partial(trained, "relu", preset=f"crown-ibp-{norm}"),
         (
-            Curve(f"CROWN-IBP in {norm}, CROWN", certifier_for("crown"), 0.5, norms=(own,), swept=True),
-            Curve(f"CROWN-IBP in {norm}, branch and bound", BRANCHES, 0.2, norms=(own,)),
+            Curve(f"CROWN-IBP in {norm}, CROWN", CROWN, 0.5, norms=(own,), swept=True),
+            Curve(f"CROWN-IBP in {norm}, branch and bound", BRANCHES, 0.2, norms=(own,), weight=8.0),
         ),
         dict.fromkeys(BUDGETS, f"a perceptron of 200 units in place of convolutions; {_BOUNDS}"),
         "",
         knob=multiples("epsilon", of=(2.0, 0.5, 4.0, 0.25)),
-        minutes=_minutes((1, 15), (1, 9), (3, 20)),
+        minutes=_minutes((0.3, 12), (0.3, 11), (1, 25)),
     )
 
 
@@ -93,8 +94,8 @@ _ALL = (
         (
             Curve("Feature-convex, closed form", ClosedForm(), swept=True),
             Curve("Feature-convex, tangent", Tangent(), swept=True),
-            Curve("Feature-convex, refined", certifier_for("refined", cuts=4)),
-            Curve("Feature-convex, exact", Exact(tolerance=1e-3, time_limit=10.0), optional=True),
+            Curve("Feature-convex, refined", certifier_for("refined", cuts=4), weight=10.0),
+            Curve("Feature-convex, exact", Exact(tolerance=1e-3, time_limit=10.0), optional=True, weight=150.0),
         ),
         {"cpu": _OURS, "gpu": _OURS},
         "fcnn",
@@ -196,8 +197,8 @@ _ALL = (
         NORMS,
         partial(trained, "relu"),
         (
-            Curve("ReLU, CROWN", certifier_for("crown"), 0.5, swept=True),
-            Curve("ReLU, branch and bound", BRANCHES, 0.2),
+            Curve("ReLU, CROWN", CROWN, 0.5, swept=True),
+            Curve("ReLU, branch and bound", BRANCHES, 0.2, weight=8.0),
         ),
         {
             "cpu": f"7 attack steps in training in place of 50, 40 epochs in place of 60; {_BOUNDS}",
@@ -205,7 +206,7 @@ _ALL = (
         },
         "ab-crown (points)",
         knob=multiples("epsilon", of=(0.5, 0.25, 1.25, 0.75)),
-        minutes=_minutes((0.7, 43), (0.9, 26), (2.4, 59)),
+        minutes=_minutes((0.7, 27), (0.9, 23), (2.4, 78)),
     ),
     *(_bounded(*pair) for pair in EXPONENTS.items()),
 )

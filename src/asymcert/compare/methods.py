@@ -35,6 +35,8 @@ class Curve:
         Those that it is run in.
     swept
         Whether it is quick enough to be run at several thresholds of each model.
+    weight
+        What a sample and norm take, thresholds included, beside the method's other certifiers.
     """
 
     label: str
@@ -43,6 +45,7 @@ class Curve:
     optional: bool = False
     norms: tuple[float, ...] = NORMS
     swept: bool = False
+    weight: float = 1.0
 
     @property
     def whole(self) -> bool:

@@ -178,8 +178,8 @@ def _kept(method: Method, without: Sequence[str]) -> Method:
     """The method with the certifiers that are not left out."""
     curves = tuple(curve for curve in method.curves if curve.certifier.method not in without)
     if not curves:
-        known = f"fewer than all certifiers of {method.name}"
-        raise refuse("without", known, ", ".join(without), "Leave the method out of `methods` instead.")
+        wanted, got = f"fewer than all certifiers of {method.name}", ", ".join(without)
+        raise refuse("without", wanted, got, "Leave the method out of `methods` instead.")
     return replace(method, curves=curves)
 
 

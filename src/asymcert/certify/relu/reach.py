@@ -97,15 +97,20 @@ class Falls:
 
     def at(self, radius: Tensor) -> Tensor:
         """Bound (n, m), rounded up, on the falls by changes of size at most `radius` (n,), inf allowed."""
-        if math.isinf(self.reach.norm):
+        p = self.reach.norm
+        if math.isinf(p):
             moved = torch.minimum(self.room, radius[:, None, None])
             return torch.where(self.steepness > 0, self.steepness * moved, 0.0).sum(2) * up(self.room.shape[2] + 16)
-        summed = {1.0: self._summed_one, 2.0: self._summed_two}.get(self.reach.norm)
-        return self.priced(radius) if summed is None else summed(radius)
+        if p == 1:
+            return self._summed_one(radius)
+        return self._summed_two(radius) if p == 2 else self.priced(radius)
 
     def priced(self, radius: Tensor) -> Tensor:
-        """What `at` gives, by prices of every coordinate: for any norm, and slower."""
-        price = torch.minimum(self.steepness, self._caps(radius).clamp(min=0.0))
+        """What `at` gives for 1 < p < inf, by prices of every coordinate."""
+        level = self._water(radius, self._below(radius))
+        caps = (self.room / level).pow(self.reach.norm - 1.0).nan_to_num(math.inf, math.inf)
+        caps = torch.where(level.isinf() | ~radius.isfinite()[:, None, None], 0.0, caps)
+        price = torch.minimum(self.steepness, caps.clamp(min=0.0))
         rest = self.steepness - price
         boxed = torch.where(rest > 0, rest * self.room, 0.0).sum(2)
         norm = scaled_norm(price.flatten(0, 1), self.reach.dual_norm).view(boxed.shape)
@@ -122,7 +127,7 @@ class Falls:
         """Coordinates that meet the box are priced at their room by the level, the others at their steepness."""
         below = self._below(radius)
         met = _reached(self.level, below) * up(4)  # at a lower level prices would be above the steepness
-        level = torch.maximum(self._water(radius), met).nan_to_num(math.inf, math.inf)
+        level = torch.maximum(self._water(radius, below), met).nan_to_num(math.inf, math.inf)
         spent = _reached(self.spent, below)
         ratio = torch.where(spent > 0, spent / level.square(), 0.0)
         price = (ratio + _following(self.wet, below)).sqrt()
@@ -169,7 +174,7 @@ class Falls:
             share = torch.minimum((size - before).clamp(min=0.0), self.room.gather(2, self.order))
             spent = torch.zeros_like(share).scatter_(2, self.order, share) * (self.steepness > 0)
         else:
-            spent = torch.minimum(self.room, self._water(radius) * self.share)
+            spent = torch.minimum(self.room, self._water(radius, self._below(radius)) * self.share)
         return -self.coefficients.sign() * spent.nan_to_num(0.0) / self.reach.cost
 
     def _below(self, radius: Tensor) -> Tensor:
@@ -178,25 +183,11 @@ class Falls:
         wanted = budget[:, None, None].expand(*self.budget.shape[:2], 1)
         return torch.searchsorted(self.budget, wanted.contiguous())
 
-    def _water(self, radius: Tensor) -> Tensor:
+    def _water(self, radius: Tensor, below: Tensor) -> Tensor:
         """Level (n, m, 1) for 1 < p < inf: coordinates move by ``level * share``, or as far as the box lets them."""
-        below, p = self._below(radius), self.reach.norm
-        last = below.clamp(max=self.budget.shape[2] - 1)
+        p, last = self.reach.norm, below.clamp(max=self.budget.shape[2] - 1)
         left = (radius.pow(p)[:, None, None] - _reached(self.spent, last)).clamp(min=0.0)
         return torch.where(below > last, math.inf, (left / self.wet.gather(2, last)).pow(1.0 / p))
-
-    def _caps(self, radius: Tensor) -> Tensor:
-        """Greatest price of each coordinate at a radius; 0 throughout where the ball holds the whole box: (n, m, d)."""
-        p, bounded = self.reach.norm, radius.isfinite()[:, None, None]
-        if math.isinf(p):
-            return torch.where((self.room >= radius[:, None, None]) & bounded, math.inf, 0.0)
-        if p == 1:
-            below = self._below(radius)
-            last = below.clamp(max=self.budget.shape[2] - 1)
-            return torch.where((below > last) | ~bounded, 0.0, self.level.gather(2, last)).expand_as(self.room)
-        level = self._water(radius)
-        caps = (self.room / level).pow(p - 1.0).nan_to_num(math.inf, math.inf)
-        return torch.where(level.isinf() | ~bounded, 0.0, caps)
 
 
 def _reached(sums: Tensor, count: Tensor) -> Tensor:
