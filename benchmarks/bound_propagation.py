@@ -8,14 +8,14 @@
    relative gap of 0.001 within `--time-limit` seconds.
 2. The preset's orthogonal perceptron 200-50: balanced accuracy and median l2 radius of the test threes called one.
 
-Two cores shared with other jobs (load 5), one thread, torch 2.13.0:
+Two cores, otherwise idle, one thread, torch 2.13.0:
 
-    cayley: trained in 25 s, balanced accuracy 0.9939, median l2 radius 1.365, 0.03 s for 1007
-    relu: trained in 55 s, balanced accuracy 0.9470
+    cayley: trained in 12 s, balanced accuracy 0.9939, median l2 radius 1.365, 0.02 s for 1007
+    relu: trained in 32 s, balanced accuracy 0.9470
     norm  samples  interval  linear  s interval  s linear  | 20: interval  linear  closed  s
-    l1  100  0.7943  1.613  0.343  0.679  |  0.3807  0.7596  0.30  4.14
-    l2  100  0.4015  0.8033  0.163  0.539  |  0.3570  0.7244  0.10  4.48
-    linf  100  0.06866  0.1834  0.219  0.503  |  0.2822  0.7801  0.05  5.17
+    l1  100  0.7943  1.613  0.034  0.070  |  0.3796  0.7573  0.95  1.67
+    l2  100  0.4015  0.8033  0.040  0.073  |  0.3503  0.7112  0.20  3.70
+    linf  100  0.06866  0.1834  0.049  0.115  |  0.2710  0.7509  0.05  4.61
 """
 
 from __future__ import annotations
