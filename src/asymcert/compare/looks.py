@@ -9,7 +9,7 @@ from asymcert.compare.contenders import COMPARED
 from asymcert.compare.table_methods import FOR_TABLES
 from asymcert.report.series import COLOURS
 
-# most are Paul Tol's; more than methods, and with no common divisor with the markers: the two tell 228 methods apart
+# most are Paul Tol's; as many as methods, and with no common divisor with the markers: the two tell 228 methods apart
 PALETTE = (*COLOURS, "#8B5E3C", "#7B3294", "#999933", "#882255", "#44AA99", "#DDCC77", "#888888")
 PALETTE += ("#332288", "#CC6677", "#117733", "#AA4499", "#661100")
 MARKERS = {  # by plotly: matplotlib's, and a character
