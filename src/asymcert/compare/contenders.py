@@ -191,7 +191,7 @@ _ALL = (
         dict.fromkeys(BUDGETS, _OURS),
         "",
         ours=True,
-        knob=multiples("target_l2", of=(0.6, 0.8, 1.3, 0.4)),
+        knob=multiples("target_l2", of=(0.6, 1.7, 1.3, 0.4, 0.8)),
         minutes=_minutes((1, 1), (2, 1), (1, 1)),
     ),
     _linear("sll", "SLL"),
