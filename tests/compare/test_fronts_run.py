@@ -250,3 +250,15 @@ def test_a_scaled_recipe_is_the_budgets_times_the_factor(data):
     assert recipe["margin"] == 2 * CayleyRecipe().margin
     plain = trained("linf-convex", data, "cpu", scaled={"epsilon": 0.5}, epochs=1, width=4, features=4, depth=2)
     assert plain.info["config"]["epsilon"] == pytest.approx(0.5 * MODELS["linf-convex"].recipe(data).epsilon)
+
+
+@pytest.mark.parametrize("family", ["image", "mnist", "fashion", "cifar10"])
+def test_linear_rivals_get_the_inputs_and_the_training_of_our_score_on_a_map(family):
+    presets = MODELS["feature-convex"].presets
+    ours = dataclasses.asdict(presets[f"{family}-map"])  # pyright: ignore
+    own = {"architecture", "hidden", "target_l2"}
+    for layers in ("sll", "orthogonal"):
+        rival = dataclasses.asdict(presets[f"{family}-{layers}"])  # pyright: ignore
+        assert (rival["architecture"], rival["feature_map"]) == ("additive", layers)
+        assert {name for name in ours if ours[name] != rival[name]} <= own | {"feature_map"}
+    assert (ours["architecture"], ours["feature_map"]) == ("mlp", "orthogonal")
