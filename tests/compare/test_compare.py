@@ -59,7 +59,6 @@ TRAINS = {
     "cayley": quick(train_cayley, recipe=CayleyRecipe(widths=(16,), **FIT)),
     "feature-convex-map": quick(train, preset="image-map", map_width=8, map_depth=1, epochs=6, batch_size=32),
     "sll": quick(train, preset="image-sll", map_width=8, map_depth=1, epochs=6, batch_size=32),
-    "orthogonal": quick(train, preset="image-orthogonal", map_width=8, map_depth=1, epochs=6, batch_size=32),
     "crown": quick(train_relu, recipe=ReluRecipe(widths=(8,), attack_steps=2, **FIT)),
     **{f"crown-ibp-{norm}": bounded(norm) for norm in EXPONENTS},
 }

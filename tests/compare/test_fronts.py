@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from asymcert.certify import ClosedForm
 from asymcert.compare import Curve, Method
+from asymcert.compare.front_tables import matched_table, sentences
 from asymcert.compare.fronts import Point, best, bootstrap, by_contender, front
-from asymcert.compare.leads import OURS, Lead, Match, NormFronts, fronts_of, matched_levels
+from asymcert.compare.leads import OURS, RIVALS, Lead, Match, NormFronts, fronts_of, matched_levels, stretches
 from asymcert.compare.run import Result
 from asymcert.compare.settings import AS_IT_IS, Setting, multiples
 from asymcert.evaluate.curves import summary
@@ -138,9 +139,52 @@ def test_a_planted_better_rival_is_reported_where_it_leads():
     assert [lead.leader for lead in match.leads] == [OURS, OURS, "B", OURS, "C"]
     assert all(lead.beyond for lead in match.leads)
     assert match.leads[2].ratio.value == pytest.approx(1 / 1.5)
-    told = [(round(each.start, 6), round(each.end, 6), each.leader) for each in match.stretches()]
-    assert told == [(0.6, 0.7, OURS), (0.7, 0.8, "B"), (0.8, 0.9, OURS), (0.9, 0.95, "C")]
-    assert match.stretches()[-1].leads[0].ratio == (0, 0, 0)  # only the rival reaches it
+    told = [(round(each.start, 6), round(each.end, 6), each.side, each.rivals) for each in stretches([match])]
+    assert told == [
+        (0.6, 0.7, OURS, ["B"]),
+        (0.7, 0.8, RIVALS, ["B"]),
+        (0.8, 0.9, OURS, ["C"]),
+        (0.9, 0.95, RIVALS, ["C"]),
+    ]
+    last = stretches([match])[-1]
+    assert last.alone
+    assert last.steps[0][0].ratio == (0, 0, 0)  # only the rival reaches it
+    assert [each.alone for each in stretches([match])] == [False, False, False, True]
+
+
+def planted(ours, rival, seed=0):
+    """Ours and a rival at 80 %, of such radii."""
+    return Match([make_point("a", 0.8, ours, ours=True)], [make_point("b", 0.8, rival, seed=seed)], [0.7, 0.8])
+
+
+def told(*seeds):
+    """What a page says of such matches of seeds."""
+    fronts = NormFronts(2.0, [[*match.ours, *match.rivals] for match in seeds], [0.7, 0.8])
+    ((_, said),) = sentences(fronts)
+    return said
+
+
+def test_a_lead_is_told_where_it_is_beyond_the_interval_with_every_seed():
+    assert told(planted(2.0, 1.0)) == [("good", "70.0 % to 80.0 %: ours leads with 2.00 times the radius of B")]
+    both = told(planted(2.0, 1.0), planted(1.5, 1.0))
+    assert both == [("good", "70.0 % to 80.0 %: ours leads with 1.50 to 2.00 times the radius of B")]
+    lost = told(planted(1.0, 2.0), planted(1.0, 4.0))
+    assert lost == [("bad", "70.0 % to 80.0 %: B leads with 2.00 to 4.00 times our radius")]
+    mixed = told(planted(2.0, 1.0), planted(1.0, 2.0))
+    assert mixed == [("even", "70.0 % to 80.0 %: level, ours has 0.500 to 2.00 times the radius of B")]
+    unsure = Match([make_point("a", 0.8, 1.01, ours=True, spread=0.9)], planted(1.0, 1.0, seed=1).rivals, [0.7, 0.8])
+    assert told(unsure)[0][0] == "even"
+    assert "level" in told(unsure)[0][1]
+    assert told(planted(1.0, 1.0)) == [("even", "70.0 % to 80.0 %: both have the same radius")]
+
+
+def test_a_side_that_goes_on_alone_with_some_seeds_still_leads():
+    short = Match(planted(1.0, 1.0).ours, [make_point("b", 0.75, 1.0)], [0.7, 0.8])
+    (lead,) = stretches([planted(2.0, 1.0), short])[-1:]
+    assert (lead.side, lead.alone, lead.ratios) == (OURS, False, [pytest.approx(2.0)])
+    (alone,) = stretches([short])[-1:]
+    assert (alone.side, alone.alone, alone.ratios) == (OURS, True, [])
+    assert told(short)[-1] == ("even", "75.0 % to 80.0 %: only ours gets so far")
 
 
 def test_a_rival_on_a_part_of_the_samples_meets_ours_there():
@@ -175,6 +219,7 @@ def test_fronts_of_results_keep_norms_and_seeds_apart():
     assert [each.norm for each in found] == [1.0, 2.0]
     assert [[len(points) for points in each.seeds] for each in found] == [[1, 1], [1, 1]]
     assert found[0].matches == [[], []]
+    assert matched_table(fronts_of(seeds, [0.8, 0.95])[0]).rows == (("X", "1.00 / 1.00", "– / –"),)
     assert fronts_of(seeds, [0.8, 0.6])[0].levels == [0.6, 0.8]
 
 

@@ -83,17 +83,18 @@ def _ours(norm: float, minutes: Mapping[str, Minutes], farther: tuple[float, ...
     )
 
 
-def _linear(layers: str, label: str) -> Method:
-    """A linear score of a learned 1-Lipschitz map."""
+def _on_map(name: str, label: str, preset: str, deviations: str, ours: bool = False) -> Method:
+    """A linear score of a learned 1-Lipschitz map, with the same knob for all layers."""
     return Method(
-        layers,
-        f"1-Lipschitz, {label}",
+        name,
+        label,
         (2.0,),
-        partial(trained, "feature-convex", preset=f"*-{layers}"),
-        (Curve(f"1-Lipschitz, {label}", ClosedForm(), swept=True),),
-        dict.fromkeys(BUDGETS, _DENSE),
+        partial(trained, "feature-convex", preset=preset),
+        (Curve(label, ClosedForm(), swept=True),),
+        dict.fromkeys(BUDGETS, deviations),
         "",
-        knob=multiples("target_l2", of=(0.4, 2.0, 0.7, 1.4)),
+        ours=ours,
+        knob=multiples("target_l2", of=(0.6, 1.4, 0.3, 2.0)),
         minutes=_minutes((1, 1), (2, 1), (1, 1)),
     )
 
@@ -182,20 +183,8 @@ _ALL = (
         knob=multiples("margin", of=(0.25, 4.0, 0.5, 2.0)),
         minutes=_minutes((0.3, 0.1), (0.7, 0.3), (0.7, 0.2)),
     ),
-    Method(
-        "feature-convex-map",
-        "Feature-convex on a learned map",
-        (2.0,),
-        partial(trained, "feature-convex", preset="*-map"),
-        (Curve("Feature-convex on a learned map", ClosedForm(), swept=True),),
-        dict.fromkeys(BUDGETS, _OURS),
-        "",
-        ours=True,
-        knob=multiples("target_l2", of=(0.6, 1.7, 1.3, 0.4, 0.8)),
-        minutes=_minutes((1, 1), (2, 1), (1, 1)),
-    ),
-    _linear("sll", "SLL"),
-    _linear("orthogonal", "orthogonal"),
+    _on_map("feature-convex-map", "Feature-convex on a learned map", "*-map", _OURS, ours=True),
+    _on_map("sll", "1-Lipschitz, SLL", "*-sll", _DENSE),
     Method(
         "crown",
         "ReLU, bound propagation",

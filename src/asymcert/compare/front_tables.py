@@ -6,60 +6,49 @@ import math
 from collections.abc import Sequence
 
 from asymcert.compare.front_plots import threshold_text
-from asymcert.compare.fronts import best, by_contender, front
-from asymcert.compare.leads import OURS, Lead, Match, NormFronts, Stretch
+from asymcert.compare.fronts import Point, best, by_contender, front
+from asymcert.compare.leads import OURS, SAME, Lead, NormFronts, Stretch, stretches
 from asymcert.evaluate.detection import Estimate
 from asymcert.evaluate.formatting import MISSING, ceil_significant, floor_percent, floor_significant, interval_text
 from asymcert.report.tables import Table
 
 
-def sentences(fronts: NormFronts) -> list[tuple[str, list[tuple[str, str]], str]]:
-    """For each match: whom ours is against, with the first seed who leads where, and what others say.
+def sentences(fronts: NormFronts) -> list[tuple[str, list[tuple[str, str]]]]:
+    """For each match: whom ours is against, and who leads where, with every seed.
 
-    Our leads are ``good``, a rival's ``bad`` where they are beyond the interval, all else is ``even``.
+    Our leads beyond the intervals are ``good``, those of rivals ``bad``, all else is ``even``.
     """
     return [
-        (
-            f"Against {same[0].whom}",
-            [(_kind(each), _stretch_text(each)) for each in same[0].stretches()],
-            _seeds_text(same),
-        )
+        (f"Against {same[0].whom}", [(_kind(each), _stretch_text(each)) for each in stretches(same)])
         for same in zip(*fronts.matches, strict=True)
     ]
 
 
 def _kind(stretch: Stretch) -> str:
-    if stretch.alone or not stretch.leader:
+    if stretch.alone or not stretch.side:
         return "even"
-    return "good" if stretch.leader == OURS else "bad" if any(each.beyond for each in stretch.leads) else "even"
-
-
-def _seeds_text(seeds: Sequence[Match]) -> str:
-    """At how many of the levels ours leads with each seed, and whether they agree; empty for one seed."""
-    if len(seeds) == 1:
-        return ""
-    leaders = [[lead.leader == OURS for lead in match.leads] for match in seeds]
-    counts = " / ".join(str(sum(each)) for each in leaders)
-    agree = "All agree" if all(each == leaders[0] for each in leaders) else "They do not agree"
-    return f"By seed, ours leads at {counts} of {len(leaders[0])} matched accuracies. {agree}."
+    return "good" if stretch.side == OURS else "bad"
 
 
 def _stretch_text(stretch: Stretch) -> str:
-    """Who leads between two accuracies, by how much, and whether beyond the intervals."""
-    start, end = floor_percent(stretch.start), floor_percent(stretch.end)
+    """Who leads between two accuracies beyond the intervals, and by how much; numbers are rounded outward."""
+    start, end, named = floor_percent(stretch.start), floor_percent(stretch.end), " and ".join(stretch.rivals)
     where = f"{start} to {end}:" if start != end else f"At {start}:"
-    ours = stretch.leader == OURS
     if stretch.alone:
-        return f"{where} only {stretch.leader} gets so far"
-    if not stretch.leader:
+        return f"{where} only {OURS if stretch.side == OURS else named} gets so far"
+    least, most = min(stretch.ratios), max(stretch.ratios)
+    if stretch.side == OURS:
+        return f"{where} ours leads with {_between(least, most)} times the radius of {named}"
+    if stretch.side:
+        return f"{where} {named} leads with {_between(_inverse(most), _inverse(least))} times our radius"
+    if max(most, _inverse(least)) <= 1 + SAME:
         return f"{where} both have the same radius"
-    ratios = [each.ratio.value if ours else _inverse(each.ratio.value) for each in stretch.leads]
-    least, most = floor_significant(min(ratios)), floor_significant(max(ratios))
-    times = least if least == most else f"{least} to {most}"
-    beyond = sum(each.beyond for each in stretch.leads)
-    sure = "" if beyond == len(ratios) else "in part " if beyond else "not "
-    whom = f"the radius of {' and '.join(stretch.rivals)}" if ours else "our radius"
-    return f"{where} {stretch.leader} leads with {times} times {whom}, {sure}beyond the interval"
+    return f"{where} level, ours has {_between(least, most)} times the radius of {named}"
+
+
+def _between(least: float, most: float) -> str:
+    low, high = floor_significant(least), ceil_significant(most)
+    return floor_significant(most) if low == floor_significant(most) else f"{low} to {high}"
 
 
 def _inverse(ratio: float) -> float:
@@ -67,12 +56,17 @@ def _inverse(ratio: float) -> float:
 
 
 def matched_table(fronts: NormFronts) -> Table:
-    """Every contender's greatest radius at the matched accuracies."""
+    """Every contender's greatest radius at the matched accuracies, of all seeds."""
+    seeds = [by_contender(points) for points in fronts.seeds]
     rows = []
-    for name, own in by_contender(fronts.seeds[0]).items():
-        points = [best(own, level) for level in fronts.levels]
-        rows.append((name, *(MISSING if each is None else floor_significant(each.radius) for each in points)))
+    for name in dict.fromkeys(name for each in seeds for name in each):
+        found = [[best(each.get(name, []), level) for each in seeds] for level in fronts.levels]
+        rows.append((name, *map(_radii_text, found)))
     return Table(("Greatest radius at", *map(floor_percent, fronts.levels)), tuple(rows))
+
+
+def _radii_text(points: Sequence[Point | None]) -> str:
+    return " / ".join(MISSING if point is None else floor_significant(point.radius) for point in points)
 
 
 def lead_table(fronts: NormFronts, seeds: Sequence[int]) -> Table | None:

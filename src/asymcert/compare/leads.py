@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -14,7 +14,8 @@ from asymcert.compare.run import Result
 from asymcert.evaluate.detection import Estimate, Floats
 
 LEVELS = 5  # accuracies at which fronts are compared
-OURS = "ours"
+OURS, RIVALS = "ours", "rivals"
+KEPT = 64  # ratios: neighbouring accuracies are mostly of the same points
 SAME = 1e-3  # radii that differ by less are told as the same: two certificates of one net differ by their rounding
 
 
@@ -35,8 +36,7 @@ class Lead:
         """
         if self.ours is None or self.rival is None:
             return Estimate(*[np.nan if self.ours is self.rival else np.inf if self.ours else 0.0] * 3)
-        ours, rival = self.ours, self.rival
-        return bootstrap(ours.sensitive, lambda times: _ratio(ours.medians(times), rival.medians(times)))
+        return _ratio(self.ours, self.rival)
 
     @property
     def leader(self) -> str:
@@ -50,33 +50,56 @@ class Lead:
         """Whether the interval holds neither 1 nor what counts as the same."""
         return self.ratio.lower > 1 + SAME or self.ratio.upper < 1 / (1 + SAME)
 
+    @property
+    def alone(self) -> bool:
+        """Whether one of the two does not get so far."""
+        return self.ours is None or self.rival is None
+
+    @property
+    def side(self) -> str:
+        """`OURS` or `RIVALS` where that leads beyond the interval, or alone; else empty."""
+        return "" if not self.beyond else OURS if self.ratio.value > 1 else RIVALS
+
 
 @dataclass(frozen=True, eq=False)
 class Stretch:
-    """Neighbouring accuracies over which the same one leads, with the comparison of every step of the fronts there."""
+    """Neighbouring accuracies over which the same side leads beyond the intervals with every seed, or none does.
+
+    Parameters
+    ----------
+    start
+        Its least accuracy.
+    steps
+        The comparisons of all seeds at every step of their fronts there.
+    """
 
     start: float
-    leads: Sequence[Lead]
+    steps: Sequence[Sequence[Lead]]
 
     @property
     def end(self) -> float:
         """Its greatest accuracy."""
-        return self.leads[-1].level
+        return self.steps[-1][0].level
 
     @property
-    def leader(self) -> str:
-        """See `Lead`."""
-        return self.leads[0].leader
+    def side(self) -> str:
+        """`OURS`, `RIVALS`, or empty."""
+        return _agreed(self.steps[0])[0]
 
     @property
     def alone(self) -> bool:
-        """Whether only the leader reaches these accuracies."""
-        return self.leads[0].ours is None or self.leads[0].rival is None
+        """Whether only that side reaches these accuracies, with any seed."""
+        return _agreed(self.steps[0])[1]
 
     @property
     def rivals(self) -> list[str]:
         """The best ones there, in turn."""
-        return list(dict.fromkeys(each.rival.contender for each in self.leads if each.rival))
+        return list(dict.fromkeys(each.rival.contender for step in self.steps for each in step if each.rival))
+
+    @property
+    def ratios(self) -> list[float]:
+        """Of radii, ours by the rival's, where both get so far."""
+        return [each.ratio.value for step in self.steps for each in step if not each.alone]
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,19 +132,6 @@ class Match:
         """At one accuracy."""
         return Lead(level, best(self.ours, level), best(self.rivals, level))
 
-    def stretches(self) -> list[Stretch]:
-        """Who leads where between the first and the last level: every step of either front is looked at."""
-        low, high = self.levels[0], self.levels[-1]
-        steps = {point.accuracy for own in (self.ours, self.rivals) for point in front(own)}
-        leads = [self.lead(level) for level in sorted({*(step for step in steps if low <= step < high), high})]
-        reached = [each for each in leads if each.ours or each.rival]
-        found: list[Stretch] = []
-        for _, same in itertools.groupby(
-            reached, key=lambda each: (each.leader, each.ours is None or each.rival is None)
-        ):
-            found.append(Stretch(found[-1].end if found else low, list(same)))
-        return found
-
 
 @dataclass(frozen=True, eq=False)
 class NormFronts:
@@ -145,6 +155,25 @@ class NormFronts:
     def matches(self) -> list[list[Match]]:
         """For each seed: ours against rivals run on all samples, then against each that was run on a part."""
         return [list(_matches(points, self.levels)) for points in self.seeds]
+
+
+def stretches(matches: Sequence[Match]) -> list[Stretch]:
+    """Who leads where between the first and the last level, with all seeds: every step of any front is looked at."""
+    low, high = matches[0].levels[0], matches[0].levels[-1]
+    fronts = [front(own) for each in matches for own in (each.ours, each.rivals)]
+    steps = {point.accuracy for along in fronts for point in along if low <= point.accuracy < high}
+    leads = [[each.lead(level) for each in matches] for level in sorted({*steps, high})]
+    reached = [step for step in leads if all(each.ours or each.rival for each in step)]
+    found: list[Stretch] = []
+    for _, same in itertools.groupby(reached, key=_agreed):
+        found.append(Stretch(found[-1].end if found else low, list(same)))
+    return found
+
+
+def _agreed(leads: Sequence[Lead]) -> tuple[str, bool]:
+    """Which side leads with every seed, and whether it is alone with every seed."""
+    sides = {each.side for each in leads}
+    return sides.pop() if len(sides) == 1 else "", all(each.alone for each in leads)
 
 
 def matched_levels(seeds: Sequence[Sequence[Point]], count: int = LEVELS) -> list[float]:
@@ -185,7 +214,13 @@ def _matches(points: Sequence[Point], levels: Sequence[float]) -> Iterator[Match
             yield Match([point.first(len(own[0].rows)) for point in ours], own, levels)
 
 
-def _ratio(first: Floats, second: Floats) -> Floats:
+@lru_cache(maxsize=KEPT)
+def _ratio(ours: Point, rival: Point) -> Estimate:
+    """Of median radii, with its interval."""
+    return bootstrap(ours.sensitive, lambda times: _quotient(ours.medians(times), rival.medians(times)))
+
+
+def _quotient(first: Floats, second: Floats) -> Floats:
     """Quotients (b,), 1 where both are 0 or both infinite."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(first == second, 1.0, first / second)
