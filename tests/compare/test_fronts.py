@@ -185,6 +185,9 @@ def test_a_side_that_goes_on_alone_with_some_seeds_still_leads():
     (alone,) = stretches([short])[-1:]
     assert (alone.side, alone.alone, alone.ratios) == (OURS, True, [])
     assert told(short)[-1] == ("even", "75.0 % to 80.0 %: only ours gets so far")
+    outrun = Match([make_point("a", 0.75, 1.0, ours=True)], planted(1.0, 1.0).rivals, [0.7, 0.8])
+    assert told(outrun)[-1] == ("even", "75.0 % to 80.0 %: only B gets so far")
+    assert told(short, outrun)[-1] == ("even", "75.0 % to 80.0 %: with some seeds only ours gets so far")
 
 
 def test_a_rival_on_a_part_of_the_samples_meets_ours_there():

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from asymcert.compare.front_plots import threshold_text
 from asymcert.compare.fronts import Point, best, by_contender, front
-from asymcert.compare.leads import OURS, SAME, Lead, NormFronts, Stretch, stretches
+from asymcert.compare.leads import OURS, RIVALS, SAME, Lead, NormFronts, Stretch, stretches
 from asymcert.evaluate.detection import Estimate
 from asymcert.evaluate.formatting import MISSING, ceil_significant, floor_percent, floor_significant, interval_text
 from asymcert.report.tables import Table
@@ -35,7 +35,10 @@ def _stretch_text(stretch: Stretch) -> str:
     start, end, named = floor_percent(stretch.start), floor_percent(stretch.end), " and ".join(stretch.rivals)
     where = f"{start} to {end}:" if start != end else f"At {start}:"
     if stretch.alone:
-        return f"{where} only {OURS if stretch.side == OURS else named} gets so far"
+        only = {OURS: f"only {OURS} gets", RIVALS: f"only {named} gets"}.get(
+            stretch.side, "with some seeds only ours gets"
+        )
+        return f"{where} {only} so far"
     least, most = min(stretch.ratios), max(stretch.ratios)
     if stretch.side == OURS:
         return f"{where} ours leads with {_between(least, most)} times the radius of {named}"

@@ -88,7 +88,7 @@ class Stretch:
 
     @property
     def alone(self) -> bool:
-        """Whether only that side reaches these accuracies, with any seed."""
+        """Whether with no seed both sides reach these accuracies."""
         return _agreed(self.steps[0])[1]
 
     @property
@@ -171,7 +171,7 @@ def stretches(matches: Sequence[Match]) -> list[Stretch]:
 
 
 def _agreed(leads: Sequence[Lead]) -> tuple[str, bool]:
-    """Which side leads with every seed, and whether it is alone with every seed."""
+    """Which side leads with every seed, and whether none of the seeds has both."""
     sides = {each.side for each in leads}
     return sides.pop() if len(sides) == 1 else "", all(each.alone for each in leads)
 
