@@ -4,9 +4,9 @@
 
 Trains the preset of the family on a learned map with three scores: linear; a perceptron of 64 and 32 units which sees
 its input in every layer, so that it can be linear; the same without those connections. Says balanced accuracy, median
-l2 radius of the sensitive class in closed form, and how much slopes differ between samples: the greatest of the
-distances of gradients from their mean, divided by its length. 0 is a linear score: its radii are those of a 1-Lipschitz
-net, no other plane says more.
+l2 radius of the sensitive class in closed form, and how much the slopes of alerts differ: the greatest distance of an
+alert's gradient from their mean, by the length of that. 0 means that the score is linear where anything is certified:
+radii are those of a 1-Lipschitz net, and neither further cuts nor an exact search would say more.
 
 Last results, one thread:
 
@@ -25,6 +25,7 @@ from asymcert import ThreatModel, certify, datasets, train
 from asymcert.certify.closed_form import tangent_plane
 from asymcert.datasets import BinaryData
 from asymcert.evaluate import ceil_format, floor_percent, floor_significant
+from asymcert.evaluate.formatting import ceil_significant
 from asymcert.models import FeatureConvexClassifier
 from asymcert.training import preset_for
 
@@ -57,7 +58,7 @@ def measure(data: BinaryData, changes: dict[str, Any], seed: int, epochs: int | 
     hit, rejected = found.sensitive[y].double().mean(), (~found.sensitive[~y]).double().mean()
     return (
         f"{floor_percent(float(hit + rejected) / 2, 2):<10}{floor_significant(float(found.radius[y].median()), 4):<8}"
-        f"{ceil_format(spread(model, x), 3):<15}{ceil_format(seconds, 0)}"
+        f"{ceil_significant(spread(model, x[found.sensitive]), 1):<15}{ceil_format(seconds, 0)}"
     )
 
 
