@@ -10,7 +10,22 @@ radii are those of a 1-Lipschitz net, and neither further cuts nor an exact sear
 
 Last results, one thread:
 
-RESULTS
+                       score               seed  balanced  l2      slopes differ  train s
+    mnist-3-8          linear              0     99.41 %   2.510   0              44
+                       bent                0     99.58 %   2.542   7e-13          45
+                       bent, no shortcuts  0     99.49 %   2.677   5e-9           43
+                       linear              1     99.49 %   2.359   0              43
+                       bent                1     99.49 %   2.291   2e-12          45
+                       bent, no shortcuts  1     99.58 %   2.247   4e-16          45
+    cifar10-cats-dogs  linear              0     63.00 %   0.6808  0              43
+                       bent                0     63.70 %   0.6602  0.0008         43
+                       bent, no shortcuts  0     61.60 %   0.6982  0.006          43
+                       linear              1     60.80 %   0.5653  0              42
+                       bent                1     61.00 %   0.6044  0              44
+                       bent, no shortcuts  1     59.00 %   0.5732  0.010          61
+    fashion-shirts     linear              0     84.75 %   1.279   0              211
+                       bent                0     84.75 %   1.311   0.002          221
+                       bent, no shortcuts  0     84.58 %   1.321   0.0004         246
 """
 
 from __future__ import annotations
