@@ -176,6 +176,9 @@ def test_a_lead_is_told_where_it_is_beyond_the_interval_with_every_seed():
     assert told(unsure)[0][0] == "even"
     assert "level" in told(unsure)[0][1]
     assert told(planted(1.0, 1.0)) == [("even", "70.0 % to 80.0 %: both have the same radius")]
+    several = Match(planted(2.0, 1.0).ours, [make_point("b", 0.75, 1.0), make_point("c", 0.8, 0.8)], [0.7, 0.8])
+    best = "70.0 % to 80.0 %: ours leads with 2.00 to 2.50 times the radius of the best of B and C"
+    assert told(several) == [("good", best)]
 
 
 def test_a_side_that_goes_on_alone_with_some_seeds_still_leads():
@@ -184,10 +187,10 @@ def test_a_side_that_goes_on_alone_with_some_seeds_still_leads():
     assert (lead.side, lead.alone, lead.ratios) == (OURS, False, [pytest.approx(2.0)])
     (alone,) = stretches([short])[-1:]
     assert (alone.side, alone.alone, alone.ratios) == (OURS, True, [])
-    assert told(short)[-1] == ("even", "75.0 % to 80.0 %: only ours gets so far")
+    assert told(short)[-1] == ("even", "75.0 % to 80.0 %: reached by ours only")
     outrun = Match([make_point("a", 0.75, 1.0, ours=True)], planted(1.0, 1.0).rivals, [0.7, 0.8])
-    assert told(outrun)[-1] == ("even", "75.0 % to 80.0 %: only B gets so far")
-    assert told(short, outrun)[-1] == ("even", "75.0 % to 80.0 %: with some seeds only ours gets so far")
+    assert told(outrun)[-1] == ("even", "75.0 % to 80.0 %: reached by B only")
+    assert told(short, outrun)[-1] == ("even", "75.0 % to 80.0 %: with some seeds reached by ours only")
 
 
 def test_a_rival_on_a_part_of_the_samples_meets_ours_there():

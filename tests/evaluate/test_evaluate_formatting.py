@@ -66,3 +66,7 @@ def test_examples(printed, text):
 def test_negative_digits_are_refused():
     with pytest.raises(InputError, match="`digits`"):
         f.floor_format(1.0, -1)
+
+
+def test_parts_are_listed_as_in_a_sentence():
+    assert [f.listed(range(count)) for count in range(4)] == ["", "0", "0 and 1", "0, 1 and 2"]

@@ -9,7 +9,14 @@ from asymcert.compare.front_plots import threshold_text
 from asymcert.compare.fronts import Point, best, by_contender, front
 from asymcert.compare.leads import OURS, RIVALS, SAME, Lead, NormFronts, Stretch, stretches
 from asymcert.evaluate.detection import Estimate
-from asymcert.evaluate.formatting import MISSING, ceil_significant, floor_percent, floor_significant, interval_text
+from asymcert.evaluate.formatting import (
+    MISSING,
+    ceil_significant,
+    floor_percent,
+    floor_significant,
+    interval_text,
+    listed,
+)
 from asymcert.report.tables import Table
 
 
@@ -32,13 +39,12 @@ def _kind(stretch: Stretch) -> str:
 
 def _stretch_text(stretch: Stretch) -> str:
     """Who leads between two accuracies beyond the intervals, and by how much; numbers are rounded outward."""
-    start, end, named = floor_percent(stretch.start), floor_percent(stretch.end), " and ".join(stretch.rivals)
+    start, end, names = floor_percent(stretch.start), floor_percent(stretch.end), listed(stretch.rivals)
+    named = f"the best of {names}" if len(stretch.rivals) > 1 else names
     where = f"{start} to {end}:" if start != end else f"At {start}:"
     if stretch.alone:
-        only = {OURS: f"only {OURS} gets", RIVALS: f"only {named} gets"}.get(
-            stretch.side, "with some seeds only ours gets"
-        )
-        return f"{where} {only} so far"
+        only = {OURS: OURS, RIVALS: names}.get(stretch.side)
+        return f"{where} reached by {only} only" if only else f"{where} with some seeds reached by {OURS} only"
     least, most = min(stretch.ratios), max(stretch.ratios)
     if stretch.side == OURS:
         return f"{where} ours leads with {_between(least, most)} times the radius of {named}"

@@ -25,7 +25,7 @@ from asymcert.compare.outcome import (
 from asymcert.compare.run import CHUNK, CompareOptions, Result
 from asymcert.compare.table_methods import COLUMNS
 from asymcert.datasets import BinaryData
-from asymcert.evaluate.formatting import MISSING, ceil_significant, floor_percent, floor_significant
+from asymcert.evaluate.formatting import MISSING, ceil_significant, floor_percent, floor_significant, listed
 from asymcert.report.page import write_page
 from asymcert.report.pictures import curve_picture, save_picture
 from asymcert.report.plots import curve_plot
@@ -117,15 +117,11 @@ def _said(verdict: Verdict) -> tuple[str, str]:
     if verdict.ours is None or verdict.rival is None:
         return "good", "Nothing to compare with."
     if verdict.norm == COLUMNS:
-        shares = f"On average over {_counts()} changed columns, {floor_percent(ours)} of the class stay flagged"
+        shares = f"On average over {listed(CHANGED)} changed columns, {floor_percent(ours)} of the class stay flagged"
         return "good" if verdict.won else "bad", f"{shares}, {floor_percent(rival)} with the rival."
     if verdict.won:
         return "good", f"Ours certifies half of the class to {_multiple(ours, rival)} the rival's radius."
     return "bad", f"The rival wins, with {_multiple(rival, ours)} our radius."
-
-
-def _counts() -> str:
-    return f"{', '.join(map(str, CHANGED[:-1]))} and {CHANGED[-1]}"
 
 
 def _multiple(first: float, second: float) -> str:

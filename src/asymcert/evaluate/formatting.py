@@ -97,6 +97,11 @@ def printable(text: str) -> str:
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
+def listed(parts: Sequence[object]) -> str:
+    """Parts in a sentence: ``a, b and c``."""
+    return " and ".join(filter(None, [", ".join(map(str, parts[:-1])), *map(str, parts[-1:])]))
+
+
 def _special(value: float | None) -> str | None:
     if value is None or math.isnan(value):
         return MISSING

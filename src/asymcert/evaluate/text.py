@@ -15,6 +15,7 @@ from asymcert.attacks.texts.trial import ChangedText
 from asymcert.certify.texts import Words
 from asymcert.datasets.scaling import TableScaling
 from asymcert.datasets.text_columns import LONGEST
+from asymcert.evaluate.formatting import listed
 from asymcert.evaluate.text_audit import prices_of, problem_of
 from asymcert.evaluate.words import WordShare, word_shares
 from asymcert.models.base import BinaryClassifier
@@ -129,20 +130,16 @@ def _promise(encoder: TextEncoder, outlasts: Mapping[str, float], sentences: boo
     stands = [f"any {_words(count)} {name}" for name, count in outlasts.items() if count > 0]
     stands += ["any number of whole added sentences"] if sentences else []
     kept = "" if encoder.windows == "whole" else ", as long as the marks between sentences stay as they are"
-    certified = [f"The verdict stands under {_listed(stands)}{kept}."] if stands else []
+    certified = [f"The verdict stands under {listed(stands)}{kept}."] if stands else []
     changes = [*DISGUISES, *(name for option, name in FOLDED.items() if getattr(encoder.form, option))]
     marks = "punctuation" if encoder.windows == "whole" else "punctuation inside sentences"
-    listed = _listed([*changes, marks])
-    hidden = f"It stands under every change of {listed} that leaves the words, as the guard reads them, as they are."
+    hiding = listed([*changes, marks])
+    hidden = f"It stands under every change of {hiding} that leaves the words, as the guard reads them, as they are."
     return " ".join([*certified, *([hidden] if disguises else [])])
 
 
 def _words(count: float) -> str:
     return "number of words" if math.isinf(count) else f"{count:g} word{'' if count == 1 else 's'}"
-
-
-def _listed(parts: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
 
 
 def usual_edits(scaling: TableScaling) -> list[ThreatModel]:
