@@ -243,8 +243,9 @@ def test_refuses_what_is_no_text_and_methods_that_count_no_words():
         Exact().certify(model, x, [threat])
     with pytest.raises(InputError, match="Attack texts"):
         ColumnSearch().run(model, x, threat, torch.ones(1), torch.Generator())
-    with pytest.raises(InputError, match="without whole sentences"):
-        certify(model, x, replace(threat, edits=_edits(sentences=True)))
+    for each in (model, model.with_threshold(1e9)):  # whether there is an alert or not
+        with pytest.raises(InputError, match="without whole sentences"):
+            certify(each, x, replace(threat, edits=_edits(sentences=True)))
 
 
 @pytest.mark.parametrize("adversary", ADVERSARIES)

@@ -20,6 +20,7 @@ REFUSED = [
     ("mnist-3-8-union", {"norm": ["0"]}, "`threat` must be one that some member is certified against"),
     ("mnist-3-8-union", {"norm": ["2", "0"]}, "`threat` must be one that some member is certified against"),
     ("mnist-3-8-robust", {"norm": ["0"]}, "`threat` must be of a norm from 1 on for a model with a low-pass or bands"),
+    ("mnist-3-8-robust", {"method": "exact", "norm": ["0"]}, "`threat` must be of a norm from 1 on for a model with a"),
     ("tumours", {"method": "closed-form", "norm": ["0"]}, "`threat` must be of a norm from 1 on for method 'closed"),
     ("spam-sms", {"norm": ["2"]}, "`threat` must be of edited words for a classifier of texts, got one of norm 2"),
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -16,14 +18,17 @@ def alerts(model: FeatureConvexClassifier, x: Tensor, threat: ThreatModel) -> tu
     return margin, margin > 0
 
 
-def at_alerts(sensitive: Tensor, x: Tensor, found: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def at_alerts(
+    sensitive: Tensor, x: Tensor, cuts: int, search: Callable[[Tensor], tuple[Tensor, ...]]
+) -> tuple[Tensor, ...]:
     """Radii, upper bounds, changed inputs, anchors and weights of the sensitive samples, among all samples.
 
-    Others have radii and bounds of 0, and as changed input and only anchor themselves.
+    Others have radii and bounds of 0, and as changed input and only anchor themselves. `search` finds those of the
+    sensitive ones, with so many `cuts`; it is left out where there is none, since it takes as long for none as for one.
     """
-    weights = found[-1]
-    nothing, only = x.new_zeros(len(x)), x.new_zeros(len(x), weights.shape[1])
+    nothing, only = x.new_zeros(len(x)), x.new_zeros(len(x), cuts)
     only[:, 0] = 1.0
-    themselves = torch.stack([x] * weights.shape[1], dim=1)
-    rest = (nothing, nothing, x, themselves, only)
-    return tuple(whole.index_put((sensitive,), part) for whole, part in zip(rest, found, strict=True))
+    rest = (nothing, nothing, x, torch.stack([x] * cuts, dim=1), only)
+    if not bool(sensitive.any()):
+        return rest
+    return tuple(whole.index_put((sensitive,), part) for whole, part in zip(rest, search(x[sensitive]), strict=True))

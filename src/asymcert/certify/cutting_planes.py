@@ -22,8 +22,9 @@ from torch import Tensor
 from asymcert._floats import scaled_norm
 from asymcert.attacks import AttackResult, score
 from asymcert.attacks.exact_size import rounding_slack
-from asymcert.certify.cuts import Cuts, Planes
+from asymcert.certify.cuts import Cuts
 from asymcert.certify.masters import MASTERS, Answer, Master, Vector
+from asymcert.certify.planes import Planes
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
 

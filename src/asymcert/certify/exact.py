@@ -17,10 +17,10 @@ from asymcert.certify.base import Certificate, Certifier
 from asymcert.certify.closed_form import deployed_margin, in_float64
 from asymcert.certify.composition import check_composition_convex
 from asymcert.certify.coordinates import coordinates_of
-from asymcert.certify.cuts import Planes
 from asymcert.certify.cutting_planes import Bounds
 from asymcert.certify.exact_columns import CountBounds, CountSearch
 from asymcert.certify.masters import load_solver
+from asymcert.certify.planes import Planes
 from asymcert.certify.workers import Limits, solver
 from asymcert.features import split_linear
 from asymcert.models.base import BinaryClassifier
@@ -91,10 +91,12 @@ class Exact(Certifier):
         """Certificates in columns."""
         if not threats:
             return []
+        planes = Planes(model, self.sound)
+        for threat in threats:
+            planes.check(threat)
         if len(model.input_shape) > 1:
             what = f"of rows (d,) for method {self.method!r} where columns are counted"
             raise refuse("model", what, f"inputs of shape {model.input_shape}", "Use method refined.")
-        planes = Planes(model, self.sound)
         margin = deployed_margin(model, x, planes.model.margin(x))
         sensitive = (margin > 0).nonzero().flatten().tolist()
         certificates = []

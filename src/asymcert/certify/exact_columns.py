@@ -20,8 +20,8 @@ from torch import Tensor
 
 from asymcert._floats import up
 from asymcert.attacks.base import score
-from asymcert.certify.cuts import Planes
 from asymcert.certify.evasion import fewest_columns
+from asymcert.certify.planes import Planes
 from asymcert.certify.refined import PlaneSearch
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -14,8 +15,9 @@ from asymcert._floats import UP
 from asymcert.attacks import score
 from asymcert.certify.alerts import alerts, at_alerts
 from asymcert.certify.base import Certificate, Certifier, join
-from asymcert.certify.cuts import Cuts, PlaneRadius, Planes
+from asymcert.certify.cuts import Cuts, PlaneRadius
 from asymcert.certify.evasion import fewest_columns
+from asymcert.certify.planes import Planes
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
@@ -66,18 +68,26 @@ class Refined(Certifier):
         return [self._certify(model, planes, x, threat) for threat in threats]
 
     def _certify(self, model: FeatureConvexClassifier, planes: Planes, x: Tensor, threat: ThreatModel) -> Certificate:
+        planes.check(threat)
         chunks = []
         for chunk in planes.chunks(x, self.cuts):
             margin, sensitive = alerts(model, chunk, threat)
-            search = PlaneSearch(model, planes, chunk[sensitive], threat)
-            for _ in range(1, self.cuts):
-                search.add_cut()
-                search.improve(self.steps)
-            chunks.append((margin, *at_alerts(sensitive, chunk, search.result())))
+            search = partial(self._search, model, planes, threat)
+            chunks.append((margin, *at_alerts(sensitive, chunk, self.cuts, search)))
         margin, radius, upper, adversarial, anchors, weights = join(chunks)
         slope = torch.full_like(margin, torch.nan)
         parts = {"upper": upper, "adversarial": adversarial, "anchors": anchors, "weights": weights}
         return Certificate(radius, margin, slope, threat, self.method, self.sound, **parts)
+
+    def _search(
+        self, model: FeatureConvexClassifier, planes: Planes, threat: ThreatModel, x: Tensor
+    ) -> tuple[Tensor, ...]:
+        """What `PlaneSearch.result` has of sensitive samples."""
+        search = PlaneSearch(model, planes, x, threat)
+        for _ in range(1, self.cuts):
+            search.add_cut()
+            search.improve(self.steps)
+        return search.result()
 
 
 class PlaneSearch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -12,8 +13,9 @@ from torch import Tensor
 from asymcert._checks import option
 from asymcert.certify.alerts import alerts, at_alerts
 from asymcert.certify.base import Certificate, Certifier, join
-from asymcert.certify.cuts import Cuts, Planes
+from asymcert.certify.cuts import Cuts
 from asymcert.certify.evasion import fewest_columns
+from asymcert.certify.planes import Planes
 from asymcert.models.base import BinaryClassifier
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
@@ -51,11 +53,11 @@ class Tangent(Certifier):
         return [self._certify(model, planes, x, threat) for threat in threats]
 
     def _certify(self, model: FeatureConvexClassifier, planes: Planes, x: Tensor, threat: ThreatModel) -> Certificate:
+        planes.check(threat)
         chunks = []
         for chunk in planes.chunks(x):
             margin, sensitive = alerts(model, chunk, threat)
-            found = self._radii(model, planes, chunk[sensitive], threat)
-            chunks.append((margin, *at_alerts(sensitive, chunk, found)))
+            chunks.append((margin, *at_alerts(sensitive, chunk, 1, partial(self._radii, model, planes, threat))))
         margin, radius, upper, adversarial, anchors, weights = join(chunks)
         parts = {"adversarial": adversarial, "anchors": anchors, "weights": weights}
         parts |= {"upper": upper} if threat.norm == 0 else {}
@@ -63,7 +65,7 @@ class Tangent(Certifier):
         return Certificate(radius, margin, slope, threat, self.method, self.sound, **parts)
 
     def _radii(
-        self, model: FeatureConvexClassifier, planes: Planes, x: Tensor, threat: ThreatModel
+        self, model: FeatureConvexClassifier, planes: Planes, threat: ThreatModel, x: Tensor
     ) -> tuple[Tensor, ...]:
         """Radius, best known size of a change that undoes the verdict, changed input, anchors and weights."""
         cuts = Cuts(planes, x, threat)

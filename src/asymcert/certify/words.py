@@ -48,16 +48,7 @@ class WordDrops:
 
     @classmethod
     def of(cls, pieces: Pieces, edits: WordEdits, slope: Tensor, error: Tensor, x: Tensor) -> WordDrops:
-        """Falls of planes of the derivatives `slope` (pieces, n, d), each wrong by at most `error`; see `Pieces`.
-
-        Raises
-        ------
-        InputError
-            The adversary adds whole sentences too, which may have any features.
-        """
-        if edits.sentences:
-            remedy = "Certify a model of texts that reads sentences alone."
-            raise refuse("edits", "without whole sentences for features of whole texts", "with them", remedy)
+        """Falls of planes of the derivatives `slope` (pieces, n, d), each wrong by at most `error`; see `Pieces`."""
         flip = 1.0 - 2.0 * x
         fall = torch.where(_possible(edits, x), pieces.falls_at(slope, error, x, flip).clamp(min=0.0), 0.0)
         return cls(edits, fall, flip, falls_with_pairs(fall, x, edits, edits.plans.counts))
@@ -85,6 +76,13 @@ class WordDrops:
             taken = torch.arange(greatest.indices.shape[1], device=plan.device) < room[:, column, None]
             chosen.scatter_add_(1, greatest.indices, (taken & (greatest.values > 0)).to(chosen))
         return chosen * self.flip
+
+
+def check_edits(edits: WordEdits) -> None:
+    """Refuse whole sentences, which may have any features."""
+    if edits.sentences:
+        remedy = "Certify a model of texts that reads sentences alone."
+        raise refuse("edits", "without whole sentences for features of whole texts", "with them", remedy)
 
 
 def _possible(edits: WordEdits, x: Tensor) -> Tensor:

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from asymcert._checks import refuse
-from asymcert.certify.cuts import Planes
 from asymcert.certify.cutting_planes import Bounds, CuttingPlanes
+from asymcert.certify.planes import Planes
 from asymcert.errors import ModelFileError
 from asymcert.models.feature_convex import FeatureConvexClassifier
 from asymcert.threats.model import ThreatModel
