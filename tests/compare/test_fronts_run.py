@@ -104,6 +104,14 @@ def test_a_comparison_of_one_point_is_the_first_of_several(done, data, tmp_path)
     assert all(first.rows.equals(second.rows) for first, second in zip(results, again, strict=True))
 
 
+def test_validation_data_wait_for_a_certificate_that_is_quick(done, data, monkeypatch):
+    """Margins of all of them may take longer than the certificates, by votes over noise."""
+    monkeypatch.setattr(run, "operating_points_of", lambda *_: pytest.fail("thresholds that nothing is certified at"))
+    slow = replace(KNOWN["feature-convex"], curves=CURVES[1:])
+    results = compare(data, done[0], OPTIONS, known={"feature-convex": slow})
+    assert [result.curve.label for result in results] == ["refined"] * 2
+
+
 def at_default(results):
     return [result for result in results if result.as_it_is]
 

@@ -118,7 +118,7 @@ _ALL = (
         knob=multiples(*_TARGETS, of=(0.4, 2.0, 0.7, 1.4)),
         minutes=_minutes((1, 3), (1, 5), (14, 50)),
     ),
-    _ours(1.0, _minutes((0.7, 0.3), (1, 0.3), (2, 1))),
+    _ours(1.0, _minutes((0.7, 0.3), (1, 0.3), (2, 1)), farther=(0.15,)),
     _ours(2.0, _minutes((0.7, 0.3), (1.2, 0.3), (2, 1))),
     _ours(math.inf, _minutes((0.7, 0.3), (2, 0.3), (2, 1)), farther=(0.15,)),
     Method(

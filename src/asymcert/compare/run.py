@@ -203,7 +203,8 @@ class _Trial:
     def results(self) -> Iterator[Result]:
         """Of every certifier: at the model's own threshold, and at others where it is quick."""
         model = self.model()
-        others = operating_points_of(model, self.data) if self.options.points > 1 else []
+        swept = self.options.points > 1 and any(curve.swept for curve in self.method.curves)
+        others = operating_points_of(model, self.data) if swept else []  # all margins of validation, which may be slow
         for curve in self.method.curves:
             try:
                 yield self.certified(model, curve)
