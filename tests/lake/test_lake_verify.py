@@ -20,6 +20,12 @@ def dest(tmp_path, model, source):
     return tmp_path / "dest"
 
 
+def most_rows(dest):
+    """The record of the largest output, and that output; names say nothing of order, and no rows leave no output."""
+    record = max(files(dest, "done"), key=lambda path: unsealed(path.read_bytes(), "")["rows"])
+    return record, dest / "rows" / record.parent.name / f"{record.stem}.parquet"
+
+
 @pytest.mark.parametrize("recompute", [0, 1])
 def test_what_is_whole_has_no_findings(dest, recompute):
     found = lake.verify(dest, recompute)
@@ -54,16 +60,15 @@ def test_changes_of_other_files_are_found(dest, name):
 
 
 def test_an_output_and_its_record_gone_together_are_found(dest):
-    record = files(dest, "done")[0]
+    record, output = most_rows(dest)
     path = unsealed(record.read_bytes(), "")["path"]
-    (dest / "rows" / record.parent.name / f"{record.stem}.parquet").unlink()  # its folder may hold others, too
+    output.unlink()
     record.unlink()
     assert [finding.path for finding in lake.verify(dest).findings] == [path]
 
 
 def test_a_forged_output_with_a_forged_record_is_found_by_recomputing(dest):
-    record = max(files(dest, "done"), key=lambda path: unsealed(path.read_bytes(), "")["rows"])
-    output = dest / "rows" / record.parent.name / f"{record.stem}.parquet"
+    record, output = most_rows(dest)
     frame = pl.read_parquet(output)
     frame.with_columns(pl.col("margin") * 2).write_parquet(output)
     content = unsealed(record.read_bytes(), "")
@@ -103,8 +108,8 @@ def test_digests_do_not_depend_on_the_order_of_keys():
 
 def test_what_was_damaged_is_made_anew_without_its_record(dest, model, source):
     before = outputs(dest)
-    record = max(files(dest, "done"), key=lambda path: unsealed(path.read_bytes(), "")["rows"])
-    (dest / "rows" / record.parent.name / f"{record.stem}.parquet").write_bytes(b"damaged")
+    record, output = most_rows(dest)
+    output.write_bytes(b"damaged")
     record.unlink()
     lake.certify(model, source, dest, THREATS, keep=["id"], workers=0)
     assert lake.verify(dest).findings == []
