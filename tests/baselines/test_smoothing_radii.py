@@ -64,19 +64,21 @@ TIGHT = {("gaussian", 1.0), ("gaussian", 2.0), ("gaussian", math.inf), ("laplaci
 TIGHT |= {("uniform", 1.0), ("uniform", math.inf)}
 
 
-@pytest.mark.parametrize("p", [0.6, 0.9, 0.99])
+@pytest.mark.parametrize(
+    ("p", "share"), [(0.6, 0.5), (0.9, 0.5), (0.99, 0.5), (0.3, 0.1), (0.9, 0.1), (0.99, 0.03), (0.97, 0.8)]
+)
 @pytest.mark.parametrize("norm", [1.0, 2.0, math.inf])
 @pytest.mark.parametrize("kind", NOISES)
-def test_radii_hold_for_the_worst_classifier_and_mostly_no_further(kind, norm, p):
-    excess = torch.tensor([p - 0.5], dtype=torch.float64)
-    radius = float(smoothed_radius(kind, 0.8, excess, ThreatModel(norm=norm), (2,)))
+def test_radii_hold_for_the_worst_classifier_and_mostly_no_further(kind, norm, p, share):
+    excess = torch.tensor([p - share], dtype=torch.float64)
+    radius = float(smoothed_radius(kind, 0.8, excess, ThreatModel(norm=norm), (2,), share))
     assert radius > 0
     for change in CHANGES[norm]:
         inside = [0.999 * radius * part for part in change]
-        assert worst_case(kind, 0.8, inside, p, 400) >= 0.5, change
+        assert worst_case(kind, 0.8, inside, p, 400) >= share, change
     if (kind, norm) in TIGHT:
         outside = [1.02 * radius * part for part in CHANGES[norm][0]]
-        assert worst_case(kind, 0.8, outside, p, 400) < 0.5
+        assert worst_case(kind, 0.8, outside, p, 400) < share
 
 
 def test_the_worst_case_is_that_of_a_half_space():

@@ -21,6 +21,7 @@ from asymcert.compare.outcome import lines_of
 from asymcert.compare.page import write_comparison
 from asymcert.compare.settings import AROUND, RATES, multiples
 from asymcert.errors import InputError
+from asymcert.models.smoothed import SmoothedClassifier
 from asymcert.runs.folder import RunFolder
 from asymcert.training.cayley import CayleyRecipe, train_cayley
 from asymcert.training.models import MODELS
@@ -110,6 +111,20 @@ def test_validation_data_wait_for_a_certificate_that_is_quick(done, data, monkey
     slow = replace(KNOWN["feature-convex"], curves=CURVES[1:])
     results = compare(data, done[0], OPTIONS, known={"feature-convex": slow})
     assert [result.curve.label for result in results] == ["refined"] * 2
+
+
+def test_votes_are_counted_once_for_all_points(data, tmp_path, monkeypatch):
+    counts, noisy = [], SmoothedClassifier.noisy
+    monkeypatch.setattr(SmoothedClassifier, "noisy", lambda *args: counts.append(args[2]) or noisy(*args))
+    curves = (Curve("votes", certifier_for("smoothing", n0=20, n=200), swept=True),)
+    method = replace(COMPARED["smoothing-gaussian"], train=partial(trained, "smoothing", epochs=3), curves=curves)
+    results = compare(data, tmp_path, replace(OPTIONS, points=2), known={"smoothing-gaussian": method})
+    assert len(results) > 4
+    assert counts.count(200) == 2 * OPTIONS.samples  # two settings
+    digests = {result.rows["model_digest"][0] for result in results}
+    assert len(digests) == len(results)
+    alerts = [(result.rows.filter(norm=2.0)["margin"] > 0).sum() for result in results]
+    assert min(alerts) < max(alerts)
 
 
 def at_default(results):

@@ -23,8 +23,8 @@ class Ablation(Smoothing):
 
     A draw misses k changed columns with probability ``C(G - k, e) / C(G, e)``, and then sees no change. So the
     probability of *sensitive* falls by at most ``1 - C(G - k, e) / C(G, e)``; the radius is the greatest k for which
-    it stays above 1/2. A column of the adversary that covers several of the model's counts as that many, prices count
-    by the cheapest; what he cannot change is not used.
+    it stays above the classifier's share, 1/2 at first. A column of the adversary that covers several of the model's
+    counts as that many, prices count by the cheapest; what he cannot change is not used.
 
     Sound as `Smoothing`, with probability ``1 - alpha`` for each sample.
 

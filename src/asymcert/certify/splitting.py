@@ -22,8 +22,9 @@ from asymcert.threats.model import ThreatModel
 class Splitting(Certifier):
     """``2 lambda (k / T - 1/2)`` in l1, from k sensitive votes among T splits; other norms by conversion.
 
-    In whole numbers ``(2 k - T) / 510``, less the distance of the input to whole levels. Costs count by the cheapest
-    feature; a box, immutable features and directions only shrink what the adversary can do and are not used.
+    In whole numbers ``(2 k - T) / 510``, less the distance of the input to whole levels. Of a classifier by another
+    share of the votes that share is in place of 1/2, and `SplitClassifier.halves` in place of T. Costs count by the
+    cheapest feature; a box, immutable features and directions only shrink what the adversary can do and are not used.
 
     Parameters
     ----------
@@ -54,7 +55,7 @@ class Splitting(Certifier):
     def _radius(self, model: SplitClassifier, votes: Tensor, distance: Tensor) -> Tensor:
         """In l1: (n,)."""
         rounded = down(2) if self.sound else 1.0
-        among_levels = (2 * votes - model.splits).double() / (2.0 * LEVELS)
+        among_levels = (2 * votes - model.halves).double() / (2.0 * LEVELS)
         return ((among_levels * rounded - distance) * rounded).clamp(min=0.0)
 
     def _certificate(self, model: SplitClassifier, radius: Tensor, margin: Tensor, threat: ThreatModel) -> Certificate:

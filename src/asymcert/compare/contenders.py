@@ -41,7 +41,7 @@ def _smoothing(noise: str, own: tuple[float, ...], minutes: Mapping[str, Minutes
         f"Smoothing, {noise.capitalize()}",
         own,
         partial(trained, "smoothing", noise=noise),
-        (Curve(f"Smoothing, {noise.capitalize()}", certifier_for("smoothing")),),
+        (Curve(f"Smoothing, {noise.capitalize()}", certifier_for("smoothing"), swept=True),),
         _SMOOTHING,
         f"rs-{noise}",
         deterministic=False,
@@ -150,7 +150,7 @@ _ALL = (
         "Smoothing, MACER",
         (2.0,),
         partial(trained, "smoothing", preset="macer"),
-        (Curve("Smoothing, MACER", certifier_for("smoothing")),),
+        (Curve("Smoothing, MACER", certifier_for("smoothing"), swept=True),),
         dict.fromkeys(
             BUDGETS, "a perceptron in place of ResNet-110; 4 copies in place of 16; a flatter, lighter hinge"
         ),
@@ -166,7 +166,7 @@ _ALL = (
         "Splitting noise",
         (1.0,),
         partial(trained, "splitting"),
-        (Curve("Splitting noise", certifier_for("splitting")),),
+        (Curve("Splitting noise", certifier_for("splitting"), swept=True),),
         _SMOOTHING,
         "splitting",
         audited=1,

@@ -34,7 +34,7 @@ class Curve:
     norms
         Those that it is run in.
     swept
-        Whether it is quick enough to be run at several thresholds of each model.
+        Whether it is quick enough to be run at several thresholds of each model, or shares of votes.
     weight
         What a sample and norm take, thresholds included, beside the method's other certifiers.
     """

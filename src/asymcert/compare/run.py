@@ -23,6 +23,7 @@ from asymcert.errors import InputError
 from asymcert.evaluate import RunFacts, RunFolder, evaluate
 from asymcert.evaluate.audit import attack_rows
 from asymcert.models.base import BinaryClassifier
+from asymcert.models.voting import VotingClassifier
 from asymcert.runs.fitting import fit_run
 from asymcert.runs.rows import KEY, SCHEMA
 from asymcert.runs.tables import AUDIT
@@ -204,6 +205,8 @@ class _Trial:
         """Of every certifier: at the model's own threshold, and at others where it is quick."""
         model = self.model()
         swept = self.options.points > 1 and any(curve.swept for curve in self.method.curves)
+        if swept and isinstance(model, VotingClassifier):
+            model = model.remembering()  # what takes time is the counting, and every point has the same votes
         others = operating_points_of(model, self.data) if swept else []  # all margins of validation, which may be slow
         for curve in self.method.curves:
             try:

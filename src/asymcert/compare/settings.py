@@ -7,12 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from asymcert.datasets import BinaryData
+from asymcert.evaluate.detection import is_shown
 from asymcert.evaluate.robust import OperatingPoint, operating_points
 from asymcert.models.base import BinaryClassifier
+from asymcert.models.thresholds import threshold_for_rate
+from asymcert.models.voting import VotingClassifier
 
 RATES = (0.01, 0.05)  # of false alarms
 AROUND = (0.75, 1.33, 1.75)  # multiples of a model's own rate
+VOTES = 1000  # for each validation sample
 
 
 @dataclass(frozen=True)
@@ -60,8 +66,21 @@ def multiples(*fields: str, of: tuple[float, ...]) -> tuple[Setting, ...]:
 def operating_points_of(model: BinaryClassifier, data: BinaryData) -> list[OperatingPoint]:
     """A model at other thresholds than its own, chosen on validation data by their rates of false alarms.
 
-    Those of `RATES`, and some on either side of its own rate: fewer alarms cost radius, more cost accuracy.
+    Those of `RATES`, and some on either side of its own rate: fewer alarms cost radius, more cost accuracy. Of what
+    decides by votes the share of them is moved, since the same votes then serve every point.
     """
-    own = float((model.margin(data.val.x) > 0)[~data.val.y].double().mean())
+    if isinstance(model, VotingClassifier):
+        shares = model.shares(data.val.x, VOTES)
+        rates = _rates(shares > model.share, data)
+        shown = [rate for rate in rates if is_shown(rate, int((~data.val.y).sum()))]
+        placed = [(rate, threshold_for_rate(shares, data.val.y, rate)) for rate in shown]
+        placed = [(rate, max(share, model.least_share)) for rate, share in placed]
+        return [OperatingPoint(rate, model.with_share(share)) for rate, share in placed if 0 < share < 1]
+    return operating_points(model, data.val, _rates(model.margin(data.val.x) > 0, data))
+
+
+def _rates(alerts: Tensor, data: BinaryData) -> list[float]:
+    """Of false alarms, ascending, for a model that has these on validation data: bool (n,)."""
+    own = float(alerts[~data.val.y].double().mean())
     rates = {round(rate, 4) for rate in (*RATES, *(multiple * own for multiple in AROUND))}
-    return operating_points(model, data.val, sorted(rate for rate in rates if 0 < rate < 1))
+    return sorted(rate for rate in rates if 0 < rate < 1)

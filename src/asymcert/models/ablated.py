@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -17,8 +17,9 @@ ABLATED = -1.0  # what stands for a value that is not shown: trees can tell it f
 class AblatedClassifier(NoisyClassifier, TreeClassifier):
     """Says *sensitive* when most draws of `kept` columns do: ``P(base(x on these columns) > threshold) > 1/2``.
 
-    The base is a sum of trees, trained on samples of which all other columns are ablated. The probability is estimated
-    from draws, see `NoisyClassifier`; `Ablation` decides and certifies, or abstains.
+    Or more than another share of them, see `with_share`. The base is a sum of trees, trained on samples of which all
+    other columns are ablated. The probability is estimated from draws, see `NoisyClassifier`; `Ablation` decides and
+    certifies, or abstains.
 
     Parameters
     ----------
@@ -62,8 +63,13 @@ class AblatedClassifier(NoisyClassifier, TreeClassifier):
         return torch.where(shown, sample, ABLATED)
 
     def parts(self) -> dict[str, Any]:
-        """The number of inputs, and of columns kept."""
-        return super().parts() | {"kept": self.kept}
+        """The number of inputs and of columns kept, and the share."""
+        return super().parts() | {"kept": self.kept} | self._share_part()
+
+    @classmethod
+    def from_contents(cls, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> Self:
+        """As in `BinaryClassifier.from_contents`."""
+        return super().from_contents(tensors, metadata)._shared_as(metadata)
 
     @classmethod
     def arguments(cls, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> dict[str, Any]:

@@ -155,7 +155,7 @@ class BinaryClassifier(nn.Module, ABC):
     def scores(self, x: Tensor) -> Tensor:
         """What the threshold is compared with, whatever it is: (n, *input_shape) -> float64 (n,) on the CPU.
 
-        Of a verdict over noise, a median over fixed draws.
+        Of a verdict over noise, a quantile over fixed draws.
         """
         return self.with_threshold(0.0).margin(x).double().cpu()
 

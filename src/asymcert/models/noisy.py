@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from abc import abstractmethod
 from collections.abc import Iterator
 from functools import cached_property
@@ -10,18 +11,22 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from asymcert.models.base import CHUNK_VALUES, BinaryClassifier
+from asymcert.models.base import CHUNK_VALUES
+from asymcert.models.voting import VotingClassifier, exceeded
 
 DRAWS, ALPHA = 10_000, 0.001  # that a statement rests on, and its chance to be wrong
 LARGEST_BATCH = 2000  # noisy copies that pass through the base at once, where memory allows
 
 
-class NoisyClassifier(BinaryClassifier):
+class NoisyClassifier(VotingClassifier):
     """Says *sensitive* when most noisy copies of the input are: ``P(base(noisy(x)) > threshold) > 1/2``.
 
+    Or more than another share of them, see `with_share`.
     The probability cannot be computed, only estimated from draws; a certifier decides, or abstains. The classifier as
     it is called is the *base*, at the input itself: that is not the verdict, and no certificate is about it.
     """
+
+    least_share = 2 * (1 - ALPHA ** (1 / DRAWS))  # below half of this, no draws could establish the other class
 
     @abstractmethod
     def noisy(self, sample: Tensor, count: int, generator: torch.Generator) -> Tensor:
@@ -58,8 +63,25 @@ class NoisyClassifier(BinaryClassifier):
         ]
         return torch.tensor(votes, dtype=torch.int64, device="cpu")
 
+    def shares(self, x: Tensor, count: int, seed: int = 0) -> Tensor:
+        """As in `VotingClassifier`, among `count` noisy copies."""
+        return self.sampled(x, count, seed).double() / count
+
+    def counted(self, sample: Tensor, n0: int, n: int, seed: int) -> tuple[int, int]:
+        """Sensitive ones among the first `n0` noisy copies of one sample (*input_shape), and among the next `n`."""
+
+        def count() -> tuple[int, int]:
+            draws = self.generator(sample, seed)
+            first, second = (
+                sum(int((margins > 0).sum()) for margins in self.noisy_margins(sample, copies, draws))
+                for copies in (n0, n)
+            )
+            return first, second
+
+        return self._once(count, sample, n0, n, seed)
+
     def margin_at_most(self, x: Tensor, alpha: float = ALPHA, seed: int = 0) -> Tensor:
-        """Upper confidence bound on the probability of *sensitive*, minus 1/2: (n, *input_shape) -> float64 (n,).
+        """Upper confidence bound on the probability of *sensitive*, minus the share: (n, *input_shape) -> float64 (n,).
 
         Positive unless the smoothed verdict is the other class with confidence ``1 - alpha`` for each sample: where a
         certifier would abstain, nothing is refuted. Source: Clopper and Pearson, Biometrika 1934, one-sided.
@@ -67,21 +89,22 @@ class NoisyClassifier(BinaryClassifier):
         from scipy import special  # a third of a second
 
         votes = self.sampled(x, DRAWS, seed).numpy()
-        return torch.from_numpy(special.bdtri(votes, DRAWS, alpha)).nan_to_num(nan=1.0) - 0.5  # NaN where all agree
+        return torch.from_numpy(special.bdtri(votes, DRAWS, alpha)).nan_to_num(nan=1.0) - self.share  # NaN if all agree
 
     def scores(self, x: Tensor) -> Tensor:
-        """`noisy_medians`, by no threshold's rounding."""
-        return self.with_threshold(0.0).noisy_medians(x)
+        """`noisy_quantiles`, by no threshold's rounding."""
+        return self.with_threshold(0.0).noisy_quantiles(x)
 
-    def noisy_medians(self, x: Tensor, count: int = 101, seed: int = 0) -> Tensor:
-        """Median of the base's log-odds over `count` noisy copies: (n, *input_shape) -> float64 (n,) on the CPU.
+    def noisy_quantiles(self, x: Tensor, count: int = 101, seed: int = 0) -> Tensor:
+        """What the base's log-odds exceed for more than the share of `count` noisy copies, by default their median.
 
-        Most copies are sensitive if and only if the median exceeds the threshold (an odd count has no ties), so what
-        balances these medians balances the smoothed verdicts.
+        More copies than the share are sensitive if and only if this exceeds the threshold, so what balances these
+        quantiles balances the smoothed verdicts: (n, *input_shape) -> float64 (n,) on the CPU.
         """
-        medians = [
-            torch.cat(list(self.noisy_margins(row, count, self.generator(row, seed)))).double().median()
+        fewer = math.floor(self.share * count)
+        found = [
+            exceeded(torch.cat(list(self.noisy_margins(row, count, self.generator(row, seed)))).double(), fewer)
             for chunk in self.chunks(x)
             for row in chunk
         ]
-        return torch.stack(medians).cpu() + self.threshold if medians else torch.empty(0, dtype=torch.float64)
+        return torch.stack(found).cpu() + self.threshold if found else torch.empty(0, dtype=torch.float64)

@@ -22,9 +22,10 @@ Network = TypeVar("Network", bound=nn.Module)
 class SmoothedClassifier(NoisyClassifier):
     """Says *sensitive* when most noisy copies of the input are: ``P(base(x + noise) > threshold) > 1/2``.
 
-    The probability cannot be computed, only estimated from draws; `Smoothing` decides and certifies, or abstains.
-    `margin` and `predict` are the *base* network's at the input itself, without noise. They are not the smoothed
-    verdict, and no certificate is about them: `margin_at_most` is about what certificates are about.
+    Or more than another share of them, see `with_share`. The probability cannot be computed, only estimated from draws;
+    `Smoothing` decides and certifies, or abstains. `margin` and `predict` are the *base* network's at the input itself,
+    without noise. They are not the smoothed verdict, and no certificate is about them: `margin_at_most` is about what
+    certificates are about.
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ class SmoothedClassifier(NoisyClassifier):
     sigma
         Its standard deviation, in units of the input.
     threshold
-        Of the base's log-odds; finite. Balanced on validation data by training, by `noisy_medians`.
+        Of the base's log-odds; finite. Balanced on validation data by training, by `noisy_quantiles`.
     sensitive, other, scaling, info
         As in `BinaryClassifier`.
 
@@ -84,14 +85,16 @@ class SmoothedClassifier(NoisyClassifier):
         return draw(self.noise, self.sigma, (count, *self.input_shape), generator).to(self.dtype).add_(sample)
 
     def parts(self) -> dict[str, Any]:
-        """The base's options and the noise."""
-        return {"base": self.base.options(), "noise": self.noise, "sigma": self.sigma.hex()}
+        """The base's options, the noise, and the share."""
+        noise = {"noise": self.noise, "sigma": self.sigma.hex()}
+        return {"base": self.base.options()} | noise | self._share_part()
 
     @classmethod
     def from_contents(cls, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> Self:
         """As in `BinaryClassifier.from_contents`."""
         base = rebuilt(metadata["base"], tensors)
-        return cls(base, metadata["noise"], float.fromhex(metadata["sigma"]), **described(metadata))
+        model = cls(base, metadata["noise"], float.fromhex(metadata["sigma"]), **described(metadata))
+        return model._shared_as(metadata)
 
 
 def shape_of(base: object) -> tuple[int, ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from fractions import Fraction
+from functools import partial
 from typing import Any, Self
 
 import torch
@@ -12,18 +14,19 @@ from torch import Tensor
 from asymcert._checks import check_count, check_number, refuse
 from asymcert._floats import full_precision
 from asymcert.datasets.scaling import TableScaling
-from asymcert.models.base import CHUNK_VALUES, BinaryClassifier, described
+from asymcert.models.base import CHUNK_VALUES, described
 from asymcert.models.module_network import ModuleNetwork
 from asymcert.models.networks import BaseNetwork
 from asymcert.models.noisy import LARGEST_BATCH
 from asymcert.models.smoothed import deployed, rebuilt, shape_of
+from asymcert.models.voting import VotingClassifier, exceeded
 
 LEVELS = 255  # steps between 0 and 1 of an 8-bit image
 MOST_SPLITS = 2**20  # half-integers up to here, and their quotients' ceilings, are exact in float32
 ROUNDOFF = 2.0**-52
 
 
-class SplitClassifier(BinaryClassifier):
+class SplitClassifier(VotingClassifier):
     """Says *sensitive* when the base network does so for most splits of the input, counted exactly.
 
     A feature's range [0, 1] is cut at points ``s, s + T, s - T, ...`` (in levels of 1/255), and the base sees the
@@ -34,9 +37,10 @@ class SplitClassifier(BinaryClassifier):
     where ``2 lambda = T / 255``.
 
     An input x elsewhere is counted at the nearest levels Q(x), and its margin is
-    ``k / T - 1/2 + ||x - Q(x)||_1 / (2 lambda)``. At whole levels that is the published classifier. In between it leans
-    to the sensitive side just enough for the published radius to hold against all real changes, not only against
-    those that end at whole levels: counting at the nearest levels alone would let half a level of change count for one.
+    ``k / T - 1/2 + ||x - Q(x)||_1 / (2 lambda)``, or with another share in place of 1/2, see `with_share`. At whole
+    levels that is the published classifier. In between it leans to the sensitive side just enough for the published
+    radius to hold against all real changes, not only against those that end at whole levels: counting at the nearest
+    levels alone would let half a level of change count for one.
 
     Parameters
     ----------
@@ -47,7 +51,7 @@ class SplitClassifier(BinaryClassifier):
     offsets
         Whole numbers in [0, T), of the input's shape, held in float32. By default drawn from `seed`.
     threshold
-        Of the base's log-odds; finite. Balanced on validation data by training, by `split_medians`.
+        Of the base's log-odds; finite. Balanced on validation data by training, by `split_quantiles`.
     seed
         Of the offsets.
     sensitive, other, scaling, info
@@ -105,6 +109,12 @@ class SplitClassifier(BinaryClassifier):
         return self.base.activations * self.batch
 
     @property
+    def halves(self) -> int:
+        """What twice the votes must exceed: ``2 share T``, or the odd number that asks for as many votes."""
+        needed = Fraction(self.share) * self.splits
+        return 2 * math.floor(needed) + (needed.denominator > 1)
+
+    @property
     def width(self) -> float:
         """The width of the noise, ``2 lambda = T / 255``, in units of the input."""
         return self.splits / LEVELS
@@ -115,7 +125,7 @@ class SplitClassifier(BinaryClassifier):
 
     def margin_of(self, votes: Tensor, distance: Tensor) -> Tensor:
         """Margins from votes int64 (n,) and distances to whole levels float64 (n,)."""
-        return (2 * votes - self.splits).double() / (2.0 * self.splits) + distance / self.width
+        return (2 * votes - self.halves).double() / (2.0 * self.splits) + distance / self.width
 
     def distance(self, x: Tensor) -> Tensor:
         """``||x - Q(x)||_1`` of one batch, rounded up: float64 (n, *input_shape) -> (n,)."""
@@ -133,32 +143,35 @@ class SplitClassifier(BinaryClassifier):
         Split c of every sample passes at the same place of a batch of the same size, so that its vote depends on
         nothing but the split input.
         """
-        everything = torch.arange(self.splits, device=x.device)
-        counts = [
-            torch.stack([(margins > 0).sum() for margins in self._margins(row, everything)]).sum()
-            for row in self.levels(x)
-        ]
-        return torch.stack(counts) if counts else torch.empty(0, dtype=torch.int64, device=x.device)
+        counts = [self._once(partial(self._count, row, self._shifts()), row) for row in self.levels(x)]
+        return torch.tensor(counts, dtype=torch.int64, device=x.device)
+
+    def shares(self, x: Tensor, count: int) -> Tensor:
+        """As in `VotingClassifier`, among all splits or about `count` evenly spaced ones."""
+        shifts = self._shifts(count)
+        counts = [self._count(row, shifts) for chunk in self.chunks(x) for row in self.levels(chunk)]
+        return torch.tensor(counts, dtype=torch.float64, device="cpu") / len(shifts)
 
     def scores(self, x: Tensor) -> Tensor:
-        """`split_medians`, by no threshold's rounding."""
-        return self.with_threshold(0.0).split_medians(x)
+        """`split_quantiles`, by no threshold's rounding."""
+        return self.with_threshold(0.0).split_quantiles(x)
 
     @torch.no_grad()
-    def split_medians(self, x: Tensor, count: int = 101) -> Tensor:
-        """What the base's log-odds exceed for half of the splits: (n, *input_shape) -> float64 (n,) on the CPU.
+    def split_quantiles(self, x: Tensor, count: int = 101) -> Tensor:
+        """What the base's log-odds exceed for more than the share of the splits, by default their median.
 
         Of all splits, or of about `count` evenly spaced ones. A sample at whole levels is sensitive if and only if its
-        median over all splits exceeds the threshold, exact ties of an even number of splits aside, so what balances
-        these medians balances the verdicts.
+        quantile over all splits exceeds the threshold, so what balances these quantiles balances the verdicts:
+        (n, *input_shape) -> float64 (n,) on the CPU.
         """
-        shifts = torch.arange(0, self.splits, max(1, self.splits // count), device=self.offsets.device)
-        medians = []
-        for chunk in self.chunks(x):
-            for row in self.levels(chunk):
-                margins = torch.cat(list(self._margins(row, shifts))).double()
-                medians.append(margins.sort(descending=True).values[len(margins) // 2])
-        return torch.stack(medians).cpu() + self.threshold if medians else torch.empty(0, dtype=torch.float64)
+        shifts = self._shifts(count)
+        fewer = self.halves * len(shifts) // (2 * self.splits)
+        found = [
+            exceeded(torch.cat(list(self._margins(row, shifts))).double(), fewer)
+            for chunk in self.chunks(x)
+            for row in self.levels(chunk)
+        ]
+        return torch.stack(found).cpu() + self.threshold if found else torch.empty(0, dtype=torch.float64)
 
     def split(self, levels: Tensor, shifts: Tensor) -> Tensor:
         """What the base sees: levels (*input_shape), or one row per shift; shifts c (m,) -> (m, *input_shape)."""
@@ -168,6 +181,16 @@ class SplitClassifier(BinaryClassifier):
         upper = start + self.splits * torch.ceil((levels - start) / self.splits)
         return (upper.clamp(max=LEVELS) + (upper - self.splits).clamp(min=0)) / (2 * LEVELS)
 
+    def _shifts(self, count: int | None = None) -> Tensor:
+        """All shifts, or about `count` evenly spaced ones."""
+        step = 1 if count is None else max(1, self.splits // count)
+        return torch.arange(0, self.splits, step, device=self.offsets.device)
+
+    @torch.no_grad()
+    def _count(self, levels: Tensor, shifts: Tensor) -> int:
+        """How many splits of one sample the base calls sensitive."""
+        return int(torch.stack([(margins > 0).sum() for margins in self._margins(levels, shifts)]).sum())
+
     def _margins(self, levels: Tensor, shifts: Tensor) -> Iterator[Tensor]:
         """Base margins of one sample's splits, in batches of at most `self.batch`."""
         for part in shifts.split(self.batch):
@@ -176,14 +199,14 @@ class SplitClassifier(BinaryClassifier):
             yield margins
 
     def parts(self) -> dict[str, Any]:
-        """The base's options and the number of splits."""
-        return {"base": self.base.options(), "splits": self.splits}
+        """The base's options, the number of splits, and the share."""
+        return {"base": self.base.options(), "splits": self.splits} | self._share_part()
 
     @classmethod
     def from_contents(cls, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> Self:
         """As in `BinaryClassifier.from_contents`."""
         base = rebuilt(metadata["base"], tensors)
-        return cls(base, metadata["splits"], tensors["offsets"], **described(metadata))
+        return cls(base, metadata["splits"], tensors["offsets"], **described(metadata))._shared_as(metadata)
 
 
 def splits_for(sigma: float) -> int:
