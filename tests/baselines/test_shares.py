@@ -84,14 +84,14 @@ def test_quantiles_decide_as_shares_do(share, few_levels):  # noqa: F811
     x = torch.rand(50, 4, generator=seeded(2))
     smoothed = centred(random_base(sigma=0.6).with_share(share), x)
     alerts = smoothed.shares(x, 101) > share
-    assert torch.equal(smoothed.noisy_quantiles(x, 101) > smoothed.threshold, alerts)
+    assert torch.equal(smoothed.noisy_medians(x, 101) > smoothed.threshold, alerts)
     assert torch.equal(smoothed.scores(x) > smoothed.threshold, alerts)
     assert 10 < int(alerts.sum()) < 40
     levels = all_inputs(few_levels)[::5]
     for splits in (8, 9):
         split = balanced(random_model(splits=splits).with_share(share), levels)
         votes = split.votes(levels)
-        assert torch.equal(split.split_quantiles(levels, splits) > split.threshold, votes.double() / splits > share)
+        assert torch.equal(split.split_medians(levels, splits) > split.threshold, votes.double() / splits > share)
         if split.halves % 2:  # else the lean to the sensitive side decides ties
             assert torch.equal(split.predict(levels), votes.double() / splits > share)
         assert torch.equal(split.shares(levels, splits), votes.double() / splits)

@@ -44,7 +44,7 @@ def random_base(d=4, noise="gaussian", sigma=0.3, **options):
 
 def centred(model, x):
     """The model with about half of `x` sensitive."""
-    return model.with_threshold(float(model.noisy_quantiles(x).median()))
+    return model.with_threshold(float(model.noisy_medians(x).median()))
 
 
 # Bounds on probabilities
@@ -205,7 +205,7 @@ def test_repeats_itself_and_does_not_depend_on_the_batch():
     assert torch.equal(alone, whole[0].radius)
     assert torch.equal(torch.cat([model.sampled(row[None], 300) for row in x]), model.sampled(x, 300))
     assert QUICK.certify(model, x[:0], threats)[0].radius.shape == (0,)
-    assert model.sampled(x[:0], 10).shape == model.noisy_quantiles(x[:0]).shape == (0,)
+    assert model.sampled(x[:0], 10).shape == model.noisy_medians(x[:0]).shape == (0,)
 
 
 def test_votes_do_not_depend_on_how_copies_are_batched():
@@ -228,7 +228,7 @@ def test_medians_decide_as_majorities_do():
     x = torch.rand(50, 4, generator=torch.Generator().manual_seed(2))
     model = centred(random_base(sigma=0.6), x)
     majority = 2 * model.sampled(x, 101) > 101
-    assert torch.equal(model.noisy_quantiles(x, 101) > model.threshold, majority)
+    assert torch.equal(model.noisy_medians(x, 101) > model.threshold, majority)
     assert 10 < int(majority.sum()) < 40
 
 

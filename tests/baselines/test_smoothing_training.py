@@ -62,7 +62,7 @@ def test_the_threshold_balances_validation_data(digits):
     """From a biased network too: the smoothed verdicts' accuracies differ by at most one sample and its ties."""
     model = train_smoothed(digits, sigma=0.6, recipe=QUICK)
     model.base.body[-1].bias.data += 1.0
-    medians = model.noisy_quantiles(digits.val.x)
+    medians = model.noisy_medians(digits.val.x)
     y = digits.val.y
     assert abs(accuracy_gap(medians, model.threshold, y)) > 0.1
     balanced = model.with_threshold(model.threshold + 1.0)

@@ -49,7 +49,7 @@ def all_inputs(levels, d=3):
 
 
 def balanced(model, x):
-    return model.with_threshold(float(model.split_quantiles(x, model.splits).median()))
+    return model.with_threshold(float(model.split_medians(x, model.splits).median()))
 
 
 # What every deterministic certificate must satisfy
@@ -224,14 +224,14 @@ def test_does_not_depend_on_the_batch_or_on_the_precision_of_the_input():
     alone = torch.cat([Splitting().certify(model, row[None].double(), [MANHATTAN])[0].radius for row in x])
     assert torch.equal(whole, alone)
     assert len(Splitting().certify(model, x[:0], [MANHATTAN])[0]) == 0
-    assert model.split_quantiles(x[:0]).shape == (0,)
+    assert model.split_medians(x[:0]).shape == (0,)
 
 
 def test_medians_decide_as_counts_do(few_levels):
     x = all_inputs(few_levels)[::5]
     for splits in (8, 9):
         model = balanced(random_model(splits=splits), x)
-        medians = model.split_quantiles(x, splits)
+        medians = model.split_medians(x, splits)
         assert torch.equal(medians > model.threshold, 2 * model.votes(x) > splits)
 
 

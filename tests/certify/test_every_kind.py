@@ -34,7 +34,7 @@ def answers(kind, model, x):
         certificate = certify_classes(model, x)
         found |= {"class": certificate.prediction, "class's radius": certificate.certificate.radius}
     if kind == "splitting":
-        found |= {"votes": model.votes(x.double()), "medians": model.split_quantiles(x)}
+        found |= {"votes": model.votes(x.double()), "medians": model.split_medians(x)}
     return found
 
 

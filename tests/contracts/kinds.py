@@ -112,9 +112,9 @@ def shared(kind: str) -> tuple[BinaryClassifier, Tensor]:
     model = KINDS[kind]().float()
     x = torch.rand(4, *model.input_shape, generator=seeded(1))
     if isinstance(model, SplitClassifier):
-        scores = model.split_quantiles(x, model.splits)
+        scores = model.split_medians(x, model.splits)
     else:
-        scores = model.noisy_quantiles(x) if isinstance(model, SmoothedClassifier) else model.margin(x).double()
+        scores = model.noisy_medians(x) if isinstance(model, SmoothedClassifier) else model.margin(x).double()
     return model.with_threshold(float(scores.median())), x
 
 

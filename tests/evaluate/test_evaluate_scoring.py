@@ -31,7 +31,7 @@ def frame(model):
 
 def test_an_abstention_is_not_reported_as_the_other_class(model, frame):
     x, certifier = model.scaling.transform(frame), certifier_for("smoothing", n=50)
-    tied = model.with_threshold(float(model.noisy_quantiles(x[:1], count=2001)))  # half of the votes on either side
+    tied = model.with_threshold(float(model.noisy_medians(x[:1], count=2001)))  # half of the votes on either side
     abstained = certifier.certify(tied, x, [ThreatModel(2)])[0].abstained
     assert abstained is not None
     assert abstained.all()

@@ -92,14 +92,14 @@ class NoisyClassifier(VotingClassifier):
         return torch.from_numpy(special.bdtri(votes, DRAWS, alpha)).nan_to_num(nan=1.0) - self.share  # NaN if all agree
 
     def scores(self, x: Tensor) -> Tensor:
-        """`noisy_quantiles`, by no threshold's rounding."""
-        return self.with_threshold(0.0).noisy_quantiles(x)
+        """`noisy_medians`, by no threshold's rounding."""
+        return self.with_threshold(0.0).noisy_medians(x)
 
-    def noisy_quantiles(self, x: Tensor, count: int = 101, seed: int = 0) -> Tensor:
-        """What the base's log-odds exceed for more than the share of `count` noisy copies, by default their median.
+    def noisy_medians(self, x: Tensor, count: int = 101, seed: int = 0) -> Tensor:
+        """Median of the base's log-odds over `count` noisy copies: (n, *input_shape) -> float64 (n,) on the CPU.
 
-        More copies than the share are sensitive if and only if this exceeds the threshold, so what balances these
-        quantiles balances the smoothed verdicts: (n, *input_shape) -> float64 (n,) on the CPU.
+        By another share than half, what they exceed for more than that share. Enough copies are sensitive if and only
+        if this exceeds the threshold (an odd count has no ties), so what balances it balances the smoothed verdicts.
         """
         fewer = math.floor(self.share * count)
         found = [

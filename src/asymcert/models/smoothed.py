@@ -37,7 +37,7 @@ class SmoothedClassifier(NoisyClassifier):
     sigma
         Its standard deviation, in units of the input.
     threshold
-        Of the base's log-odds; finite. Balanced on validation data by training, by `noisy_quantiles`.
+        Of the base's log-odds; finite. Balanced on validation data by training, by `noisy_medians`.
     sensitive, other, scaling, info
         As in `BinaryClassifier`.
 

@@ -51,7 +51,7 @@ class SplitClassifier(VotingClassifier):
     offsets
         Whole numbers in [0, T), of the input's shape, held in float32. By default drawn from `seed`.
     threshold
-        Of the base's log-odds; finite. Balanced on validation data by training, by `split_quantiles`.
+        Of the base's log-odds; finite. Balanced on validation data by training, by `split_medians`.
     seed
         Of the offsets.
     sensitive, other, scaling, info
@@ -153,16 +153,16 @@ class SplitClassifier(VotingClassifier):
         return torch.tensor(counts, dtype=torch.float64, device="cpu") / len(shifts)
 
     def scores(self, x: Tensor) -> Tensor:
-        """`split_quantiles`, by no threshold's rounding."""
-        return self.with_threshold(0.0).split_quantiles(x)
+        """`split_medians`, by no threshold's rounding."""
+        return self.with_threshold(0.0).split_medians(x)
 
     @torch.no_grad()
-    def split_quantiles(self, x: Tensor, count: int = 101) -> Tensor:
-        """What the base's log-odds exceed for more than the share of the splits, by default their median.
+    def split_medians(self, x: Tensor, count: int = 101) -> Tensor:
+        """What the base's log-odds exceed for more than half of the splits: (n, *input_shape) -> float64 (n,), CPU.
 
-        Of all splits, or of about `count` evenly spaced ones. A sample at whole levels is sensitive if and only if its
-        quantile over all splits exceeds the threshold, so what balances these quantiles balances the verdicts:
-        (n, *input_shape) -> float64 (n,) on the CPU.
+        Or for more than another share; of all splits, or of about `count` evenly spaced ones. A sample at whole levels
+        is sensitive if and only if this, over all splits, exceeds the threshold, exact ties of an even number of splits
+        aside, so what balances these medians balances the verdicts.
         """
         shifts = self._shifts(count)
         fewer = self.halves * len(shifts) // (2 * self.splits)
