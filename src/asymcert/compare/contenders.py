@@ -58,7 +58,7 @@ def _bounded(norm: str, own: float) -> Method:
         partial(trained, "relu", preset=f"crown-ibp-{norm}"),
         (
             Curve(f"CROWN-IBP in {norm}, CROWN", CROWN, 0.5, norms=(own,), swept=True),
-            Curve(f"CROWN-IBP in {norm}, branch and bound", BRANCHES, 0.2, norms=(own,), weight=8.0),
+            Curve(f"CROWN-IBP in {norm}, branch and bound", BRANCHES, 0.2, norms=(own,), swept=True, weight=8.0),
         ),
         dict.fromkeys(BUDGETS, f"a perceptron of 200 units in place of convolutions; {_BOUNDS}"),
         "",

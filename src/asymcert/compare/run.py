@@ -55,7 +55,7 @@ class CompareOptions:
         To train on.
     points
         Settings of every method's knob, as far as it has so many: 1 takes the methods as they are; with more,
-        certificates that are quick are made at several thresholds too.
+        certificates that are not too slow are made at several thresholds, or shares of votes, too.
     levels
         Balanced accuracies, fractions, that fronts are compared at; by default some that the methods reach.
     without
@@ -202,7 +202,7 @@ class _Trial:
     report: StageProgress
 
     def results(self) -> Iterator[Result]:
-        """Of every certifier: at the model's own threshold, and at others where it is quick."""
+        """Of every certifier: at the model's own threshold, and at others where it is not too slow."""
         model = self.model()
         swept = self.options.points > 1 and any(curve.swept for curve in self.method.curves)
         if swept and isinstance(model, VotingClassifier):
