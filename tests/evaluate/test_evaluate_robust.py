@@ -108,8 +108,9 @@ def test_points_of_another_threshold_are_not_taken(model, split, run):
     assert list(rows_at_points(run, rows)) == []
 
 
-def test_votes_are_no_log_odds(rows, run):
-    voted = judge(run, rows.with_columns(method=pl.lit("smoothing")))
+@pytest.mark.parametrize("method", ["smoothing", "splitting", "ablation"])
+def test_votes_are_no_log_odds(rows, run, method):
+    voted = judge(run, rows.with_columns(method=pl.lit(method)))
     assert voted.calibration is None
     assert math.isnan(voted.detection["brier"].value)
     assert voted.certified == []

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from asymcert.certify.smoothing import Smoothing
-from asymcert.certify.splitting import Splitting
+from asymcert.certify.registry import METHODS
 from asymcert.evaluate.curves import certified_accuracy_at, round_sizes
 from asymcert.evaluate.detection import Estimate, calibration, confusion, detection
 from asymcert.evaluate.robust import certified_detection, rows_at_points
 from asymcert.evaluate.surface import follows_threshold
+from asymcert.models.voting import VotingClassifier
 from asymcert.runs.folder import RunFolder
 from asymcert.runs.rows import SERIES
 
-VOTES = (Smoothing.method, Splitting.method)  # whose margins are shares of votes, not log-odds
+VOTES = tuple(name for name, each in METHODS.items() if issubclass(each.kind, VotingClassifier))  # no log-odds
 
 
 @dataclass(frozen=True)
