@@ -187,6 +187,21 @@ def test_operating_points_are_shares_that_keep_to_their_rates_on_validation_data
         assert float(alarms) <= point.max_fpr
 
 
+def test_shares_are_not_so_small_that_the_other_class_could_not_be_established():
+    """No noisy copy of a harmless sample is sensitive, so any share would keep to any rate."""
+    x = torch.tensor([[1.0], [0.0]]).repeat(20, 2)
+    split, model = Split(x, x[:, 0] > 0.5), half_space(sigma=0.05, threshold=0.5)
+    points = operating_points_of(model, BinaryData("pair", split, split, split, "a", "b"))
+    assert points
+    assert all(point.model.share >= model.least_share for point in points)
+    least, lower = (
+        Smoothing().certify(model.with_share(model.least_share / part), x[:2], [ThreatModel(2)])[0] for part in (1, 3)
+    )
+    assert least.sensitive.tolist() == lower.sensitive.tolist() == [True, False]
+    assert least.abstained.tolist() == [False, False]
+    assert lower.abstained.tolist() == [False, True]
+
+
 def test_a_model_file_holds_the_share(tmp_path):
     for model in (half_space(), random_model(d=2), AblatedClassifier(random_trees(0, inputs=2), torch.arange(2), 1)):
         x = torch.rand(5, 2, dtype=torch.float64)

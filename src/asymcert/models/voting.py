@@ -46,7 +46,10 @@ class VotingClassifier(BinaryClassifier):
         return other
 
     def remembering(self) -> Self:
-        """The same classifier, which counts the votes of an input once, for itself and for others made from it."""
+        """The same classifier, which counts the votes of an input once, for itself and for others made from it.
+
+        Neither its weights nor their type should change from then on.
+        """
         other = copy.copy(self)
         other._known = {}
         return other
