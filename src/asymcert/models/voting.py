@@ -83,6 +83,7 @@ def exceeded(margins: Tensor, fewer: int) -> Tensor:
 
     Examples
     --------
+    >>> import torch
     >>> exceeded(torch.tensor([3.0, 1.0, 2.0]), 1)
     tensor(2.)
     """
