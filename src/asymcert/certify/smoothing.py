@@ -107,7 +107,7 @@ class Smoothing(Certifier):
     def _enough(self, model: NoisyClassifier, sample: Tensor, bounds: Tensor) -> tuple[bool, int]:
         """The same by most votes, of which only as many are counted as make the verdict sure."""
         generator = model.generator(sample, self.seed)
-        chosen = 2 * sum(int((part > 0).sum()) for part in model.noisy_margins(sample, self.n0, generator)) > self.n0
+        chosen = 2 * model.votes(sample, self.n0, generator) > self.n0
         enough = int((bounds <= MOST).sum())  # least count of votes that establishes a class; bounds ascend
         votes, drawn = 0, 0
         for part in model.noisy_margins(sample, self.n, generator):

@@ -50,17 +50,17 @@ class NoisyClassifier(VotingClassifier):
         for start in range(0, count, self.batch):
             yield self(self.noisy(sample, min(self.batch, count - start), generator))
 
+    def votes(self, sample: Tensor, count: int, generator: torch.Generator) -> int:
+        """How many of the next `count` noisy copies of one sample (*input_shape) the base calls sensitive."""
+        return sum(int((margins > 0).sum()) for margins in self.noisy_margins(sample, count, generator))
+
     def sampled(self, x: Tensor, count: int, seed: int = 0) -> Tensor:
         """How many of `count` noisy copies the base calls sensitive: (n, *input_shape) -> int64 (n,) on the CPU.
 
         Each sample's draws depend on `seed` and its own values alone, and its copies pass through the base in batches
         of their own: other samples of the batch make no difference.
         """
-        votes = [
-            sum(int((margins > 0).sum()) for margins in self.noisy_margins(row, count, self.generator(row, seed)))
-            for chunk in self.chunks(x)
-            for row in chunk
-        ]
+        votes = [self.votes(row, count, self.generator(row, seed)) for chunk in self.chunks(x) for row in chunk]
         return torch.tensor(votes, dtype=torch.int64, device="cpu")
 
     def shares(self, x: Tensor, count: int, seed: int = 0) -> Tensor:
@@ -72,11 +72,7 @@ class NoisyClassifier(VotingClassifier):
 
         def count() -> tuple[int, int]:
             draws = self.generator(sample, seed)
-            first, second = (
-                sum(int((margins > 0).sum()) for margins in self.noisy_margins(sample, copies, draws))
-                for copies in (n0, n)
-            )
-            return first, second
+            return self.votes(sample, n0, draws), self.votes(sample, n, draws)
 
         return self._once(count, sample, n0, n, seed)
 
